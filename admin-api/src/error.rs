@@ -1,0 +1,80 @@
+//! The error of every HTTP handler: what the other side may know, and the log for the rest.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::response::{IntoResponse, Response};
+use gatewright_core::id::new_id;
+use gatewright_core::{Error, ErrorCode, Failure};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// An error on its way out. Internals are logged under the request id that the client gets.
+#[derive(Debug)]
+pub struct ApiError(Error);
+
+/// The result of a handler.
+pub type Result<T> = std::result::Result<T, ApiError>;
+
+impl<E: Into<Error>> From<E> for ApiError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl ApiError {
+    /// `BAD_REQUEST`: the request itself cannot be understood.
+    pub fn bad_request(message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Failure::new(ErrorCode::BadRequest, message).into()
+    }
+
+    /// No or wrong credentials.
+    pub fn unauthenticated() -> Self {
+        Failure::new(ErrorCode::Authentication, "Sign in first").into()
+    }
+}
+
+/// The body of every error.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorAnswer {
+    success: bool,
+    status_code: u16,
+    message: String,
+    error: ErrorDetail,
+}
+
+/// What programs read of an error.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ErrorDetail {
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<serde_json::Value>,
+    request_id: Uuid,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let request_id = new_id();
+        let failure = tracing::info_span!("request", %request_id).in_scope(|| self.0.into_failure());
+        let status = failure.code.status();
+        let retry_after_ms =
+            failure.details.as_ref().and_then(|details| details.get("retryAfterMs")?.as_u64());
+        let message = failure.message.into_owned();
+        let answer = ErrorAnswer {
+            success: false,
+            status_code: status,
+            message: message.clone(),
+            error: ErrorDetail { code: failure.code.as_str(), message, details: failure.details, request_id },
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(answer)).into_response();
+        if let Some(ms) = retry_after_ms {
+            response.headers_mut().insert(RETRY_AFTER, ms.div_ceil(1000).max(1).into());
+        }
+        response
+    }
+}

@@ -1,0 +1,25 @@
+//! The admin REST API: handlers decode, authorise, call the core and encode.
+//!
+//! `router.rs` has every route on one page; one file per resource. What the API needs to know of
+//! the running gateway is the trait [`Live`]. This crate must not know Socket.IO.
+
+pub mod error;
+mod events;
+mod extract;
+mod gateways;
+mod list;
+mod logs;
+pub mod request;
+mod revisions;
+mod router;
+mod script;
+mod state;
+mod stats;
+mod test_run;
+mod users;
+
+pub use error::ApiError;
+pub use extract::{Admin, Identity, Json, OptionalJson, Query, check_origin};
+pub use router::router;
+pub use state::{AdminState, Live};
+pub use users::UserView;

@@ -1,0 +1,122 @@
+//! `GET /admin/logs`: the last runs.
+
+use axum::extract::State;
+use gatewright_core::catalog::{RunFilter, RunRecord};
+use gatewright_core::store::in_memory::list_values;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::error::{ApiError, Result};
+use crate::extract::{Admin, Query};
+use crate::list::{ListAnswer, ListParams};
+use crate::state::AdminState;
+
+/// Which runs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LogParams {
+    request_id: Option<Uuid>,
+    gateway: Option<String>,
+    event_name: Option<String>,
+    user_id: Option<Uuid>,
+    /// `ok` or `error`.
+    outcome: Option<String>,
+    code: Option<String>,
+    /// 1 to 1000, 20 by default.
+    limit: Option<u64>,
+    /// Counts from 1.
+    page: Option<u64>,
+    /// Fields with commas, `-` before one for descending; newest first by default.
+    sort: Option<String>,
+    /// Conditions as JSON, over the fields of a run.
+    filter: Option<String>,
+    /// Only these fields, with commas.
+    fields: Option<String>,
+    /// `*` for `totalCount` and `filterCount`.
+    meta: Option<String>,
+}
+
+/// One finished run.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunView {
+    request_id: Uuid,
+    gateway: String,
+    event_name: String,
+    user_id: Option<Uuid>,
+    /// `ok` or `error`.
+    outcome: &'static str,
+    code: Option<&'static str>,
+    duration_ms: f64,
+    queued_ms: f64,
+    operations: u64,
+    logs: serde_json::Value,
+}
+
+/// Lists the last runs, newest first.
+#[utoipa::path(get, path = "/admin/logs", operation_id = "listRuns", tag = "operation", params(LogParams),
+    responses((status = 200, body = ListAnswer<RunView>)))]
+pub async fn list(
+    State(state): State<AdminState>,
+    _: Admin,
+    Query(params): Query<LogParams>,
+) -> Result<axum::Json<ListAnswer<serde_json::Value>>> {
+    let is_failed = match params.outcome.as_deref() {
+        None => None,
+        Some("ok") => Some(false),
+        Some("error") => Some(true),
+        Some(other) => return Err(ApiError::bad_request(format!("outcome is ok or error, not {other}"))),
+    };
+    let filter = RunFilter {
+        request_id: params.request_id,
+        gateway: params.gateway,
+        event_name: params.event_name,
+        user_id: params.user_id,
+        is_failed,
+        code: params.code,
+    };
+    let list = ListParams {
+        limit: params.limit,
+        page: params.page,
+        sort: params.sort,
+        filter: params.filter,
+        fields: params.fields,
+        meta: params.meta,
+    };
+    let runs = state.runs.find(&filter).into_iter().map(RunView::from).map(|run| json!(run)).collect();
+    let page = list_values(runs, &FIELDS, &list.query()?)?;
+    list.answer_values::<RunView>(page)
+}
+
+/// What runs can be filtered and sorted by.
+const FIELDS: [&str; 9] = [
+    "requestId",
+    "gateway",
+    "eventName",
+    "userId",
+    "outcome",
+    "code",
+    "durationMs",
+    "queuedMs",
+    "operations",
+];
+
+impl From<RunRecord> for RunView {
+    fn from(run: RunRecord) -> Self {
+        Self {
+            request_id: run.request_id,
+            gateway: run.gateway.to_string(),
+            event_name: run.event_name.to_string(),
+            user_id: run.user_id,
+            outcome: if run.code.is_some() { "error" } else { "ok" },
+            code: run.code.map(|code| code.as_str()),
+            duration_ms: run.duration_us as f64 / 1000.0,
+            queued_ms: run.queued_us as f64 / 1000.0,
+            operations: run.operations,
+            logs: run.logs.map_or_else(|| json!([]), |logs| serde_json::from_str(&logs).unwrap_or_default()),
+        }
+    }
+}

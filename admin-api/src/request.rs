@@ -1,0 +1,97 @@
+//! What a request says of its sender: address, token, origin.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::http::HeaderMap;
+use axum::http::header;
+
+/// The cookie of an access token.
+pub const ACCESS_COOKIE: &str = "accessToken";
+/// The cookie of a refresh token.
+pub const REFRESH_COOKIE: &str = "refreshToken";
+
+/// A cookie's value, unless it is empty.
+pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+        .filter(|value| !value.is_empty())
+}
+
+/// The token of `Authorization: Bearer`.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+}
+
+/// Whether an `Origin` names the host that the request was sent to.
+pub fn is_same_origin(origin: &str, host: Option<&str>) -> bool {
+    fn without_default_port<'a>(host: &'a str, scheme: &str) -> &'a str {
+        let port = if scheme == "https" { ":443" } else { ":80" };
+        host.strip_suffix(port).unwrap_or(host)
+    }
+    let (Some((scheme, authority)), Some(host)) = (origin.split_once("://"), host) else { return false };
+    without_default_port(authority, scheme).eq_ignore_ascii_case(without_default_port(host, scheme))
+}
+
+/// Whether a cookie of this request counts: its origin is absent, the server's own or listed by
+/// name. For "any origin" it does not count, or any web page could ride on a user's session.
+pub fn cookie_counts(origin: Option<&str>, host: Option<&str>, allowed: &[String]) -> bool {
+    origin.is_none_or(|origin| is_same_origin(origin, host) || allowed.iter().any(|listed| listed == origin))
+}
+
+/// The client's address: of the trusted header's last entry, which the proxy wrote, else of the
+/// connection.
+pub fn client_address(headers: &HeaderMap, peer: Option<SocketAddr>, trusted_header: Option<&str>) -> IpAddr {
+    let of_header = trusted_header
+        .and_then(|name| headers.get_all(name).iter().next_back())
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.rsplit(',').next())
+        .and_then(|value| value.trim().parse().ok());
+    of_header.or(peer.map(|peer| peer.ip())).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn origins() {
+        let check = |origin, allowed: &[&str]| {
+            let allowed: Vec<String> = allowed.iter().map(|origin| (*origin).to_owned()).collect();
+            cookie_counts(origin, Some("app.example:443"), &allowed)
+        };
+        assert!(check(None, &[]));
+        assert!(check(Some("https://app.example"), &[]));
+        assert!(!check(Some("https://evil.example"), &["*"]));
+        assert!(!check(Some("https://evil.example"), &["https://app.example"]));
+        assert!(check(Some("https://x.example"), &["*", "https://x.example"]));
+        assert!(!check(Some("null"), &[]));
+        assert!(!check(Some("https://app.example.evil.example"), &[]));
+    }
+
+    #[test]
+    fn addresses() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", HeaderValue::from_static("6.6.6.6, 1.2.3.4"));
+        let peer = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
+        assert_eq!(client_address(&headers, peer, None), IpAddr::from([127, 0, 0, 1]));
+        assert_eq!(client_address(&headers, peer, Some("x-forwarded-for")), IpAddr::from([1, 2, 3, 4]));
+        assert_eq!(client_address(&headers, peer, Some("x-real-ip")), IpAddr::from([127, 0, 0, 1]));
+    }
+
+    #[test]
+    fn cookies() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::from_static("a=b; accessToken=xyz; refreshToken="));
+        assert_eq!(cookie(&headers, ACCESS_COOKIE), Some("xyz"));
+        assert_eq!(cookie(&headers, REFRESH_COOKIE), None);
+    }
+}

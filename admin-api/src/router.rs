@@ -1,0 +1,30 @@
+//! Every route of the admin API, on one page.
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::state::AdminState;
+use crate::{events, gateways, logs, revisions, script, stats, test_run, users};
+
+/// The routes under `/admin`, with their description.
+pub fn router(state: AdminState) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(gateways::list, gateways::create))
+        .routes(routes!(gateways::get, gateways::update, gateways::delete))
+        .routes(routes!(gateways::resume))
+        .routes(routes!(revisions::list_of_gateway))
+        .routes(routes!(revisions::restore_gateway))
+        .routes(routes!(events::list, events::create))
+        .routes(routes!(events::get, events::update, events::delete))
+        .routes(routes!(events::resume))
+        .routes(routes!(revisions::list_of_event))
+        .routes(routes!(revisions::restore_event))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::get, users::update, users::delete))
+        .routes(routes!(users::revoke_tokens))
+        .routes(routes!(script::validate))
+        .routes(routes!(test_run::run))
+        .routes(routes!(logs::list))
+        .routes(routes!(stats::get))
+        .with_state(state)
+}

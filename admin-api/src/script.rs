@@ -1,0 +1,53 @@
+//! `POST /admin/script/validate`.
+
+use axum::extract::State;
+use gatewright_core::script::run_on_script_thread;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::error::Result;
+use crate::extract::{Admin, Json};
+use crate::state::AdminState;
+
+/// A script to be compiled.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ValidateBody {
+    script: String,
+    /// What it is for, as the `kind` of a test run.
+    #[serde(default)]
+    #[expect(dead_code, reason = "accepted so that editors can send it; all kinds compile alike")]
+    context: Option<String>,
+}
+
+/// Whether it compiles.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ValidateAnswer {
+    valid: bool,
+    errors: Vec<ScriptError>,
+}
+
+/// Why not, and where.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ScriptError {
+    message: String,
+    line: usize,
+    column: usize,
+}
+
+/// Compiles a script without saving it.
+#[utoipa::path(post, path = "/admin/script/validate", operation_id = "validateScript", tag = "scripts", request_body = ValidateBody,
+    responses((status = 200, body = ValidateAnswer)))]
+pub async fn validate(
+    State(state): State<AdminState>,
+    _: Admin,
+    Json(body): Json<ValidateBody>,
+) -> Result<axum::Json<ValidateAnswer>> {
+    let engine = state.catalog.engine().clone();
+    let compiled = run_on_script_thread(move || engine.compile(&body.script).map(drop)).await?;
+    let errors: Vec<_> = compiled
+        .err()
+        .into_iter()
+        .map(|error| ScriptError { message: error.message, line: error.line, column: error.column })
+        .collect();
+    Ok(axum::Json(ValidateAnswer { valid: errors.is_empty(), errors }))
+}

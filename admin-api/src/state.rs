@@ -1,0 +1,35 @@
+//! What the handlers work with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gatewright_core::auth::Accounts;
+use gatewright_core::catalog::{Catalog, RunLog};
+use gatewright_core::config::Config;
+
+/// What the admin API needs to know of the running gateway: one of the two trait borders.
+pub trait Live: Send + Sync {
+    /// The catalog has changed: bring the live namespaces in line with it, now.
+    fn catalog_changed(&self);
+    /// Open connections by gateway path.
+    fn connections(&self) -> BTreeMap<String, usize>;
+    /// Jobs that wait or run.
+    fn queue_depth(&self) -> usize;
+    /// Runs finished in the last second.
+    fn runs_per_second(&self) -> f64;
+}
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct AdminState {
+    /// The effective configuration.
+    pub config: Arc<Config>,
+    /// Users and their tokens.
+    pub accounts: Arc<Accounts>,
+    /// Gateways, events and their scripts.
+    pub catalog: Arc<Catalog>,
+    /// The last runs.
+    pub runs: Arc<RunLog>,
+    /// The running gateway.
+    pub live: Arc<dyn Live>,
+}

@@ -1,0 +1,153 @@
+//! `/admin/users`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use gatewright_core::auth::{NewUser, User, UserChange};
+use gatewright_core::store::Time;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::extract::{Admin, Json, Path, Query};
+use crate::list::{ListAnswer, ListParams};
+use crate::state::AdminState;
+
+/// A user, without secrets.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserView {
+    id: Uuid,
+    email: String,
+    name: String,
+    role: String,
+    is_enabled: bool,
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Time,
+}
+
+/// A new user.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NewUserBody {
+    email: String,
+    /// At least 8 characters.
+    password: String,
+    #[serde(default)]
+    name: String,
+    /// `user` (the default), `admin`, or any other name.
+    #[serde(default)]
+    role: String,
+    #[serde(default = "enabled")]
+    is_enabled: bool,
+}
+
+/// What is set of a user; absent fields stay.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserBody {
+    email: Option<String>,
+    password: Option<String>,
+    name: Option<String>,
+    role: Option<String>,
+    is_enabled: Option<bool>,
+}
+
+fn enabled() -> bool {
+    true
+}
+
+/// Lists users.
+#[utoipa::path(get, path = "/admin/users", operation_id = "listUsers", tag = "users", params(ListParams),
+    responses((status = 200, body = ListAnswer<UserView>)))]
+pub async fn list(
+    State(state): State<AdminState>,
+    _: Admin,
+    Query(params): Query<ListParams>,
+) -> Result<axum::Json<ListAnswer<serde_json::Value>>> {
+    params.answer::<_, UserView>(state.accounts.list_users(&params.query()?).await?)
+}
+
+/// Makes a user.
+#[utoipa::path(post, path = "/admin/users", operation_id = "createUser", tag = "users", request_body = NewUserBody,
+    responses((status = 201, body = UserView)))]
+pub async fn create(
+    State(state): State<AdminState>,
+    _: Admin,
+    Json(body): Json<NewUserBody>,
+) -> Result<(StatusCode, axum::Json<UserView>)> {
+    let new = NewUser {
+        email: body.email,
+        password: body.password,
+        name: body.name,
+        role: body.role,
+        is_enabled: body.is_enabled,
+    };
+    Ok((StatusCode::CREATED, axum::Json(state.accounts.create_user(new).await?.into())))
+}
+
+/// A user.
+#[utoipa::path(get, path = "/admin/users/{id}", operation_id = "getUser", tag = "users", responses((status = 200, body = UserView)))]
+pub async fn get(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+) -> Result<axum::Json<UserView>> {
+    Ok(axum::Json(state.accounts.user(id).await?.into()))
+}
+
+/// Changes a user. A new password or role, or disabling, ends the user's sessions and sockets.
+#[utoipa::path(patch, path = "/admin/users/{id}", operation_id = "updateUser", tag = "users", request_body = UserBody,
+    responses((status = 200, body = UserView)))]
+pub async fn update(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+    Json(body): Json<UserBody>,
+) -> Result<axum::Json<UserView>> {
+    let change = UserChange {
+        email: body.email,
+        password: body.password,
+        name: body.name,
+        role: body.role,
+        is_enabled: body.is_enabled,
+    };
+    Ok(axum::Json(state.accounts.update_user(id, change).await?.into()))
+}
+
+/// Deletes a user; the user's sockets are disconnected.
+#[utoipa::path(delete, path = "/admin/users/{id}", operation_id = "deleteUser", tag = "users", responses((status = 204)))]
+pub async fn delete(State(state): State<AdminState>, _: Admin, Path(id): Path<Uuid>) -> Result<StatusCode> {
+    state.accounts.delete_user(id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends all sessions of a user: tokens no longer count, sockets are disconnected.
+#[utoipa::path(post, path = "/admin/users/{id}/revoke-tokens", operation_id = "revokeTokensOfUser", tag = "users", responses((status = 204)))]
+pub async fn revoke_tokens(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode> {
+    state.accounts.user(id).await?;
+    state.accounts.end_sessions_of(id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            email: user.email,
+            name: user.name,
+            role: user.role,
+            is_enabled: user.is_enabled,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}

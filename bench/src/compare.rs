@@ -1,0 +1,116 @@
+//! Runs scenarios against all targets side by side: a fresh server for every run, the targets
+//! taking turns, so that a slow minute of the machine hits all of them.
+
+use anyhow::{Context, Result, bail};
+
+use crate::events::{self, EventsArgs, SingleArgs};
+use crate::fanout::{self, FanoutArgs};
+use crate::idle::{self, IdleArgs};
+use crate::measure::PhaseArgs;
+use crate::proc;
+use crate::report::{self, Metric, Table};
+use crate::target::{Server, StartArgs, Target};
+
+pub enum Scenario {
+    Events(EventsArgs),
+    Fanout(FanoutArgs),
+    Idle(IdleArgs),
+    Single(SingleArgs),
+}
+
+#[derive(clap::Args)]
+pub struct CompareArgs {
+    /// Servers to compare, separated by commas
+    #[arg(long, global = true, value_delimiter = ',', default_value = "gatewright,raw,node")]
+    targets: Vec<Target>,
+    /// How often each scenario is run against each server; the table shows medians
+    #[arg(long, global = true, default_value_t = 3, value_parser = crate::at_least_one)]
+    rounds: usize,
+    #[command(flatten)]
+    start: StartArgs,
+    #[command(flatten)]
+    phases: PhaseArgs,
+}
+
+/// Runs every scenario and prints a table after each.
+pub async fn run(scenarios: &[Scenario], args: &CompareArgs) -> Result<()> {
+    let targets = available(args).await?;
+    let cores = std::thread::available_parallelism()?;
+    println!(
+        "Medians of {} rounds; {cores} cores, shared by the server and the load generator.\n",
+        args.rounds
+    );
+    for scenario in scenarios {
+        let mut table = Table::new(scenario.title());
+        for round in 0..args.rounds {
+            for turn in 0..targets.len() {
+                let target = targets[(round + turn) % targets.len()];
+                let metrics = run_once(scenario, target, args)
+                    .await
+                    .with_context(|| format!("{}, round {} of {}", target.name(), round + 1, args.rounds))?;
+                eprintln!("{} {}/{}: {}", target.name(), round + 1, args.rounds, report::one_line(&metrics));
+                table.add(target, metrics);
+            }
+        }
+        println!("{}", table.markdown(&targets));
+    }
+    Ok(())
+}
+
+async fn available(args: &CompareArgs) -> Result<Vec<Target>> {
+    let mut available = Vec::new();
+    for &target in &args.targets {
+        match target.reason_to_skip(&args.start).await? {
+            Some(reason) => println!("{}: skipped: {reason}", target.name()),
+            None => available.push(target),
+        }
+    }
+    if available.is_empty() {
+        bail!("nothing to measure: every server in --targets was skipped");
+    }
+    Ok(available)
+}
+
+async fn run_once(scenario: &Scenario, target: Target, args: &CompareArgs) -> Result<Vec<Metric>> {
+    // Before the start, because the server inherits the limit.
+    proc::allow_open_files(scenario.sockets())?;
+    let server = target.start(&args.start).await?;
+    let metrics = scenario.run(&args.phases, &server).await?;
+    server.stop().await?;
+    Ok(metrics)
+}
+
+impl Scenario {
+    async fn run(&self, phases: &PhaseArgs, server: &Server) -> Result<Vec<Metric>> {
+        match self {
+            Self::Events(args) => events::run(args, phases, server).await,
+            Self::Fanout(args) => fanout::run(args, phases, server).await,
+            Self::Idle(args) => idle::run(args, server).await,
+            Self::Single(args) => events::run_single(args, phases, server).await,
+        }
+    }
+
+    /// How many connections it opens.
+    fn sockets(&self) -> usize {
+        match self {
+            Self::Events(args) => args.sockets,
+            Self::Fanout(args) => args.subscribers + 1,
+            Self::Idle(args) => args.connections,
+            Self::Single(_) => 1,
+        }
+    }
+
+    fn title(&self) -> String {
+        match self {
+            Self::Events(args) => format!("events: {} sockets × {} in flight", args.sockets, args.window),
+            Self::Fanout(args) => format!(
+                "fanout: 1 publisher, {} subscribers, {} publishes under way",
+                args.subscribers, args.outstanding
+            ),
+            Self::Idle(args) => format!("idle: {} connected sockets", args.connections),
+            Self::Single(args) => {
+                format!("single: one event at a time, {} ms apart", args.pause_ms)
+            }
+        }
+    }
+}

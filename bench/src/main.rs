@@ -1,0 +1,153 @@
+//! `gatewright-bench`: measures Gatewright beside two baselines that do the same work without
+//! scripts, and prints the ratios. See the README of this package for how to read them.
+
+mod baseline;
+mod client;
+mod compare;
+mod events;
+mod fanout;
+mod frame;
+mod idle;
+mod measure;
+mod packet;
+mod proc;
+mod report;
+mod target;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+
+use compare::{CompareArgs, Scenario};
+
+/// Measures Gatewright side by side with two baselines and prints the ratios
+///
+/// Every scenario is run against each server in turn, several rounds, each time with a freshly
+/// started server on a free port and a temporary data folder. The servers are:
+///
+///   gatewright  the gateway, running a script for every event
+///   raw         axum and socketioxide, sending the same ack and result at once: the ceiling
+///   node        socket.io on Node doing the same; skipped when Node is missing
+///
+/// An event counts as finished when both its ack and its `ws:result` have arrived. Server CPU is
+/// user plus system time from /proc, so this runs on Linux only. Tables go to standard output as
+/// Markdown, one line per run to standard error. A run in which anything is refused, lost or out
+/// of order is an error, not a figure.
+#[derive(Parser)]
+#[command(version, verbatim_doc_comment, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    compare: CompareArgs,
+    /// Threads of the load generator; one leaves the rest of the machine to the server
+    #[arg(long, global = true, default_value_t = 1, value_parser = at_least_one)]
+    client_threads: usize,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo build --release && target/release/gatewright-bench
+  gatewright-bench events --measure 10 --rounds 5
+  gatewright-bench fanout --targets raw,node --subscribers 200
+  gatewright-bench idle --rounds 1 --settle 30";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every scenario (this is the default)
+    All(AllArgs),
+    /// Throughput: many sockets, each with a window of events in flight
+    Events(events::EventsArgs),
+    /// Fan-out: one publisher, many subscribers in one room, every delivery checked
+    Fanout(fanout::FanoutArgs),
+    /// Memory: many connected sockets that do nothing
+    Idle(idle::IdleArgs),
+    /// Latency: one event at a time on an otherwise idle server
+    Single(events::SingleArgs),
+    /// Serve the `raw` baseline until ended; the other commands start it by themselves
+    BaselineServer {
+        /// Address to listen on
+        #[arg(long, default_value = "127.0.0.1:3000")]
+        listen: SocketAddr,
+    },
+}
+
+#[derive(clap::Args)]
+struct AllArgs {
+    #[command(flatten)]
+    events: events::EventsArgs,
+    #[command(flatten)]
+    fanout: fanout::FanoutArgs,
+    #[command(flatten)]
+    idle: idle::IdleArgs,
+    #[command(flatten)]
+    single: events::SingleArgs,
+}
+
+fn main() -> Result<()> {
+    let cli = parse();
+    let scenarios = match cli.command {
+        Some(Command::BaselineServer { listen }) => return serve_baseline(listen),
+        Some(Command::Events(args)) => vec![Scenario::Events(args)],
+        Some(Command::Fanout(args)) => vec![Scenario::Fanout(args)],
+        Some(Command::Idle(args)) => vec![Scenario::Idle(args)],
+        Some(Command::Single(args)) => vec![Scenario::Single(args)],
+        Some(Command::All(args)) => args.scenarios(),
+        None => Vec::new(),
+    };
+    client_runtime(cli.client_threads)?.block_on(compare::run(&scenarios, &cli.compare))
+}
+
+/// Parses the command line, with `all` for a missing subcommand so that its defaults apply.
+fn parse() -> Cli {
+    let cli = Cli::parse();
+    if cli.command.is_some() {
+        return cli;
+    }
+    Cli::parse_from(std::env::args_os().chain(["all".into()]))
+}
+
+impl AllArgs {
+    fn scenarios(self) -> Vec<Scenario> {
+        vec![
+            Scenario::Events(self.events),
+            Scenario::Fanout(self.fanout),
+            Scenario::Idle(self.idle),
+            Scenario::Single(self.single),
+        ]
+    }
+}
+
+fn serve_baseline(listen: SocketAddr) -> Result<()> {
+    proc::allow_open_files(0)?;
+    let runtime = Runtime::new().context("cannot start the runtime")?;
+    runtime.block_on(baseline::serve(listen))
+}
+
+fn client_runtime(threads: usize) -> Result<Runtime> {
+    let mut builder = match threads {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if threads > 1 {
+        builder.worker_threads(threads);
+    }
+    builder.enable_all().build().context("cannot start the runtime")
+}
+
+/// Reads a number of seconds, fractions allowed.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_err(|_| "not a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// Reads a count that makes no sense as zero.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("not a whole number of at least 1".to_owned()),
+        Ok(count) => Ok(count),
+    }
+}

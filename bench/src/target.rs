@@ -1,0 +1,231 @@
+//! The servers under test as child processes: which there are, how each is started with a
+//! temporary folder on a free port, and how it is ended. Scenarios see only a running [`Server`].
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+
+use crate::client::Endpoint;
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The gateway itself, with a script behind every event
+    Gatewright,
+    /// axum and socketioxide, handlers that answer at once
+    Raw,
+    /// socket.io on Node, handlers that answer at once
+    Node,
+}
+
+/// What is needed to start any target.
+#[derive(clap::Args, Clone)]
+pub struct StartArgs {
+    /// The gatewright binary to measure [default: target/release/gatewright of this workspace]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub server: Option<PathBuf>,
+    /// Token for `auth.token` when connecting; the bench gateway needs none
+    #[arg(long, global = true)]
+    pub token: Option<String>,
+    /// Seconds a server may take to start, a socket to connect, or the last answers to arrive
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "30",
+          value_parser = crate::seconds)]
+    pub patience: Duration,
+    /// Handshakes under way at a time while sockets are connected
+    #[arg(long, global = true, default_value_t = 64, value_parser = crate::at_least_one)]
+    pub connecting: usize,
+}
+
+/// A server that has said it is ready. Dropping it kills it.
+pub struct Server {
+    pub endpoint: Endpoint,
+    pub pid: u32,
+    child: Child,
+    _folder: TempDir,
+}
+
+const PACK: [(&str, &str); 4] = [
+    ("pack.toml", include_str!("../pack/pack.toml")),
+    ("events/message.rhai", include_str!("../pack/events/message.rhai")),
+    ("events/join.rhai", include_str!("../pack/events/join.rhai")),
+    ("events/publish.rhai", include_str!("../pack/events/publish.rhai")),
+];
+
+impl Target {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gatewright => "gatewright",
+            Self::Raw => "raw",
+            Self::Node => "node",
+        }
+    }
+
+    /// Tells why this target has to be left out, `None` when it can run. Installs the packages
+    /// of the `node` target when they are missing.
+    ///
+    /// # Errors
+    /// When the gatewright binary is missing: a benchmark without it is seldom what was meant.
+    pub async fn reason_to_skip(self, args: &StartArgs) -> Result<Option<String>> {
+        match self {
+            Self::Raw => Ok(None),
+            Self::Node => Ok(node_problem().await),
+            Self::Gatewright if args.gatewright().is_file() => Ok(None),
+            Self::Gatewright => bail!(
+                "no server binary at {}: run `cargo build --release`, name one with --server, \
+                 or leave it out with --targets raw,node",
+                args.gatewright().display()
+            ),
+        }
+    }
+
+    /// Starts the server and waits until `/health/ready` answers 200.
+    ///
+    /// # Errors
+    /// When it ends, or is not ready in time; the end of its log is part of the message.
+    pub async fn start(self, args: &StartArgs) -> Result<Server> {
+        let folder = TempDir::with_prefix("gatewright-bench-")?;
+        let address = free_address()?;
+        let log_path = folder.path().join("server.log");
+        let log = File::create(&log_path)?;
+        let mut child = self
+            .command(args, folder.path(), address)?
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.name()))?;
+        let pid = child.id().context("the server ended at once")?;
+        if let Err(error) = wait_until_ready(&mut child, address, args.patience).await {
+            let log = fs::read_to_string(&log_path).unwrap_or_default();
+            return Err(error.context(format!("{} did not start; its log:\n{log}", self.name())));
+        }
+        let endpoint = Endpoint {
+            address,
+            token: args.token.clone(),
+            patience: args.patience,
+            connecting: args.connecting,
+        };
+        Ok(Server { endpoint, pid, child, _folder: folder })
+    }
+
+    fn command(self, args: &StartArgs, folder: &Path, address: SocketAddr) -> Result<Command> {
+        let listen = address.to_string();
+        let mut command;
+        match self {
+            Self::Gatewright => {
+                let pack = folder.join("pack");
+                write_pack(&pack)?;
+                command = Command::new(args.gatewright().canonicalize()?);
+                command.args(["serve", "--listen", &listen]);
+                command.arg("--data").arg(folder.join("data"));
+                command.arg("--pack").arg(pack);
+            }
+            Self::Raw => {
+                command = Command::new(std::env::current_exe()?);
+                command.args(["baseline-server", "--listen", &listen]);
+            }
+            Self::Node => {
+                command = Command::new("node");
+                command.arg(node_folder().join("server.mjs")).arg(&listen);
+            }
+        }
+        command.current_dir(folder);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        isolate(&mut command);
+        Ok(command)
+    }
+}
+
+impl StartArgs {
+    fn gatewright(&self) -> PathBuf {
+        self.server.clone().unwrap_or_else(|| {
+            Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("release/gatewright")
+        })
+    }
+}
+
+impl Server {
+    /// Ends the server and waits until it is gone, so that it costs the next run nothing.
+    pub async fn stop(mut self) -> Result<()> {
+        self.child.kill().await.context("cannot end the server")
+    }
+}
+
+/// Keeps the caller's own settings out, and lets one address open all the connections.
+fn isolate(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("GATEWRIGHT_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("GATEWRIGHT_LIMITS__CONNECTIONS_PER_SECOND_PER_IP", "0");
+}
+
+fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?)
+}
+
+fn write_pack(folder: &Path) -> Result<()> {
+    for (name, text) in PACK {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        fs::write(path, text)?;
+    }
+    Ok(())
+}
+
+async fn wait_until_ready(child: &mut Child, address: SocketAddr, patience: Duration) -> Result<()> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            bail!("it ended with {status}");
+        }
+        if matches!(is_ready(address).await, Ok(true)) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!("/health/ready did not answer 200 within {patience:?}");
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn is_ready(address: SocketAddr) -> Result<bool> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET /health/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await?;
+    Ok(status.ends_with(b" 200"))
+}
+
+fn node_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("node")
+}
+
+async fn node_problem() -> Option<String> {
+    if Command::new("node").arg("--version").output().await.is_err() {
+        return Some("no Node".to_owned());
+    }
+    if node_folder().join("node_modules").is_dir() {
+        return None;
+    }
+    let install = Command::new("npm").arg("ci").current_dir(node_folder()).output();
+    match install.await {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => {
+            let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Some(format!("`npm ci` failed: {reason}"))
+        }
+        Err(error) => Some(format!("`npm` does not start: {error}")),
+    }
+}

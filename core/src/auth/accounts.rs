@@ -1,0 +1,272 @@
+//! Signing in and out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::password::verify_password;
+use super::throttle::Throttle;
+use super::token::{Claims, Secret, TokenKind, invalid_token};
+use super::users::User;
+use crate::config;
+use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::id::new_id;
+use crate::store::{self, Store, Time, session, user};
+
+/// Passwords that are hashed at once: each takes 19 MiB and a core.
+const HASHES_AT_ONCE: usize = 4;
+/// Sessions that one query asks for; databases bound the number of parameters.
+const SESSIONS_AT_ONCE: usize = 500;
+
+/// All that concerns users and their tokens.
+pub struct Accounts {
+    pub(super) store: Store,
+    secret: Arc<Secret>,
+    settings: config::Auth,
+    throttle: Throttle,
+    hashing: Semaphore,
+}
+
+/// What a sign-in gives.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// For requests and sockets.
+    pub access_token: String,
+    /// When the access token expires.
+    pub access_expires_at: Time,
+    /// For the next sign-in without a password; counts once.
+    pub refresh_token: String,
+    /// When the refresh token expires.
+    pub refresh_expires_at: Time,
+    /// Who signed in.
+    pub user: User,
+}
+
+/// Who a token belongs to.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// The user, as the database has it now.
+    pub user: Arc<User>,
+    /// The session that the token belongs to.
+    pub session_id: Uuid,
+    /// When the token expires.
+    pub expires_at: Time,
+}
+
+impl Accounts {
+    /// Accounts in `store` with tokens signed by `secret`.
+    pub fn new(store: Store, secret: Arc<Secret>, settings: config::Auth) -> Self {
+        let throttle = Throttle::new(settings.login_failures_per_minute);
+        Self { store, secret, settings, throttle, hashing: Semaphore::new(HASHES_AT_ONCE) }
+    }
+
+    /// Whether anyone may register.
+    pub fn registration_is_open(&self) -> bool {
+        self.settings.register
+    }
+
+    /// Signs in with a password. The answer and its time are the same whether the user exists.
+    ///
+    /// # Errors
+    /// `AUTHENTICATION_ERROR`, or `RATE_LIMIT_EXCEEDED` with `details.retryAfterMs` after too many
+    /// failures for the account or the address.
+    pub async fn login(
+        &self,
+        email: &str,
+        password: String,
+        remember: bool,
+        address: &str,
+    ) -> Result<SignIn> {
+        let account_key = format!("account {}", email.trim().to_lowercase());
+        let address_key = format!("address {address}");
+        let _turn = self.throttle.turn(&account_key).await;
+        if let Some(wait) = self.throttle.wait(&account_key).max(self.throttle.wait(&address_key)) {
+            let failure = Failure::new(ErrorCode::RateLimitExceeded, "Too many failed logins. Wait a minute");
+            return Err(failure
+                .with_details(serde_json::json!({ "retryAfterMs": wait.as_millis() as u64 }))
+                .into());
+        }
+        let row = user::Entity::find()
+            .filter(user::Column::Email.eq(email.trim().to_lowercase()))
+            .one(self.store.db())
+            .await?;
+        let hash = row.as_ref().map(|row| row.password_hash.clone());
+        let matches = self.blocking(move || verify_password(&password, hash.as_deref())).await?;
+        let Some(row) = row.filter(|row| matches && row.is_enabled) else {
+            self.throttle.fail(&account_key);
+            self.throttle.fail(&address_key);
+            return Err(Failure::new(ErrorCode::Authentication, "Wrong e-mail address or password").into());
+        };
+        self.throttle.succeed(&account_key);
+        self.open_session(row.into(), remember).await
+    }
+
+    /// Opens a session for a user who has just proved who they are.
+    pub async fn open_session(&self, user: User, remember: bool) -> Result<SignIn> {
+        let days = if remember { self.settings.remember_days } else { self.settings.refresh_token_days };
+        let expires_at = store::now() + Duration::from_secs(u64::from(days) * 86_400);
+        let row = self.insert_session(user.id, remember, expires_at).await?;
+        Ok(self.sign_in(&row, user))
+    }
+
+    /// A new pair of tokens for a refresh token. It counts once: one that comes back ends its session.
+    ///
+    /// # Errors
+    /// `AUTH_INVALID`.
+    pub async fn refresh(&self, refresh_token: &str) -> Result<SignIn> {
+        let claims = self.secret.verify(refresh_token, TokenKind::Refresh)?;
+        let rotated = session::Entity::update_many()
+            .col_expr(session::Column::Generation, Expr::col(session::Column::Generation).add(1))
+            .filter(session::Column::Id.eq(claims.sid))
+            .filter(session::Column::Generation.eq(claims.generation))
+            .filter(session::Column::RevokedAt.is_null())
+            .exec(self.store.db())
+            .await?;
+        if rotated.rows_affected == 0 {
+            tracing::warn!(user_id = %claims.sub, "a used refresh token came back; its session is ended");
+            self.end_session(claims.sid).await?;
+            return Err(invalid_token().into());
+        }
+        let (row, user) = self.live_session(&claims).await?;
+        Ok(self.sign_in(&row, user))
+    }
+
+    /// Ends a session, with all its tokens.
+    pub async fn end_session(&self, session_id: Uuid) -> Result<()> {
+        self.revoke(session::Column::Id.eq(session_id)).await
+    }
+
+    /// Ends all sessions of a user.
+    pub async fn end_sessions_of(&self, user_id: Uuid) -> Result<()> {
+        self.revoke(session::Column::UserId.eq(user_id)).await
+    }
+
+    /// The session that a refresh token belongs to, whether or not it still counts.
+    pub fn session_of_refresh_token(&self, token: &str) -> Option<(Uuid, Uuid)> {
+        self.secret.verify(token, TokenKind::Refresh).ok().map(|claims| (claims.sid, claims.sub))
+    }
+
+    /// Who an access token belongs to. Asks the database: a disabled user or an ended session
+    /// does not count.
+    ///
+    /// # Errors
+    /// `AUTH_INVALID`.
+    pub async fn authenticate(&self, token: &str) -> Result<SignedIn> {
+        let claims = self.secret.verify(token, TokenKind::Access)?;
+        let (row, user) = self.live_session(&claims).await?;
+        let expires_at = Time::from_unix_timestamp(claims.exp).map_err(|_| invalid_token())?;
+        Ok(SignedIn { user: Arc::new(user), session_id: row.id, expires_at })
+    }
+
+    /// The users of those of these sessions that still count.
+    pub async fn live_sessions(&self, sessions: &[Uuid]) -> Result<HashMap<Uuid, Arc<User>>> {
+        let mut live = HashMap::new();
+        for chunk in sessions.chunks(SESSIONS_AT_ONCE) {
+            let rows = session::Entity::find()
+                .filter(session::Column::Id.is_in(chunk.iter().copied()))
+                .filter(session::Column::RevokedAt.is_null())
+                .all(self.store.db())
+                .await?;
+            let users = user::Entity::find()
+                .filter(user::Column::Id.is_in(rows.iter().map(|row| row.user_id)))
+                .filter(user::Column::IsEnabled.eq(true))
+                .all(self.store.db())
+                .await?;
+            let users: HashMap<_, _> =
+                users.into_iter().map(|row| (row.id, Arc::new(User::from(row)))).collect();
+            live.extend(rows.iter().filter_map(|row| Some((row.id, users.get(&row.user_id)?.clone()))));
+        }
+        Ok(live)
+    }
+
+    /// See [`Store::change_number`].
+    pub async fn change_number(&self) -> Result<i64> {
+        self.store.change_number().await
+    }
+
+    /// A token for `auth.token` of the session's user.
+    pub fn websocket_token(&self, signed_in: &SignedIn) -> (String, Time) {
+        let ttl = Duration::from_secs(u64::from(self.settings.websocket_token_minutes) * 60);
+        self.token(signed_in.user.id, signed_in.session_id, TokenKind::Access, 0, store::now() + ttl)
+    }
+
+    /// A token for a user without a password, for the operator.
+    pub async fn token_for(&self, user: &User, ttl: Duration) -> Result<(String, Time)> {
+        let row = self.insert_session(user.id, false, store::now() + ttl).await?;
+        Ok(self.token(user.id, row.id, TokenKind::Access, 0, row.expires_at))
+    }
+
+    /// Runs work that takes a core for a while, on a thread for that.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let _permit = self.hashing.acquire().await.map_err(|error| Error::Internal(error.to_string()))?;
+        tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    async fn insert_session(
+        &self,
+        user_id: Uuid,
+        remember: bool,
+        expires_at: Time,
+    ) -> Result<session::Model> {
+        let row = session::ActiveModel {
+            id: Set(new_id()),
+            user_id: Set(user_id),
+            generation: Set(0),
+            remember: Set(remember),
+            expires_at: Set(expires_at),
+            revoked_at: Set(None),
+            created_at: Set(store::now()),
+        };
+        Ok(row.insert(self.store.db()).await?)
+    }
+
+    async fn live_session(&self, claims: &Claims) -> Result<(session::Model, User)> {
+        let row = session::Entity::find_by_id(claims.sid).one(self.store.db()).await?;
+        let row = row
+            .filter(|row| row.revoked_at.is_none() && row.user_id == claims.sub)
+            .ok_or_else(invalid_token)?;
+        let user = user::Entity::find_by_id(claims.sub).one(self.store.db()).await?;
+        let user = user.filter(|user| user.is_enabled).ok_or_else(invalid_token)?;
+        Ok((row, user.into()))
+    }
+
+    async fn revoke(&self, which: impl sea_orm::sea_query::IntoCondition) -> Result<()> {
+        session::Entity::update_many()
+            .col_expr(session::Column::RevokedAt, Expr::value(store::now()))
+            .filter(which)
+            .filter(session::Column::RevokedAt.is_null())
+            .exec(self.store.db())
+            .await?;
+        self.store.bump_change_number().await
+    }
+
+    fn sign_in(&self, row: &session::Model, user: User) -> SignIn {
+        let ttl = Duration::from_secs(u64::from(self.settings.access_token_minutes) * 60);
+        let (access_token, access_expires_at) =
+            self.token(user.id, row.id, TokenKind::Access, 0, store::now() + ttl);
+        let (refresh_token, refresh_expires_at) =
+            self.token(user.id, row.id, TokenKind::Refresh, row.generation, row.expires_at);
+        SignIn { access_token, access_expires_at, refresh_token, refresh_expires_at, user }
+    }
+
+    fn token(
+        &self,
+        sub: Uuid,
+        sid: Uuid,
+        typ: TokenKind,
+        generation: i64,
+        expires_at: Time,
+    ) -> (String, Time) {
+        let iat = store::now().unix_timestamp();
+        let claims = Claims { sub, sid, typ, generation, iat, exp: expires_at.unix_timestamp() };
+        (self.secret.sign(&claims), expires_at)
+    }
+}

@@ -1,0 +1,233 @@
+//! Users: who may sign in, and as what.
+
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::accounts::Accounts;
+use super::password::hash_password;
+use crate::error::{ErrorCode, Failure, Result};
+use crate::id::new_id;
+use crate::store::list::{ListQuery, Page};
+use crate::store::{self, Time, user};
+
+/// The role that may use the admin API.
+pub const ROLE_ADMIN: &str = "admin";
+/// The role of a user for whom none is named.
+pub const ROLE_USER: &str = "user";
+const PASSWORD_CHARS_MIN: usize = 8;
+const TEXT_CHARS_MAX: usize = 200;
+
+/// A user without secrets, as scripts (`@USER`) and clients see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// UUID v7.
+    pub id: Uuid,
+    /// Unique, lower case.
+    pub email: String,
+    /// For people.
+    pub name: String,
+    /// `user`, `admin` or a name that an admin defined.
+    pub role: String,
+    /// A disabled user cannot sign in.
+    pub is_enabled: bool,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: Time,
+    /// When it last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: Time,
+}
+
+/// What a new user is made of.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// Unique; kept in lower case.
+    pub email: String,
+    /// At least 8 characters.
+    pub password: String,
+    /// Empty: the part of the e-mail address before the `@`.
+    pub name: String,
+    /// Empty: `user`.
+    pub role: String,
+    /// Whether it may sign in.
+    pub is_enabled: bool,
+}
+
+/// What changes of a user; none: stays.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "as in NewUser")]
+pub struct UserChange {
+    pub email: Option<String>,
+    pub password: Option<String>,
+    pub name: Option<String>,
+    pub role: Option<String>,
+    pub is_enabled: Option<bool>,
+}
+
+impl User {
+    /// Whether this user may use the admin API.
+    pub fn is_admin(&self) -> bool {
+        self.role == ROLE_ADMIN
+    }
+}
+
+impl From<user::Model> for User {
+    fn from(row: user::Model) -> Self {
+        Self {
+            id: row.id,
+            email: row.email,
+            name: row.name,
+            role: row.role,
+            is_enabled: row.is_enabled,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+impl Accounts {
+    /// One page of users.
+    pub async fn list_users(&self, query: &ListQuery) -> Result<Page<User>> {
+        let page = self.store.list::<user::Entity>(query, None).await?;
+        Ok(Page { rows: page.rows.into_iter().map(User::from).collect(), counts: page.counts })
+    }
+
+    /// A user by id.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`.
+    pub async fn user(&self, id: Uuid) -> Result<User> {
+        let row = user::Entity::find_by_id(id).one(self.store.db()).await?;
+        Ok(row.ok_or_else(|| Failure::not_found("user", id))?.into())
+    }
+
+    /// A user by e-mail address.
+    pub async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
+        let row =
+            user::Entity::find().filter(user::Column::Email.eq(email.to_lowercase())).one(self.store.db());
+        Ok(row.await?.map(User::from))
+    }
+
+    /// Whether there is any admin.
+    pub async fn has_admin(&self) -> Result<bool> {
+        let admins = user::Entity::find().filter(user::Column::Role.eq(ROLE_ADMIN));
+        Ok(admins.count(self.store.db()).await? > 0)
+    }
+
+    /// Makes a user.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for a bad field, `DUPLICATE_RESOURCE` for a taken address.
+    pub async fn create_user(&self, new: NewUser) -> Result<User> {
+        let email = checked_email(&new.email)?;
+        check_password(&new.password)?;
+        check_text("name", &new.name)?;
+        check_text("role", &new.role)?;
+        let name = if new.name.is_empty() {
+            email.split('@').next().unwrap_or_default().to_owned()
+        } else {
+            new.name
+        };
+        let now = store::now();
+        let row = user::ActiveModel {
+            id: Set(new_id()),
+            email: Set(email.clone()),
+            name: Set(name),
+            role: Set(if new.role.is_empty() { ROLE_USER.to_owned() } else { new.role }),
+            is_enabled: Set(new.is_enabled),
+            password_hash: Set(self.hash(new.password).await?),
+            created_at: Set(now),
+            updated_at: Set(now),
+        };
+        let row = row.insert(self.store.db()).await.map_err(|error| taken(error, &email))?;
+        self.store.bump_change_number().await?;
+        Ok(row.into())
+    }
+
+    /// Changes a user. A new password, a new role or disabling ends the user's sessions.
+    ///
+    /// # Errors
+    /// As [`Self::create_user`], and `RESOURCE_NOT_FOUND`.
+    pub async fn update_user(&self, id: Uuid, change: UserChange) -> Result<User> {
+        let before = self.user(id).await?;
+        let mut row = user::ActiveModel { id: Set(id), updated_at: Set(store::now()), ..Default::default() };
+        let mut ends_sessions = change.is_enabled == Some(false);
+        if let Some(email) = &change.email {
+            row.email = Set(checked_email(email)?);
+        }
+        if let Some(name) = change.name {
+            check_text("name", &name)?;
+            row.name = Set(name);
+        }
+        if let Some(role) = change.role {
+            check_text("role", &role)?;
+            ends_sessions |= role != before.role;
+            row.role = Set(role);
+        }
+        if let Some(password) = change.password {
+            check_password(&password)?;
+            row.password_hash = Set(self.hash(password).await?);
+            ends_sessions = true;
+        }
+        if let Some(is_enabled) = change.is_enabled {
+            row.is_enabled = Set(is_enabled);
+        }
+        let email = change.email.unwrap_or_default();
+        let row = row.update(self.store.db()).await.map_err(|error| taken(error, &email))?;
+        if ends_sessions {
+            self.end_sessions_of(id).await?;
+        }
+        self.store.bump_change_number().await?;
+        Ok(row.into())
+    }
+
+    /// Deletes a user with all sessions.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`.
+    pub async fn delete_user(&self, id: Uuid) -> Result<()> {
+        let gone = user::Entity::delete_by_id(id).exec(self.store.db()).await?;
+        if gone.rows_affected == 0 {
+            return Err(Failure::not_found("user", id).into());
+        }
+        self.store.bump_change_number().await
+    }
+
+    /// Hashes on a thread for blocking work.
+    async fn hash(&self, password: String) -> Result<String> {
+        self.blocking(move || hash_password(&password)).await
+    }
+}
+
+fn checked_email(email: &str) -> Result<String> {
+    let email = email.trim().to_lowercase();
+    let well_formed = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    if !well_formed || email.chars().count() > TEXT_CHARS_MAX || email.chars().any(char::is_control) {
+        return Err(Failure::invalid("email", "must be an e-mail address").into());
+    }
+    Ok(email)
+}
+
+fn check_password(password: &str) -> Result<()> {
+    let chars = password.chars().count();
+    if (PASSWORD_CHARS_MIN..=1024).contains(&chars) {
+        return Ok(());
+    }
+    Err(Failure::invalid("password", format!("must have {PASSWORD_CHARS_MIN} to 1024 characters")).into())
+}
+
+fn check_text(field: &str, text: &str) -> Result<()> {
+    if text.chars().count() <= TEXT_CHARS_MAX {
+        return Ok(());
+    }
+    Err(Failure::invalid(field, format!("must have at most {TEXT_CHARS_MAX} characters")).into())
+}
+
+fn taken(error: sea_orm::DbErr, email: &str) -> crate::Error {
+    if store::is_unique_violation(&error) {
+        return Failure::new(ErrorCode::DuplicateResource, format!("There is a user {email} already")).into();
+    }
+    error.into()
+}

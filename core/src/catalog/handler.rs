@@ -1,0 +1,188 @@
+//! A live script: compiled, with its schema, its time and its record.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jsonschema::Validator;
+use parking_lot::RwLock;
+use prometheus::{Histogram, IntCounter};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::error::{ErrorCode, Failure};
+use crate::metrics::Metrics;
+use crate::script::{CompileError, RunOutput, Script, ScriptEngine};
+use crate::store::Time;
+
+/// The name of an event's script.
+pub const SCRIPT_EVENT: &str = "sourceCode";
+/// The name of a gateway's connection script.
+pub const SCRIPT_CONNECTION: &str = "connectionScript";
+/// The name of a gateway's disconnection script.
+pub const SCRIPT_DISCONNECTION: &str = "disconnectionScript";
+
+/// What a handler is made of.
+pub(super) struct HandlerSource<'a> {
+    pub owner: Uuid,
+    pub script: &'static str,
+    /// The version of its owner's row: another one is another handler.
+    pub version: Time,
+    pub gateway: &'a str,
+    /// The event's name, or `connection` or `disconnection`.
+    pub name: &'a str,
+    pub source: &'a str,
+    pub schema: Option<&'a Json>,
+    pub timeout: Duration,
+}
+
+/// A live script.
+pub struct Handler {
+    /// The event, or the gateway.
+    pub owner: Uuid,
+    /// Which of its owner's scripts it is.
+    pub script_name: &'static str,
+    version: Time,
+    /// The path of its gateway.
+    pub gateway: Arc<str>,
+    /// The event's name, or `connection` or `disconnection`.
+    pub name: Arc<str>,
+    /// The time of one run.
+    pub timeout: Duration,
+    script: Result<Script, CompileError>,
+    schema: Option<Validator>,
+    left_behind_bytes: AtomicU64,
+    suspended: RwLock<Option<String>>,
+    seconds: Histogram,
+    succeeded: IntCounter,
+    failed: AtomicU64,
+    metrics: Arc<Metrics>,
+}
+
+impl Handler {
+    /// Compiles a handler. A saved script that does not compile (any more) makes a suspended one.
+    pub(super) fn new(from: &HandlerSource<'_>, engine: &ScriptEngine, metrics: &Arc<Metrics>) -> Self {
+        let script = engine.compile(from.source);
+        let suspended = script.as_ref().err().map(|error| format!("the script does not compile: {error}"));
+        if let Some(reason) = &suspended {
+            tracing::error!(gateway = from.gateway, event = from.name, reason, "handler suspended");
+        }
+        Self {
+            owner: from.owner,
+            script_name: from.script,
+            version: from.version,
+            gateway: from.gateway.into(),
+            name: from.name.into(),
+            timeout: from.timeout,
+            script,
+            schema: from.schema.and_then(|schema| schema_validator(schema).ok()),
+            left_behind_bytes: AtomicU64::new(0),
+            suspended: RwLock::new(suspended),
+            seconds: metrics.handler_seconds.with_label_values(&[from.gateway, from.name]),
+            succeeded: metrics.events.with_label_values(&[from.gateway, from.name, "ok"]),
+            failed: AtomicU64::new(0),
+            metrics: metrics.clone(),
+        }
+    }
+
+    /// Whether this handler still is what `from` says.
+    pub(super) fn is_from(&self, from: &HandlerSource<'_>) -> bool {
+        self.version == from.version && self.timeout == from.timeout && &*self.gateway == from.gateway
+    }
+
+    /// The compiled script; none while it is suspended.
+    pub fn script(&self) -> Option<&Script> {
+        if self.suspended.read().is_some() {
+            return None;
+        }
+        self.script.as_ref().ok()
+    }
+
+    /// Why the handler is suspended, if it is.
+    pub fn suspended(&self) -> Option<String> {
+        self.suspended.read().clone()
+    }
+
+    /// Lets a suspended handler run again; what it left behind counts from 0.
+    pub fn resume(&self) {
+        if self.script.is_ok() {
+            self.left_behind_bytes.store(0, Ordering::Relaxed);
+            *self.suspended.write() = None;
+        }
+    }
+
+    /// Whether the payload has to be parsed before it is accepted.
+    pub fn has_schema(&self) -> bool {
+        self.schema.is_some()
+    }
+
+    /// Checks a payload against the event's schema.
+    ///
+    /// # Errors
+    /// `INVALID_PAYLOAD`; the message names the JSON pointer.
+    pub fn check_payload(&self, payload: &Json) -> Result<(), Failure> {
+        let Some(error) = self.schema.as_ref().and_then(|schema| schema.validate(payload).err()) else {
+            return Ok(());
+        };
+        let pointer = error.instance_path().to_string();
+        let place = if pointer.is_empty() { "the payload".to_owned() } else { pointer.clone() };
+        // The value itself is masked: it may be large, or a secret that would land in a log.
+        let message = format!("{place}: {}", error.masked_with("the value"));
+        Err(Failure::new(ErrorCode::InvalidPayload, message)
+            .with_details(serde_json::json!({ "pointer": pointer })))
+    }
+
+    /// Takes a finished run into the record; suspends a handler that has left too much behind.
+    pub fn record(&self, output: &RunOutput, left_behind_bytes_max: u64) {
+        self.seconds.observe(output.duration.as_secs_f64());
+        self.metrics.script_operations.inc_by(output.operations);
+        match &output.outcome {
+            Ok(_) => self.succeeded.inc(),
+            Err(failure) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                self.count(failure.code);
+            }
+        }
+        if output.left_behind_bytes > 0 {
+            let before = self.left_behind_bytes.fetch_add(output.left_behind_bytes, Ordering::Relaxed);
+            if before + output.left_behind_bytes >= left_behind_bytes_max {
+                self.suspend(format!(
+                    "its runs left {} bytes allocated, most likely by a closure that holds itself; save it again or resume it",
+                    before + output.left_behind_bytes
+                ));
+            }
+        }
+    }
+
+    /// Counts an event that ended, or was refused, with a code.
+    pub fn count(&self, code: ErrorCode) {
+        self.metrics.events.with_label_values(&[&*self.gateway, &*self.name, code.as_str()]).inc();
+    }
+
+    /// Runs so far, and how many of them failed.
+    pub fn counts(&self) -> (u64, u64) {
+        let failed = self.failed.load(Ordering::Relaxed);
+        (self.succeeded.get() + failed, failed)
+    }
+
+    /// A quantile of its time, in seconds.
+    pub fn quantile(&self, quantile: f64) -> Option<f64> {
+        crate::metrics::quantile(&self.seconds, quantile)
+    }
+
+    fn suspend(&self, reason: String) {
+        let mut suspended = self.suspended.write();
+        if suspended.is_none() {
+            tracing::error!(gateway = %self.gateway, event = %self.name, reason, "handler suspended");
+            *suspended = Some(reason);
+        }
+    }
+}
+
+/// A schema as a validator: patterns in linear time, and no reference leaves the schema.
+pub(super) fn schema_validator(schema: &Json) -> Result<Validator, String> {
+    jsonschema::options()
+        .with_pattern_options(jsonschema::PatternOptions::regex())
+        .build(schema)
+        .map_err(|error| error.to_string())
+}

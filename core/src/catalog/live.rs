@@ -1,0 +1,189 @@
+//! The live side: from rows to a snapshot that events look at.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::EntityTrait;
+use uuid::Uuid;
+
+use super::gateways::GatewayLimits;
+use super::handler::{Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
+use super::{Catalog, LiveGateways};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::script::run_on_script_thread;
+use crate::store::{event, gateway};
+
+/// A gateway as events and connections see it.
+pub struct LiveGateway {
+    /// Its row.
+    pub id: Uuid,
+    /// Its path.
+    pub path: Arc<str>,
+    /// Whether it takes connections.
+    pub is_enabled: bool,
+    /// Whether a connection needs a token.
+    pub require_auth: bool,
+    /// Origins that may connect.
+    pub allowed_origins: Vec<String>,
+    /// What a socket may do.
+    pub limits: Limits,
+    /// Whether rooms hear who joins and leaves.
+    pub presence: bool,
+    /// Runs before any event of a socket.
+    pub connection: Option<Arc<Handler>>,
+    /// Runs when a socket has gone.
+    pub disconnection: Option<Arc<Handler>>,
+    exact: HashMap<Box<str>, Arc<Handler>>,
+    /// Longest first, without their `*`.
+    prefixes: Vec<(Box<str>, Arc<Handler>)>,
+}
+
+/// The limits of a socket, with the configured defaults filled in; 0 means none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Events in a second.
+    pub events_per_second: u32,
+    /// Events at once.
+    pub burst: u32,
+    /// Rooms and topics.
+    pub subscriptions_per_connection: u32,
+    /// Bytes of one payload.
+    pub message_bytes: u32,
+}
+
+impl LiveGateway {
+    /// The handler of an event: the exact name, else the longest prefix.
+    pub fn handler(&self, event: &str) -> Option<&Arc<Handler>> {
+        self.exact.get(event).or_else(|| {
+            let matching = self.prefixes.iter().find(|(prefix, _)| event.starts_with(&**prefix));
+            matching.map(|(_, handler)| handler)
+        })
+    }
+
+    /// All handlers, connection and disconnection scripts among them.
+    pub fn handlers(&self) -> impl Iterator<Item = &Arc<Handler>> {
+        let prefixed = self.prefixes.iter().map(|(_, handler)| handler);
+        self.connection.iter().chain(&self.disconnection).chain(self.exact.values()).chain(prefixed)
+    }
+}
+
+impl Limits {
+    /// A gateway's limits over the configured defaults.
+    pub fn new(own: &GatewayLimits, config: &Config) -> Self {
+        let defaults = &config.limits;
+        let events_per_second = own.events_per_second.unwrap_or(defaults.events_per_second);
+        Self {
+            events_per_second,
+            // A gateway that raises only the rate must not be held back by the default burst.
+            burst: own.burst.unwrap_or(defaults.burst.max(1)).max(u32::from(events_per_second > 0)),
+            subscriptions_per_connection: own
+                .subscriptions_per_connection
+                .unwrap_or(defaults.subscriptions_per_connection),
+            message_bytes: own.message_bytes.unwrap_or(defaults.message_bytes),
+        }
+    }
+}
+
+/// The rows that a snapshot is made of.
+struct Rows {
+    gateways: Vec<gateway::Model>,
+    events: Vec<event::Model>,
+}
+
+impl Catalog {
+    /// Makes the snapshot anew from the database. Handlers that have not changed are kept, with
+    /// their record.
+    pub async fn reload(&self) -> Result<()> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let rows = Rows {
+            gateways: gateway::Entity::find().all(self.store.db()).await?,
+            events: event::Entity::find().all(self.store.db()).await?,
+        };
+        let (engine, metrics, config, before) =
+            (self.engine.clone(), self.metrics.clone(), self.config.clone(), self.live());
+        let live = run_on_script_thread(move || {
+            let kept: HashMap<_, _> = before
+                .values()
+                .flat_map(|gateway| gateway.handlers())
+                .map(|handler| ((handler.owner, handler.script_name), handler.clone()))
+                .collect();
+            let make = |from: HandlerSource<'_>| match kept.get(&(from.owner, from.script)) {
+                Some(handler) if handler.is_from(&from) => handler.clone(),
+                _ => Arc::new(Handler::new(&from, &engine, &metrics)),
+            };
+            snapshot(rows, &config, &make)
+        })
+        .await?;
+        self.live.store(Arc::new(live.map_err(Error::Internal)?));
+        Ok(())
+    }
+}
+
+fn snapshot(
+    rows: Rows,
+    config: &Config,
+    make: &dyn Fn(HandlerSource<'_>) -> Arc<Handler>,
+) -> Result<LiveGateways, String> {
+    let mut live = LiveGateways::new();
+    for row in &rows.gateways {
+        let events = rows.events.iter().filter(|event| event.gateway_id == row.id && event.is_enabled);
+        let gateway = live_gateway(row, events, config, make)?;
+        live.insert(gateway.path.clone(), Arc::new(gateway));
+    }
+    Ok(live)
+}
+
+fn live_gateway<'a>(
+    row: &gateway::Model,
+    events: impl Iterator<Item = &'a event::Model>,
+    config: &Config,
+    make: &dyn Fn(HandlerSource<'_>) -> Arc<Handler>,
+) -> Result<LiveGateway, String> {
+    let timeout = timeout(row.script_timeout_ms, config);
+    let own_script = |script, name, source: &Option<String>| {
+        source.as_deref().map(|source| {
+            let (owner, version, gateway) = (row.id, row.updated_at, row.path.as_str());
+            make(HandlerSource { owner, script, version, gateway, name, source, schema: None, timeout })
+        })
+    };
+    let (mut exact, mut prefixes) = (HashMap::new(), Vec::new());
+    for event in events {
+        let handler = make(HandlerSource {
+            owner: event.id,
+            script: SCRIPT_EVENT,
+            version: event.updated_at,
+            gateway: &row.path,
+            name: &event.event_name,
+            source: &event.source_code,
+            schema: event.payload_schema.as_ref(),
+            timeout: event.timeout_ms.map_or(timeout, |ms| Duration::from_millis(ms.unsigned_abs())),
+        });
+        match event.event_name.strip_suffix('*') {
+            Some(prefix) => prefixes.push((prefix.into(), handler)),
+            None => drop(exact.insert(event.event_name.as_str().into(), handler)),
+        }
+    }
+    prefixes.sort_by_key(|(prefix, _): &(Box<str>, _)| std::cmp::Reverse(prefix.len()));
+    let limits: GatewayLimits =
+        serde_json::from_value(row.limits.clone()).map_err(|error| error.to_string())?;
+    Ok(LiveGateway {
+        id: row.id,
+        path: row.path.as_str().into(),
+        is_enabled: row.is_enabled,
+        require_auth: row.require_auth,
+        allowed_origins: super::gateways::origins(row).unwrap_or_else(|| config.allowed_origins.clone()),
+        limits: Limits::new(&limits, config),
+        presence: row.presence,
+        connection: own_script(SCRIPT_CONNECTION, "connection", &row.connection_script),
+        disconnection: own_script(SCRIPT_DISCONNECTION, "disconnection", &row.disconnection_script),
+        exact,
+        prefixes,
+    })
+}
+
+/// The time of one run: its own, or the configured.
+pub(super) fn timeout(own_ms: Option<i64>, config: &Config) -> Duration {
+    Duration::from_millis(own_ms.map_or(config.scripts.timeout_ms, i64::unsigned_abs))
+}

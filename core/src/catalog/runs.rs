@@ -1,0 +1,112 @@
+//! The last runs, for `GET /admin/logs`: in memory, bounded, one ring per thread so that workers
+//! do not wait for each other.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use crate::error::ErrorCode;
+
+/// Rings: threads beyond share.
+const RINGS: usize = 16;
+
+/// One finished run.
+#[derive(Debug, Clone)]
+pub struct RunRecord {
+    /// The event's request id; a UUID v7, so it tells the time too.
+    pub request_id: Uuid,
+    /// The gateway's path.
+    pub gateway: Arc<str>,
+    /// The event's name as its row has it.
+    pub event_name: Arc<str>,
+    /// Who sent it.
+    pub user_id: Option<Uuid>,
+    /// How it failed; none: it did not.
+    pub code: Option<ErrorCode>,
+    /// From start to end, in microseconds.
+    pub duration_us: u64,
+    /// From acceptance to start, in microseconds.
+    pub queued_us: u64,
+    /// Rhai operations.
+    pub operations: u64,
+    /// A JSON array; none: nothing was logged.
+    pub logs: Option<Box<str>>,
+}
+
+/// What runs to look for; none: any.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields of a run")]
+pub struct RunFilter {
+    pub request_id: Option<Uuid>,
+    pub gateway: Option<String>,
+    pub event_name: Option<String>,
+    pub user_id: Option<Uuid>,
+    pub is_failed: Option<bool>,
+    pub code: Option<String>,
+}
+
+/// The last runs.
+pub struct RunLog {
+    rings: Vec<Mutex<VecDeque<RunRecord>>>,
+    per_ring_max: usize,
+}
+
+thread_local! {
+    static RING: Cell<Option<usize>> = const { Cell::new(None) };
+}
+static NEXT_RING: AtomicUsize = AtomicUsize::new(0);
+
+impl RunLog {
+    /// A log of about so many runs.
+    pub fn new(runs_max: usize) -> Self {
+        Self { rings: (0..RINGS).map(|_| Mutex::default()).collect(), per_ring_max: runs_max.div_ceil(4) }
+    }
+
+    /// Adds a run; the oldest of this thread goes.
+    pub fn add(&self, record: RunRecord) {
+        if self.per_ring_max == 0 {
+            return;
+        }
+        let number = RING.get().unwrap_or_else(|| {
+            let number = NEXT_RING.fetch_add(1, Ordering::Relaxed) % RINGS;
+            RING.set(Some(number));
+            number
+        });
+        let mut ring = self.rings[number].lock();
+        if ring.len() >= self.per_ring_max {
+            ring.pop_front();
+        }
+        ring.push_back(record);
+    }
+
+    /// The runs that match, newest first.
+    pub fn find(&self, filter: &RunFilter) -> Vec<RunRecord> {
+        let mut found: Vec<_> = self
+            .rings
+            .iter()
+            .flat_map(|ring| {
+                ring.lock().iter().filter(|run| filter.matches(run)).cloned().collect::<Vec<_>>()
+            })
+            .collect();
+        found.sort_by_key(|run| std::cmp::Reverse(run.request_id));
+        found
+    }
+}
+
+impl RunFilter {
+    fn matches(&self, run: &RunRecord) -> bool {
+        fn is<T: PartialEq + ?Sized>(wanted: Option<&T>, found: &T) -> bool {
+            wanted.is_none_or(|wanted| wanted == found)
+        }
+        is(self.request_id.as_ref(), &run.request_id)
+            && is(self.gateway.as_deref(), &run.gateway)
+            && is(self.event_name.as_deref(), &run.event_name)
+            && self.user_id.is_none_or(|user| run.user_id == Some(user))
+            && self.is_failed.is_none_or(|failed| run.code.is_some() == failed)
+            && self.code.as_deref().is_none_or(|code| run.code.is_some_and(|found| found.as_str() == code))
+    }
+}

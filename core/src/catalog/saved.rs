@@ -1,0 +1,111 @@
+//! Finding a saved script for a test run, enabled or not.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::Catalog;
+use super::live::timeout;
+use crate::error::{Failure, Result};
+use crate::store::{event, gateway};
+
+/// Which script.
+#[derive(Debug, Clone, Copy)]
+pub enum ScriptSelector<'a> {
+    /// Of an event by its id.
+    EventId(Uuid),
+    /// Of the event that would take this name.
+    Event {
+        /// The gateway's path.
+        path: &'a str,
+        /// The name as a client would send it.
+        name: &'a str,
+    },
+    /// Of a connection.
+    Connection {
+        /// The gateway's path.
+        path: &'a str,
+    },
+    /// Of a disconnection.
+    Disconnection {
+        /// The gateway's path.
+        path: &'a str,
+    },
+}
+
+/// A saved script.
+#[derive(Debug, Clone)]
+pub struct SavedScript {
+    /// The path of its gateway.
+    pub gateway_path: String,
+    /// The event's name, or `connection` or `disconnection`.
+    pub event_name: String,
+    /// The script.
+    pub source: String,
+    /// The time of one run.
+    pub timeout: Duration,
+}
+
+impl Catalog {
+    /// A saved script; none where the gateway has no such script.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND` for a gateway or event that does not exist.
+    pub async fn saved_script(&self, which: ScriptSelector<'_>) -> Result<Option<SavedScript>> {
+        match which {
+            ScriptSelector::EventId(id) => {
+                let event = self.event_row(id).await?;
+                let gateway = self.gateway_row(event.gateway_id).await?;
+                Ok(Some(self.saved_event(&gateway, event)))
+            }
+            ScriptSelector::Event { path, name } => {
+                let gateway = self.gateway_row_by_path(path).await?;
+                let event = self.event_row_by_name(gateway.id, name).await?;
+                Ok(Some(self.saved_event(&gateway, event)))
+            }
+            ScriptSelector::Connection { path } => {
+                let gateway = self.gateway_row_by_path(path).await?;
+                let source = gateway.connection_script.clone();
+                Ok(source.map(|source| self.saved_of_gateway(&gateway, "connection", source)))
+            }
+            ScriptSelector::Disconnection { path } => {
+                let gateway = self.gateway_row_by_path(path).await?;
+                let source = gateway.disconnection_script.clone();
+                Ok(source.map(|source| self.saved_of_gateway(&gateway, "disconnection", source)))
+            }
+        }
+    }
+
+    fn saved_event(&self, gateway: &gateway::Model, event: event::Model) -> SavedScript {
+        SavedScript {
+            gateway_path: gateway.path.clone(),
+            event_name: event.event_name,
+            source: event.source_code,
+            timeout: timeout(event.timeout_ms.or(gateway.script_timeout_ms), &self.config),
+        }
+    }
+
+    fn saved_of_gateway(&self, gateway: &gateway::Model, name: &str, source: String) -> SavedScript {
+        SavedScript {
+            gateway_path: gateway.path.clone(),
+            event_name: name.to_owned(),
+            source,
+            timeout: timeout(gateway.script_timeout_ms, &self.config),
+        }
+    }
+
+    async fn gateway_row_by_path(&self, path: &str) -> Result<gateway::Model> {
+        let row = self.store.gateway_by_path(path).await?;
+        Ok(row.ok_or_else(|| Failure::not_found("gateway", path))?)
+    }
+
+    async fn event_row_by_name(&self, gateway_id: Uuid, name: &str) -> Result<event::Model> {
+        let mut rows = self.store.events_of(gateway_id).await?;
+        rows.sort_by_key(|row| std::cmp::Reverse((!row.event_name.ends_with('*'), row.event_name.len())));
+        let matches = |row: &event::Model| {
+            row.event_name == name
+                || row.event_name.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix))
+        };
+        Ok(rows.into_iter().find(matches).ok_or_else(|| Failure::not_found("event", name))?)
+    }
+}

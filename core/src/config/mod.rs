@@ -1,0 +1,208 @@
+//! The effective configuration: parsed and checked once, so that nothing later asks "is it set?".
+//!
+//! The documented defaults are `config.default.toml`, embedded; [`load`] lays the other sources
+//! over it. This module must not know what any setting is for beyond its allowed values.
+
+mod check;
+mod load;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Deserializer};
+
+pub use check::is_origin;
+pub use load::{ConfigError, FlagValue, Loaded, Setting, Sources, load};
+
+/// The documented defaults, as shipped.
+pub const DEFAULTS: &str = include_str!("config.default.toml");
+
+/// Every setting. Names, units and defaults are documented in `config.default.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "each field is documented where its default is")]
+pub struct Config {
+    #[serde(deserialize_with = "address")]
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub database_url: String,
+    pub admin_email: String,
+    pub admin_password: String,
+    #[serde(deserialize_with = "list")]
+    pub packs: Vec<String>,
+    #[serde(deserialize_with = "optional")]
+    pub watch: Option<PathBuf>,
+    #[serde(deserialize_with = "list")]
+    pub allowed_origins: Vec<String>,
+    #[serde(deserialize_with = "optional")]
+    pub trusted_ip_header: Option<String>,
+    pub limits: Limits,
+    pub queue: Queue,
+    pub scripts: Scripts,
+    pub cache: Cache,
+    pub auth: Auth,
+    pub logs: Logs,
+    pub metrics: Metrics,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "each field is documented where its default is")]
+pub struct Limits {
+    pub events_per_second: u32,
+    pub burst: u32,
+    pub subscriptions_per_connection: u32,
+    pub message_bytes: u32,
+    pub packet_bytes: u32,
+    pub outgoing_packets: usize,
+    pub connections: usize,
+    pub connections_per_second_per_ip: u32,
+    pub connections_burst_per_ip: u32,
+    pub handshake_timeout_ms: u64,
+    pub request_bytes: usize,
+}
+
+/// `[queue]`.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "each field is documented where its default is")]
+pub struct Queue {
+    pub workers: usize,
+    pub jobs_per_socket: usize,
+    pub bytes_per_socket: usize,
+    pub jobs: usize,
+    pub bytes: usize,
+    pub drain_ms: u64,
+}
+
+/// `[scripts]`: the caps of the sandbox.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "each field is documented where its default is")]
+pub struct Scripts {
+    pub timeout_ms: u64,
+    pub timeout_max_ms: u64,
+    pub operations: u64,
+    pub memory_bytes: usize,
+    pub elements: usize,
+    pub call_depth: usize,
+    pub expression_depth: usize,
+    pub value_depth: usize,
+    pub emits: usize,
+    pub log_bytes: usize,
+    pub result_bytes: usize,
+    pub string_bytes: usize,
+    pub source_bytes: usize,
+    pub left_behind_bytes: u64,
+    #[serde(deserialize_with = "list")]
+    pub fetch_hosts: Vec<String>,
+    pub fetch_timeout_ms: u64,
+    pub fetch_bytes: usize,
+}
+
+/// `[cache]`.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "each field is documented where its default is")]
+pub struct Cache {
+    pub bytes: u64,
+}
+
+/// `[auth]`.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "each field is documented where its default is")]
+pub struct Auth {
+    pub access_token_minutes: u32,
+    pub websocket_token_minutes: u32,
+    pub refresh_token_days: u32,
+    pub remember_days: u32,
+    pub register: bool,
+    pub login_failures_per_minute: u32,
+}
+
+/// `[logs]`.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "each field is documented where its default is")]
+pub struct Logs {
+    pub level: String,
+    #[serde(deserialize_with = "log_format")]
+    pub format: LogFormat,
+    pub runs: usize,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[metrics]`.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "each field is documented where its default is")]
+pub struct Metrics {
+    #[serde(deserialize_with = "optional_address")]
+    pub listen: Option<SocketAddr>,
+}
+
+impl Config {
+    /// The documented defaults alone.
+    pub fn defaults() -> Self {
+        load(&Sources::default()).expect("the embedded defaults are valid").config
+    }
+
+    /// The database that is really used: the configured one, or SQLite in the data folder.
+    pub fn effective_database_url(&self) -> String {
+        if self.database_url.is_empty() {
+            format!("sqlite://{}", self.data_dir.join("gatewright.db").display())
+        } else {
+            self.database_url.clone()
+        }
+    }
+}
+
+/// A list, or text with commas (from the environment).
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum List {
+        Many(Vec<String>),
+        Text(String),
+    }
+    Ok(match List::deserialize(deserializer)? {
+        List::Many(items) => items,
+        List::Text(text) => {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        }
+    })
+}
+
+/// Empty text is none.
+fn optional<'de, D: Deserializer<'de>, T: From<String>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// An address with a port.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    parse_address(&String::deserialize(deserializer)?)
+}
+
+/// Empty text is none; else an address with a port.
+fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Ok(None) } else { parse_address(&text).map(Some) }
+}
+
+fn parse_address<E: serde::de::Error>(text: &str) -> Result<SocketAddr, E> {
+    text.parse().map_err(|_| E::custom(format!("is {text:?}; allowed: ADDRESS:PORT, such as 127.0.0.1:4000")))
+}
+
+fn log_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogFormat, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "auto" => Ok(LogFormat::Auto),
+        "pretty" => Ok(LogFormat::Pretty),
+        "json" => Ok(LogFormat::Json),
+        other => Err(serde::de::Error::custom(format!("is {other:?}; allowed: auto, pretty, json"))),
+    }
+}

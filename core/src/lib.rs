@@ -1,0 +1,24 @@
+//! The domain of Gatewright: configuration, storage, accounts, the job queue, the script
+//! sandbox, the catalog of gateways and the packs.
+//!
+//! Nothing here knows HTTP or Socket.IO. A module may use only those listed before it:
+//! `error`, `id`, `metrics`, `config`, `store`, `auth`, `queue`, `script`, `catalog`, `pack`.
+
+pub mod error;
+pub mod id;
+pub mod metrics;
+
+pub mod config;
+pub mod store;
+
+pub mod auth;
+
+pub mod queue;
+
+pub mod script;
+
+pub mod catalog;
+
+pub mod pack;
+
+pub use error::{Error, ErrorCode, Failure, Result};

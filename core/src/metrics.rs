@@ -1,0 +1,159 @@
+//! What the server counts, in the terms of Prometheus. Label values are bounded: gateways and
+//! event names come from the catalog, never from clients.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// Upper bounds of the time buckets, in seconds: from 50 µs to 30 s.
+const TIME_BUCKETS: [f64; 20] = [
+    0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5,
+    1.0, 2.0, 5.0, 10.0, 30.0,
+];
+
+/// All metrics of one server.
+pub struct Metrics {
+    registry: Registry,
+    /// Open connections by gateway.
+    pub connections: IntGaugeVec,
+    /// Events by gateway, event and outcome.
+    pub events: IntCounterVec,
+    /// Jobs that wait or run.
+    pub queue_depth: IntGauge,
+    /// Seconds from acceptance to start.
+    pub queue_wait: Histogram,
+    /// Seconds of a handler by gateway and event.
+    pub handler_seconds: HistogramVec,
+    /// Rhai operations of all runs.
+    pub script_operations: IntCounter,
+    /// Emits of scripts.
+    pub emitted: IntCounter,
+    /// Sockets disconnected because they did not read.
+    pub slow_disconnects: IntCounter,
+    /// Events and connections refused for their rate.
+    pub rate_limited: IntCounter,
+    /// Seconds of database work.
+    pub db_seconds: Histogram,
+}
+
+impl Metrics {
+    /// Fresh metrics, with those of the process.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let metrics = Self {
+            connections: IntGaugeVec::new(opts("connections", "Open connections"), &["gateway"])
+                .expect(VALID),
+            events: IntCounterVec::new(
+                opts("events_total", "Events by outcome: ok or the error code"),
+                &["gateway", "event", "outcome"],
+            )
+            .expect(VALID),
+            queue_depth: IntGauge::with_opts(opts("queue_depth", "Jobs that wait or run")).expect(VALID),
+            queue_wait: Histogram::with_opts(times("queue_wait_seconds", "Time from acceptance to start"))
+                .expect(VALID),
+            handler_seconds: HistogramVec::new(
+                times("handler_seconds", "Time of a handler"),
+                &["gateway", "event"],
+            )
+            .expect(VALID),
+            script_operations: counter("script_operations", "Rhai operations of all runs"),
+            emitted: counter("emitted_total", "Emits of scripts"),
+            slow_disconnects: counter(
+                "slow_disconnects_total",
+                "Sockets disconnected because they did not read",
+            ),
+            rate_limited: counter("rate_limited_total", "Events and connections refused for their rate"),
+            db_seconds: Histogram::with_opts(times("db_seconds", "Time of database work")).expect(VALID),
+            registry,
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&self) {
+        let collectors: [Box<dyn prometheus::core::Collector>; 10] = [
+            Box::new(self.connections.clone()),
+            Box::new(self.events.clone()),
+            Box::new(self.queue_depth.clone()),
+            Box::new(self.queue_wait.clone()),
+            Box::new(self.handler_seconds.clone()),
+            Box::new(self.script_operations.clone()),
+            Box::new(self.emitted.clone()),
+            Box::new(self.slow_disconnects.clone()),
+            Box::new(self.rate_limited.clone()),
+            Box::new(self.db_seconds.clone()),
+        ];
+        for collector in collectors {
+            self.registry.register(collector).expect("each metric is registered once");
+        }
+        #[cfg(target_os = "linux")]
+        self.registry
+            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+            .expect("each metric is registered once");
+    }
+
+    /// All values in the text format of Prometheus.
+    pub fn text(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A quantile (0 to 1) of a histogram in seconds, interpolated within its bucket as Prometheus
+/// does; none without samples.
+pub fn quantile(histogram: &Histogram, quantile: f64) -> Option<f64> {
+    let proto = prometheus::core::Metric::metric(histogram);
+    let proto = proto.get_histogram();
+    let total = proto.get_sample_count();
+    if total == 0 {
+        return None;
+    }
+    let rank = quantile * total as f64;
+    let (mut bound_before, mut count_before) = (0.0, 0);
+    for bucket in proto.get_bucket() {
+        let (bound, count) = (bucket.upper_bound(), bucket.cumulative_count());
+        if count as f64 >= rank && count > count_before {
+            let part = (rank - count_before as f64) / (count - count_before) as f64;
+            return Some(bound_before + (bound - bound_before) * part.max(0.0));
+        }
+        (bound_before, count_before) = (bound, count);
+    }
+    Some(bound_before)
+}
+
+const VALID: &str = "names and labels are valid";
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace("gatewright")
+}
+
+fn times(name: &str, help: &str) -> HistogramOpts {
+    HistogramOpts::new(name, help).namespace("gatewright").buckets(TIME_BUCKETS.to_vec())
+}
+
+fn counter(name: &str, help: &str) -> IntCounter {
+    IntCounter::with_opts(opts(name, help)).expect(VALID)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles() {
+        let metrics = Metrics::new();
+        assert_eq!(quantile(&metrics.db_seconds, 0.5), None);
+        for _ in 0..100 {
+            metrics.db_seconds.observe(0.004);
+        }
+        let median = quantile(&metrics.db_seconds, 0.5).unwrap();
+        assert!((0.003..=0.005).contains(&median), "{median}");
+        assert!(metrics.text().contains("gatewright_db_seconds_count 100"));
+    }
+}

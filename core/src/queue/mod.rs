@@ -1,0 +1,159 @@
+//! The job queue: in process, bounded, in order per lane, parallel and fair across lanes.
+//!
+//! A **lane** is the jobs of one socket: they run one at a time, in the order they were pushed. A
+//! **group** is the lanes of one gateway: it holds at most three quarters of the workers, and
+//! groups take turns, as do the lanes of a group. This module must not know what a job does.
+//!
+//! A group has *tickets*: each lets one worker serve it. A group with waiting lanes has up to its
+//! share of tickets in the one channel that all workers wait on; that channel is the only thing
+//! they share.
+
+mod lane;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
+
+use crate::config;
+
+use lane::Group as LaneGroup;
+pub use lane::Lane;
+
+/// How often a drain looks whether it is done.
+const DRAIN_LOOK: Duration = Duration::from_millis(2);
+
+/// The stack of a thread that runs scripts, in bytes: reserved, not committed. Rhai drops, clones,
+/// compares and prints values recursively; with the caps on elements and memory no value nests
+/// deeper than this holds.
+pub(crate) const SCRIPT_STACK_BYTES: usize = 256 << 20;
+/// A piece of work. It must tell its own outcome, also when it panics.
+pub trait Job: Send + 'static {
+    /// Does the work, on a script thread.
+    fn run(self);
+    /// What it holds in memory while it waits, about.
+    fn bytes(&self) -> usize;
+}
+
+/// Why a job is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The lane's or the whole queue's bound is reached.
+    Full,
+    /// The queue drains.
+    Closed,
+}
+
+/// A queue with its worker threads.
+pub struct Queue<J: Job> {
+    shared: Arc<Shared<J>>,
+    workers: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    group_share: usize,
+}
+
+/// What lanes and workers see of the queue.
+pub(crate) struct Shared<J: Job> {
+    tickets: Sender<Ticket<J>>,
+    waiting_tickets: Receiver<Ticket<J>>,
+    is_open: AtomicBool,
+    jobs: AtomicUsize,
+    bytes: AtomicUsize,
+    settings: config::Queue,
+}
+
+/// What a worker waits for.
+enum Ticket<J: Job> {
+    /// Serve a lane of this group.
+    Serve(Arc<LaneGroup<J>>),
+    /// End.
+    Stop,
+}
+
+/// The lanes of one gateway. See the module's documentation.
+pub struct Group<J: Job>(Arc<LaneGroup<J>>);
+
+impl<J: Job> Clone for Group<J> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<J: Job> Queue<J> {
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn start(settings: &config::Queue) -> std::io::Result<Self> {
+        let count = worker_count(settings.workers);
+        let (tickets, waiting_tickets) = crossbeam_channel::unbounded();
+        let shared = Arc::new(Shared {
+            tickets,
+            waiting_tickets,
+            is_open: AtomicBool::new(true),
+            jobs: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            settings: settings.clone(),
+        });
+        let workers =
+            (0..count).map(|number| worker::start(number, shared.clone())).collect::<Result<_, _>>()?;
+        Ok(Self { shared, workers: Mutex::new(workers), group_share: (count * 3 / 4).max(1) })
+    }
+
+    /// A group for the lanes of one gateway.
+    pub fn group(&self) -> Group<J> {
+        Group(Arc::new(LaneGroup::new(self.group_share)))
+    }
+
+    /// A lane of this group. It holds its jobs back until [`Lane::open`].
+    pub fn lane(&self, group: &Group<J>) -> Arc<Lane<J>> {
+        Lane::new(group.0.clone(), self.shared.clone())
+    }
+
+    /// The jobs that wait or run.
+    pub fn depth(&self) -> usize {
+        self.shared.jobs.load(Ordering::Relaxed)
+    }
+
+    /// Whether jobs are taken.
+    pub fn is_open(&self) -> bool {
+        self.shared.is_open.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more jobs.
+    pub fn close(&self) {
+        self.shared.is_open.store(false, Ordering::SeqCst);
+    }
+
+    /// Waits until all jobs are done; false when `timeout` was not enough.
+    pub async fn drained(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        while self.depth() > 0 {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+        true
+    }
+
+    /// Ends the workers once they are done with what they do.
+    pub fn stop(&self) {
+        self.close();
+        for _ in self.workers.lock().drain(..) {
+            // The receiver lives in `shared`, so this cannot fail.
+            let _ = self.shared.tickets.send(Ticket::Stop);
+        }
+    }
+}
+
+/// The configured number of workers; 0: two for each core (scripts may wait), at least four, so
+/// that a quarter is left beside any one gateway.
+fn worker_count(configured: usize) -> usize {
+    if configured > 0 {
+        return configured;
+    }
+    std::thread::available_parallelism().map_or(1, usize::from).saturating_mul(2).max(4)
+}

@@ -1,0 +1,37 @@
+//! The script sandbox: Rhai with the product's macros, run under caps.
+//!
+//! A script is compiled once ([`ScriptEngine::compile`]) and run many times, each time against a
+//! [`Host`]: what it can do to the world, live or recorded. This module must not know where
+//! scripts come from, nor what carries their emits.
+
+mod cache;
+mod engine;
+mod failure;
+mod fetch;
+mod helpers;
+mod hints;
+mod host;
+mod json;
+mod macros;
+mod memory;
+mod packet;
+mod recorded;
+mod run;
+mod socket_api;
+mod strings;
+mod test_run;
+mod thread;
+mod throw;
+
+#[cfg(test)]
+mod sandbox_tests;
+
+pub use cache::Cache;
+pub use engine::{CompileError, Script, ScriptEngine};
+pub use host::{Host, Member, Payload, Target};
+pub use json::nesting_of;
+pub use packet::{Arguments, event_name};
+pub use recorded::{Emitted, RecordedHost};
+pub use run::{Call, CallUser, RunOutput};
+pub use test_run::{TestCall, TestOutcome, run_test};
+pub use thread::{run_on_script_thread, spawn_script_thread};

@@ -1,0 +1,162 @@
+//! The arguments of an event as they came, kept as text until a script thread reads them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use rhai::{Array, Dynamic};
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+
+/// The data arguments of one event: a JSON array whose first element is the event's name (the
+/// form in which Socket.IO sends them), and the blobs that its placeholders stand for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arguments {
+    json: Box<str>,
+    attachments: Vec<Vec<u8>>,
+}
+
+impl Arguments {
+    /// From the array of a Socket.IO event packet.
+    pub fn from_packet(json: &str, attachments: Vec<Vec<u8>>) -> Self {
+        Self { json: json.into(), attachments }
+    }
+
+    /// One argument.
+    pub fn one(value: &serde_json::Value) -> Self {
+        Self { json: format!("[null,{value}]").into(), attachments: Vec::new() }
+    }
+
+    /// The size in memory.
+    pub fn bytes(&self) -> usize {
+        self.json.len() + self.attachments.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// The arguments as values; not JSON after all, or nested deeper than 128, is an error.
+    pub(super) fn read(&self) -> Result<Array, serde_json::Error> {
+        let mut arguments = serde_json::Deserializer::from_str(&self.json).deserialize_seq(SkipName)?;
+        if !self.attachments.is_empty() {
+            arguments.iter_mut().for_each(|argument| self.attach(argument));
+        }
+        Ok(arguments)
+    }
+
+    /// Replaces placeholders by their blobs. The nesting is bounded by the JSON parser.
+    fn attach(&self, value: &mut Dynamic) {
+        let blob = value.as_map_ref().ok().and_then(|map| {
+            let is_placeholder = map.get("_placeholder")?.as_bool().ok()?;
+            let number = usize::try_from(map.get("num")?.as_int().ok()?).ok()?;
+            is_placeholder.then(|| self.attachments.get(number).cloned())?
+        });
+        if let Some(blob) = blob {
+            *value = Dynamic::from_blob(blob);
+        } else if let Ok(mut map) = value.as_map_mut() {
+            map.values_mut().for_each(|value| self.attach(value));
+        } else if let Ok(mut array) = value.as_array_mut() {
+            array.iter_mut().for_each(|value| self.attach(value));
+        }
+    }
+}
+
+struct SkipName;
+
+impl<'de> Visitor<'de> for SkipName {
+    type Value = Array;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array that begins with the event's name")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Array, A::Error> {
+        sequence.next_element::<IgnoredAny>()?;
+        let mut arguments = Array::new();
+        while let Some(argument) = sequence.next_element::<Dynamic>()? {
+            arguments.push(argument);
+        }
+        Ok(arguments)
+    }
+}
+
+/// The name of an event in the array of its packet; the rest is checked to be JSON.
+///
+/// # Errors
+/// When the text is no JSON array that begins with text.
+pub fn event_name(packet: &str) -> Result<Cow<'_, str>, serde_json::Error> {
+    struct Name;
+
+    impl<'de> Visitor<'de> for Name {
+        type Value = Cow<'de, str>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an array that begins with the event's name")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+            let name = sequence.next_element::<BorrowedName<'de>>()?;
+            let name = name.ok_or_else(|| serde::de::Error::invalid_length(0, &self))?;
+            while sequence.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(name.0)
+        }
+    }
+
+    #[derive(serde::Deserialize)]
+    struct BorrowedName<'a>(#[serde(borrow)] Cow<'a, str>);
+
+    serde_json::Deserializer::from_str(packet).deserialize_seq(Name)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_arguments_and_blobs() {
+        let arguments = Arguments::from_packet(
+            r#"["name",{"a":{"_placeholder":true,"num":1}},{"_placeholder":true,"num":0},null,7]"#,
+            vec![vec![1], vec![2, 3]],
+        )
+        .read()
+        .unwrap();
+        assert_eq!(arguments.len(), 4);
+        assert_eq!(*arguments[1].as_blob_ref().unwrap(), vec![1]);
+        assert_eq!(arguments[0].as_map_ref().unwrap()["a"].clone().into_blob().unwrap(), vec![2, 3]);
+        assert!(arguments[2].is_unit());
+    }
+
+    #[test]
+    fn a_placeholder_without_a_blob_stays_a_map() {
+        let arguments = Arguments::from_packet(r#"["e",{"_placeholder":true,"num":9}]"#, vec![vec![1]]);
+        assert!(arguments.read().unwrap()[0].is_map());
+    }
+
+    #[test]
+    fn names() {
+        for (packet, expected) in [
+            (r#"["a",{"b":1}]"#, Some("a")),
+            (r#"["é\n"]"#, Some("é\n")),
+            (r#"["a",{"b":]"#, None),
+            (r"[]", None),
+            (r"[1]", None),
+            (r"{}", None),
+            ("", None),
+        ] {
+            assert_eq!(event_name(packet).ok().as_deref(), expected, "{packet}");
+        }
+        let deep = format!("[\"a\",{}{}]", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(event_name(&deep).is_err() || super::super::nesting_of(&deep) > 64, "never a stack overflow");
+    }
+
+    proptest! {
+        /// Whatever text comes, it is refused or has a name; nothing panics.
+        #[test]
+        fn any_text(packet in ".{0,200}") {
+            let _ = event_name(&packet);
+        }
+
+        #[test]
+        fn any_name(name in ".{0,50}") {
+            let packet = serde_json::json!([name, {"a": 1}]).to_string();
+            prop_assert_eq!(event_name(&packet).unwrap(), name);
+        }
+    }
+}

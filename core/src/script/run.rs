@@ -1,0 +1,215 @@
+//! The run that a script thread is in: its inputs, its caps and what it has used of them.
+//!
+//! Rhai calls our functions on the thread that evaluates, so the run stands in a thread-local;
+//! what is checked on every operation stands in cells beside it.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rhai::{Dynamic, EvalAltResult, Position};
+use uuid::Uuid;
+
+use super::host::Host;
+use super::json::{self, Unsendable};
+use super::memory::{held_bytes, uncounted};
+use super::packet::Arguments;
+use crate::auth::User;
+use crate::config;
+use crate::error::{ErrorCode, Failure};
+
+/// Operations between two looks at the clock. One operation takes 2 ms at worst (Rhai's size
+/// check of a value with 10,000 elements), so a run ends within 50 ms of its time.
+const CLOCK_EVERY: u64 = 16;
+
+/// What a script is run for.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// `@GATEWAY`.
+    pub gateway: Arc<str>,
+    /// `@EVENT`.
+    pub event: Arc<str>,
+    /// `@REQUEST_ID`.
+    pub request_id: Uuid,
+    /// `@BODY` is the first, `@ARGS` all.
+    pub arguments: Arguments,
+    /// `@USER`.
+    pub user: Option<CallUser>,
+    /// The time of the run.
+    pub timeout: Duration,
+}
+
+/// Who a script runs for.
+#[derive(Debug, Clone)]
+pub enum CallUser {
+    /// The user's row.
+    Row(Arc<User>),
+    /// What a test run was given.
+    Given(Arc<serde_json::Value>),
+}
+
+impl CallUser {
+    /// The user's id.
+    pub fn id(&self) -> Option<String> {
+        match self {
+            Self::Row(user) => Some(user.id.to_string()),
+            Self::Given(user) => user.get("id").and_then(|id| id.as_str()).map(str::to_owned),
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct RunOutput {
+    /// The result as JSON, with blobs beside it, or why there is none.
+    pub outcome: Result<super::Payload, Failure>,
+    /// What was logged, as a JSON array.
+    pub logs: Cow<'static, str>,
+    /// Rhai operations.
+    pub operations: u64,
+    /// From start to end.
+    pub duration: Duration,
+    /// Bytes that the run left allocated after its scope and result were dropped.
+    pub left_behind_bytes: u64,
+}
+
+/// The run that this thread is in.
+pub(super) struct Run {
+    pub gateway: Arc<str>,
+    pub event: Arc<str>,
+    pub request_id: Uuid,
+    pub body: Dynamic,
+    /// Whether the body was sent; a missing one is an empty object.
+    pub has_body: bool,
+    /// All arguments but the first, which is the body.
+    pub other_args: rhai::Array,
+    pub user: Option<CallUser>,
+    pub user_value: Option<Dynamic>,
+    pub host: Arc<dyn Host>,
+    pub limits: Arc<config::Scripts>,
+    pub emits: usize,
+    pub logs: String,
+    /// Why the run has to end at its next operation.
+    pub ended: Option<Failure>,
+}
+
+thread_local! {
+    static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
+    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+    static HELD_BYTES_MAX: Cell<i64> = const { Cell::new(i64::MAX) };
+    static OPERATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Enters a run on this thread.
+pub(super) fn enter(run: Run, deadline: Instant) {
+    HELD_BYTES_MAX.set(held_bytes().saturating_add(run.limits.memory_bytes as i64));
+    DEADLINE.set(Some(deadline));
+    OPERATIONS.set(0);
+    RUN.set(Some(run));
+}
+
+/// Leaves the run; gives it back with its operations.
+pub(super) fn leave() -> Option<(Run, u64)> {
+    HELD_BYTES_MAX.set(i64::MAX);
+    DEADLINE.set(None);
+    RUN.take().map(|run| (run, OPERATIONS.get()))
+}
+
+/// The run that this thread is in.
+///
+/// # Panics
+/// Outside a run: macros are only evaluated inside one.
+pub(super) fn with_run<T>(work: impl FnOnce(&mut Run) -> T) -> T {
+    RUN.with_borrow_mut(|run| work(run.as_mut().expect("macros are only evaluated inside a run")))
+}
+
+/// The host of this thread's run, without holding the run.
+pub(super) fn host() -> Arc<dyn Host> {
+    with_run(|run| run.host.clone())
+}
+
+/// The time that is left to this thread's run.
+pub(super) fn time_left() -> Duration {
+    DEADLINE.get().map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()))
+}
+
+/// Whether the run must end; called by Rhai on every operation.
+#[inline]
+pub(super) fn must_end(operations: u64) -> bool {
+    OPERATIONS.set(operations);
+    if held_bytes() > HELD_BYTES_MAX.get() {
+        end(ErrorCode::ScriptMemoryLimit, "The script holds more memory than it may");
+        return true;
+    }
+    if operations.is_multiple_of(CLOCK_EVERY)
+        && DEADLINE.get().is_some_and(|deadline| Instant::now() >= deadline)
+    {
+        end_for_time();
+        return true;
+    }
+    RUN.with_borrow(|run| run.as_ref().is_some_and(|run| run.ended.is_some()))
+}
+
+/// Notes that the time is up.
+pub(super) fn end_for_time() {
+    end(ErrorCode::ScriptTimeout, "The script took longer than it may");
+}
+
+/// Notes why the run ends; the first reason counts.
+pub(super) fn end(code: ErrorCode, message: impl Into<Cow<'static, str>>) {
+    RUN.with_borrow_mut(|run| {
+        if let Some(run) = run {
+            run.ended.get_or_insert_with(|| uncounted(|| Failure::new(code, message)));
+        }
+    });
+}
+
+/// Ends the run at once: an error that no script can catch.
+pub(super) fn terminate(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Box<EvalAltResult> {
+    end(code, message);
+    EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into()
+}
+
+/// Adds one entry to the logs of this thread's run.
+pub(super) fn log(value: &Dynamic) -> Result<(), Box<EvalAltResult>> {
+    let full = with_run(|run| {
+        uncounted(|| {
+            let left = run.limits.log_bytes.saturating_sub(run.logs.len() + 1);
+            match json::to_json(value, run.limits.value_depth, left) {
+                Ok(entry) => {
+                    tracing::debug!(
+                        gateway = %run.gateway, event = %run.event, request_id = %run.request_id,
+                        user_id = run.user.as_ref().and_then(CallUser::id),
+                        socket_id = run.host.socket_id(), entry, "script log"
+                    );
+                    if !run.logs.is_empty() {
+                        run.logs.push(',');
+                    }
+                    run.logs.push_str(&entry);
+                    None
+                }
+                Err(reason) => Some(reason),
+            }
+        })
+    });
+    full.map_or(Ok(()), |reason| Err(unsendable("a log entry", reason)))
+}
+
+/// The end of a run whose value cannot leave it.
+pub(super) fn unsendable(what: &str, reason: Unsendable) -> Box<EvalAltResult> {
+    let (code, message) = unsendable_reason(what, reason);
+    terminate(code, message)
+}
+
+/// Why a value cannot leave a run, for the script's author.
+pub(super) fn unsendable_reason(what: &str, reason: Unsendable) -> (ErrorCode, String) {
+    match reason {
+        Unsendable::TooDeep => (ErrorCode::ScriptOutputLimit, format!("{what} nests deeper than it may")),
+        Unsendable::TooLarge => (ErrorCode::ScriptOutputLimit, format!("{what} is larger than it may be")),
+        Unsendable::NoJson => (
+            ErrorCode::ScriptExecution,
+            format!("{what} holds a function or another value without a JSON form"),
+        ),
+    }
+}

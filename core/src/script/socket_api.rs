@@ -1,0 +1,207 @@
+//! `@SOCKET`: what a script says to clients.
+
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
+
+use super::host::{Host, Member, Target};
+use super::json;
+use super::memory::uncounted;
+use super::run::{self, host, with_run};
+use super::throw::raise;
+use crate::error::{ErrorCode, Failure};
+
+/// The longest name of a room or an event, in bytes.
+const NAME_BYTES_MAX: usize = 256;
+
+type Outcome<T = ()> = Result<T, Box<EvalAltResult>>;
+type Text = ImmutableString;
+
+/// What `@SOCKET` stands for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SocketMacro;
+
+/// Registers the calls of `@SOCKET`.
+pub(super) fn register(engine: &mut Engine) {
+    engine.register_type_with_name::<SocketMacro>("@SOCKET");
+    register_emits(engine);
+    register_rooms(engine);
+    register_connection(engine);
+}
+
+fn register_emits(engine: &mut Engine) {
+    engine
+        .register_fn("reply", |_: &mut SocketMacro, event: Text, data: Dynamic| -> Outcome {
+            triggering("reply")?;
+            emit(Target::Reply, &event, &data)
+        })
+        .register_fn(
+            "broadcastToRoom",
+            |_: &mut SocketMacro, room: Dynamic, event: Text, data: Dynamic| -> Outcome {
+                triggering("broadcastToRoom")?;
+                emit(Target::RoomWithoutSender(&room_name(&room)?), &event, &data)
+            },
+        )
+        .register_fn(
+            "emitToCurrentRoom",
+            |_: &mut SocketMacro, room: Dynamic, event: Text, data: Dynamic| -> Outcome {
+                triggering("emitToCurrentRoom")?;
+                emit(Target::CurrentRoom(&room_name(&room)?), &event, &data)
+            },
+        )
+        .register_fn(
+            "emitToRoom",
+            |_: &mut SocketMacro, room: Dynamic, event: Text, data: Dynamic| -> Outcome {
+                emit(Target::RoomOfAll(&room_name(&room)?), &event, &data)
+            },
+        )
+        .register_fn(
+            "emitToRoom",
+            |_: &mut SocketMacro, path: Text, room: Dynamic, event: Text, data: Dynamic| -> Outcome {
+                emit(Target::RoomOf(&path, &room_name(&room)?), &event, &data)
+            },
+        )
+        .register_fn(
+            "emitToUser",
+            |_: &mut SocketMacro, id: Dynamic, event: Text, data: Dynamic| -> Outcome {
+                emit(Target::User(&name("a user id", &id)?), &event, &data)
+            },
+        )
+        .register_fn("emitToSocket", |_: &mut SocketMacro, id: Text, event: Text, data: Dynamic| -> Outcome {
+            emit(Target::Socket(&id), &event, &data)
+        })
+        .register_fn(
+            "emitToGateway",
+            |_: &mut SocketMacro, path: Text, event: Text, data: Dynamic| -> Outcome {
+                emit(Target::Gateway(&path), &event, &data)
+            },
+        )
+        .register_fn("broadcast", |_: &mut SocketMacro, event: Text, data: Dynamic| -> Outcome {
+            emit(Target::All, &event, &data)
+        });
+}
+
+fn register_rooms(engine: &mut Engine) {
+    engine
+        .register_fn("join", |_: &mut SocketMacro, room: Dynamic| -> Outcome {
+            let (host, room) = (triggering("join")?, room_name(&room)?);
+            uncounted(|| host.join(&room)).map_err(raise)
+        })
+        .register_fn("leave", |_: &mut SocketMacro, room: Dynamic| -> Outcome {
+            let (host, room) = (triggering("leave")?, room_name(&room)?);
+            uncounted(|| host.leave(&room));
+            Ok(())
+        })
+        .register_fn("rooms", |_: &mut SocketMacro| -> Outcome<Array> {
+            let rooms = triggering("rooms")?.rooms();
+            Ok(rooms.into_iter().map(Dynamic::from).collect())
+        })
+        .register_fn("roomSize", |_: &mut SocketMacro, room: Dynamic| -> Outcome<i64> {
+            Ok(host().room_size(&room_name(&room)?) as i64)
+        })
+        .register_fn("members", |_: &mut SocketMacro, room: Dynamic| -> Outcome<Array> {
+            Ok(host().members(&room_name(&room)?).into_iter().map(member).collect())
+        });
+}
+
+fn register_connection(engine: &mut Engine) {
+    engine
+        .register_get("id", |_: &mut SocketMacro| -> Outcome<Dynamic> {
+            Ok(host().socket_id().map_or(Dynamic::UNIT, |id| id.to_owned().into()))
+        })
+        .register_fn("disconnect", |_: &mut SocketMacro| -> Outcome {
+            let host = triggering("disconnect")?;
+            uncounted(|| host.disconnect());
+            Ok(())
+        })
+        .register_fn("disconnectUser", |_: &mut SocketMacro, id: Dynamic| -> Outcome {
+            let id = name("a user id", &id)?;
+            uncounted(|| host().disconnect_user(&id));
+            Ok(())
+        })
+        .register_fn("disconnectSocket", |_: &mut SocketMacro, id: Text| -> Outcome {
+            uncounted(|| host().disconnect_socket(&id));
+            Ok(())
+        })
+        .register_fn("get", |_: &mut SocketMacro, key: Text| -> Outcome<Dynamic> {
+            let value = triggering("get")?.get(&key);
+            Ok(value.and_then(|json| json::from_json(&json).ok()).unwrap_or(Dynamic::UNIT))
+        })
+        .register_fn("set", |_: &mut SocketMacro, key: Text, value: Dynamic| -> Outcome {
+            let host = triggering("set")?;
+            name("a key", &key.clone().into())?;
+            let json = with_run(|run| {
+                uncounted(|| json::to_json(&value, run.limits.value_depth, run.limits.result_bytes))
+            });
+            let json = json.map_err(|reason| run::unsendable("a connection's value", reason))?;
+            uncounted(|| host.set(&key, json)).map_err(raise)
+        });
+}
+
+/// The host, where a socket triggered the run.
+fn triggering(call: &str) -> Outcome<std::sync::Arc<dyn Host>> {
+    let host = host();
+    if host.socket_id().is_some() {
+        return Ok(host);
+    }
+    Err(format!("@SOCKET.{call} needs a socket: it does not exist in a script without one").into())
+}
+
+fn emit(target: Target<'_>, event: &str, data: &Dynamic) -> Outcome {
+    check_event(event)?;
+    let (host, data) = with_run(|run| {
+        run.emits += 1;
+        let data = (run.emits <= run.limits.emits)
+            .then(|| uncounted(|| json::to_payload(data, run.limits.value_depth, run.limits.result_bytes)));
+        (run.host.clone(), data)
+    });
+    let Some(data) = data else {
+        return Err(run::terminate(ErrorCode::ScriptOutputLimit, "The script emits more often than it may"));
+    };
+    let data = data.map_err(|reason| run::unsendable("an emit", reason))?;
+    uncounted(|| host.emit(target, event, data)).map_err(raise)
+}
+
+/// Names that the protocol keeps for itself; a client that got one would misbehave.
+const RESERVED_EVENTS: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+
+fn check_event(event: &str) -> Outcome {
+    if event.is_empty() || event.len() > NAME_BYTES_MAX {
+        return Err(format!("an event's name has 1 to {NAME_BYTES_MAX} bytes").into());
+    }
+    if RESERVED_EVENTS.contains(&event) {
+        return Err(format!("the event name \"{event}\" is reserved by Socket.IO").into());
+    }
+    Ok(())
+}
+
+fn room_name(room: &Dynamic) -> Outcome<Text> {
+    name("a room", room)
+}
+
+/// Text or an integer as a name.
+fn name(what: &str, value: &Dynamic) -> Outcome<Text> {
+    let name: Text = if let Ok(text) = value.clone().into_immutable_string() {
+        text
+    } else if let Ok(number) = value.as_int() {
+        number.to_string().into()
+    } else {
+        return Err(raise(Failure::new(
+            ErrorCode::Validation,
+            format!("{what} is text, not {}", value.type_name()),
+        )));
+    };
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        let message = format!("{what} has 1 to {NAME_BYTES_MAX} bytes");
+        return Err(raise(Failure::new(ErrorCode::Validation, message)));
+    }
+    Ok(name)
+}
+
+fn member(member: Member) -> Dynamic {
+    Map::from_iter([
+        ("socketId".into(), member.socket_id.into()),
+        ("userId".into(), member.user_id.map_or(Dynamic::UNIT, Dynamic::from)),
+        ("joinedAt".into(), super::helpers::rfc3339(member.joined_at).into()),
+    ])
+    .into()
+}

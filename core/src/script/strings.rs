@@ -1,0 +1,149 @@
+//! Functions of Rhai's library that make much out of little, bounded.
+//!
+//! `replace` and the printing of arrays and maps build their text in one operation, out of reach
+//! of the operation counter: ten thousand references to one string of a megabyte print as ten
+//! gigabytes. These versions stop at the longest string and end the run.
+
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
+
+use super::run;
+use crate::error::ErrorCode;
+
+/// Depth to which values are printed.
+const PRINT_DEPTH_MAX: usize = 64;
+/// The longest message made of a thrown value.
+const MESSAGE_BYTES_MAX: usize = 16 << 10;
+
+/// Registers the bounded versions over Rhai's.
+pub(super) fn register(engine: &mut Engine, bytes_max: usize) {
+    register_replace(engine, bytes_max);
+    for name in ["to_string", "to_debug", "print", "debug"] {
+        engine.register_fn(name, move |value: &mut Array| bounded(bytes_max, |text| array(value, 0, text)));
+        engine.register_fn(name, move |value: &mut Map| bounded(bytes_max, |text| map(value, 0, text)));
+    }
+    engine.register_fn("to_json", move |value: &mut Map| -> Result<String, Box<EvalAltResult>> {
+        super::json::to_json(&Dynamic::from_map(value.clone()), PRINT_DEPTH_MAX, bytes_max)
+            .map_err(|reason| run::unsendable("the JSON text", reason))
+    });
+    // Rhai's own cannot be interrupted.
+    engine.register_fn("sleep", |_: i64| no_sleep()).register_fn("sleep", |_: f64| no_sleep());
+}
+
+fn no_sleep() -> Result<(), Box<EvalAltResult>> {
+    Err("write @HELPERS.sleep(ms)".into())
+}
+
+fn register_replace(engine: &mut Engine, bytes_max: usize) {
+    type Outcome = Result<(), Box<EvalAltResult>>;
+    engine.register_fn("replace", move |text: &mut ImmutableString, find: &str, with: &str| -> Outcome {
+        replace(text, find, with, bytes_max)
+    });
+    engine.register_fn("replace", move |text: &mut ImmutableString, find: char, with: &str| -> Outcome {
+        replace(text, find.encode_utf8(&mut [0; 4]), with, bytes_max)
+    });
+    engine.register_fn("replace", move |text: &mut ImmutableString, find: &str, with: char| -> Outcome {
+        replace(text, find, with.encode_utf8(&mut [0; 4]), bytes_max)
+    });
+    engine.register_fn("replace", move |text: &mut ImmutableString, find: char, with: char| -> Outcome {
+        replace(text, find.encode_utf8(&mut [0; 4]), with.encode_utf8(&mut [0; 4]), bytes_max)
+    });
+}
+
+fn replace(
+    text: &mut ImmutableString,
+    find: &str,
+    with: &str,
+    bytes_max: usize,
+) -> Result<(), Box<EvalAltResult>> {
+    let places = text.matches(find).count();
+    let bytes = (text.len() - places * find.len()).saturating_add(places.saturating_mul(with.len()));
+    if bytes > bytes_max {
+        return Err(run::terminate(
+            ErrorCode::ScriptMemoryLimit,
+            "Length of string is over what a script may hold",
+        ));
+    }
+    *text = text.replace(find, with).into();
+    Ok(())
+}
+
+/// A value as people read it, e.g. as an error's message.
+pub(super) fn printed(value: &Dynamic) -> String {
+    let mut text = Text { text: String::new(), bytes_max: MESSAGE_BYTES_MAX, is_full: false };
+    if let Ok(plain) = value.as_immutable_string_ref() {
+        text.push(&plain);
+    } else {
+        element(value, 0, &mut text);
+    }
+    text.text
+}
+
+struct Text {
+    text: String,
+    bytes_max: usize,
+    is_full: bool,
+}
+
+impl Text {
+    fn push(&mut self, piece: &str) {
+        if self.text.len() + piece.len() <= self.bytes_max {
+            self.text.push_str(piece);
+        } else {
+            self.is_full = true;
+        }
+    }
+}
+
+/// Rhai prints values another way when this fails, so a full text is noted instead and ends the
+/// run at its next operation.
+fn bounded(bytes_max: usize, print: impl FnOnce(&mut Text)) -> ImmutableString {
+    let mut text = Text { text: String::new(), bytes_max, is_full: false };
+    print(&mut text);
+    if text.is_full {
+        run::end(ErrorCode::ScriptMemoryLimit, "Length of string is over what a script may hold");
+    }
+    text.text.into()
+}
+
+fn array(value: &Array, depth: usize, text: &mut Text) {
+    text.push("[");
+    for (index, value) in value.iter().enumerate() {
+        if text.is_full {
+            return;
+        }
+        text.push(if index > 0 { ", " } else { "" });
+        element(value, depth + 1, text);
+    }
+    text.push("]");
+}
+
+fn map(value: &Map, depth: usize, text: &mut Text) {
+    text.push("#{");
+    for (index, (key, value)) in value.iter().enumerate() {
+        if text.is_full {
+            return;
+        }
+        text.push(if index > 0 { ", " } else { "" });
+        text.push(&format!("{key:?}: "));
+        element(value, depth + 1, text);
+    }
+    text.push("}");
+}
+
+fn element(value: &Dynamic, depth: usize, text: &mut Text) {
+    if depth > PRINT_DEPTH_MAX {
+        text.push("…");
+    } else if let Ok(value) = value.as_array_ref() {
+        array(&value, depth, text);
+    } else if let Ok(value) = value.as_map_ref() {
+        map(&value, depth, text);
+    } else if let Ok(value) = value.as_immutable_string_ref() {
+        text.push(&format!("{:?}", value.as_str()));
+    } else if value.is_fnptr() {
+        text.push("Fn");
+    } else if value.is_blob() {
+        text.push("blob");
+    } else {
+        text.push(&value.to_string());
+    }
+}

@@ -1,0 +1,191 @@
+//! The rows of the product's own tables, without relations: joins are written out where needed.
+
+/// A Socket.IO namespace with its settings and scripts.
+pub mod gateway {
+    use sea_orm::entity::prelude::*;
+
+    /// A row of `gw_gateway`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gw_gateway")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub path: String,
+        pub description: String,
+        pub is_enabled: bool,
+        pub require_auth: bool,
+        pub connection_script: Option<String>,
+        pub disconnection_script: Option<String>,
+        pub script_timeout_ms: Option<i64>,
+        /// An array of origins; none: the configured list.
+        pub allowed_origins: Option<Json>,
+        /// [`crate::catalog::GatewayLimits`].
+        pub limits: Json,
+        pub presence: bool,
+        /// The pack that this row came from.
+        pub pack: Option<String>,
+        pub created_at: TimeDateTimeWithTimeZone,
+        pub updated_at: TimeDateTimeWithTimeZone,
+    }
+
+    /// None: see above.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A named message that a gateway accepts.
+pub mod event {
+    use sea_orm::entity::prelude::*;
+
+    /// A row of `gw_event`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gw_event")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub gateway_id: Uuid,
+        pub event_name: String,
+        pub description: String,
+        pub is_enabled: bool,
+        pub source_code: String,
+        pub timeout_ms: Option<i64>,
+        pub payload_schema: Option<Json>,
+        pub delivery: String,
+        pub created_at: TimeDateTimeWithTimeZone,
+        pub updated_at: TimeDateTimeWithTimeZone,
+    }
+
+    /// None: see above.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// One saved version of a script; never changed or deleted while its owner lives.
+pub mod revision {
+    use sea_orm::entity::prelude::*;
+
+    /// A row of `gw_revision`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gw_revision")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// The gateway or event.
+        pub owner_id: Uuid,
+        /// `sourceCode`, `connectionScript` or `disconnectionScript`.
+        pub script: String,
+        /// Counts from 1 within the owner.
+        pub number: i64,
+        pub source: String,
+        /// The user's e-mail, or what made it (`pack chat`).
+        pub author: Option<String>,
+        pub created_at: TimeDateTimeWithTimeZone,
+    }
+
+    /// None: see above.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A person or program that signs in.
+pub mod user {
+    use sea_orm::entity::prelude::*;
+
+    /// A row of `gw_user`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gw_user")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// Lower case.
+        pub email: String,
+        pub name: String,
+        pub role: String,
+        pub is_enabled: bool,
+        pub password_hash: String,
+        pub created_at: TimeDateTimeWithTimeZone,
+        pub updated_at: TimeDateTimeWithTimeZone,
+    }
+
+    /// None: see above.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// What all tokens of one sign-in belong to; ending it ends them.
+pub mod session {
+    use sea_orm::entity::prelude::*;
+
+    /// A row of `gw_session`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gw_session")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub user_id: Uuid,
+        /// The refresh token that counts; an older one that comes back ends the session.
+        pub generation: i64,
+        pub remember: bool,
+        pub expires_at: TimeDateTimeWithTimeZone,
+        pub revoked_at: Option<TimeDateTimeWithTimeZone>,
+        pub created_at: TimeDateTimeWithTimeZone,
+    }
+
+    /// None: see above.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// An installed pack, and what it looked like then.
+pub mod pack {
+    use sea_orm::entity::prelude::*;
+
+    /// A row of `gw_pack`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gw_pack")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub name: String,
+        pub description: String,
+        /// What was installed, to tell an admin's edits from the pack's.
+        pub content: Json,
+        pub created_at: TimeDateTimeWithTimeZone,
+        pub updated_at: TimeDateTimeWithTimeZone,
+    }
+
+    /// None: see above.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// One row with a number that grows with every change.
+pub mod change {
+    use sea_orm::entity::prelude::*;
+
+    /// A row of `gw_change`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gw_change")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+        pub number: i64,
+    }
+
+    /// None: see above.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

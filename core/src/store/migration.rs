@@ -1,0 +1,186 @@
+//! The steps from an empty database to the present one. Forward only: a step that has been
+//! released is never changed, and each must survive the data of the version before.
+
+use sea_orm::{DbErr, EntityTrait};
+use sea_orm_migration::prelude::*;
+
+use super::entity::{change, event, gateway, pack, revision, session, user};
+
+/// All steps in order.
+pub(super) struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migration_table_name() -> DynIden {
+        "gw_migration".into_iden()
+    }
+
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(M0001Gateways)]
+    }
+}
+
+/// Gateways, events, revisions, users, sessions, packs.
+struct M0001Gateways;
+
+impl MigrationName for M0001Gateways {
+    fn name(&self) -> &str {
+        "0001_gateways"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for M0001Gateways {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for table in [gateways(), events(), revisions(), users(), sessions(), packs(), changes()] {
+            manager.create_table(table).await?;
+        }
+        for index in [
+            unique("gw_event_name", event::Entity, [event::Column::GatewayId, event::Column::EventName]),
+            unique(
+                "gw_revision_number",
+                revision::Entity,
+                [revision::Column::OwnerId, revision::Column::Number],
+            ),
+        ] {
+            manager.create_index(index).await?;
+        }
+        let by_user = Index::create()
+            .name("gw_session_user")
+            .table(session::Entity)
+            .col(session::Column::UserId)
+            .to_owned();
+        manager.create_index(by_user).await?;
+        change::Entity::insert(super::first_change_row())
+            .exec_without_returning(manager.get_connection())
+            .await?;
+        Ok(())
+    }
+}
+
+fn gateways() -> TableCreateStatement {
+    use gateway::Column as C;
+    Table::create()
+        .table(gateway::Entity)
+        .col(ColumnDef::new(C::Id).uuid().not_null().primary_key())
+        .col(ColumnDef::new(C::Path).string().not_null().unique_key())
+        .col(ColumnDef::new(C::Description).text().not_null())
+        .col(ColumnDef::new(C::IsEnabled).boolean().not_null())
+        .col(ColumnDef::new(C::RequireAuth).boolean().not_null())
+        .col(ColumnDef::new(C::ConnectionScript).text())
+        .col(ColumnDef::new(C::DisconnectionScript).text())
+        .col(ColumnDef::new(C::ScriptTimeoutMs).big_integer())
+        .col(ColumnDef::new(C::AllowedOrigins).json())
+        .col(ColumnDef::new(C::Limits).json().not_null())
+        .col(ColumnDef::new(C::Presence).boolean().not_null())
+        .col(ColumnDef::new(C::Pack).string())
+        .col(ColumnDef::new(C::CreatedAt).timestamp_with_time_zone().not_null())
+        .col(ColumnDef::new(C::UpdatedAt).timestamp_with_time_zone().not_null())
+        .to_owned()
+}
+
+fn events() -> TableCreateStatement {
+    use event::Column as C;
+    Table::create()
+        .table(event::Entity)
+        .col(ColumnDef::new(C::Id).uuid().not_null().primary_key())
+        .col(ColumnDef::new(C::GatewayId).uuid().not_null())
+        .col(ColumnDef::new(C::EventName).string().not_null())
+        .col(ColumnDef::new(C::Description).text().not_null())
+        .col(ColumnDef::new(C::IsEnabled).boolean().not_null())
+        .col(ColumnDef::new(C::SourceCode).text().not_null())
+        .col(ColumnDef::new(C::TimeoutMs).big_integer())
+        .col(ColumnDef::new(C::PayloadSchema).json())
+        .col(ColumnDef::new(C::Delivery).string().not_null())
+        .col(ColumnDef::new(C::CreatedAt).timestamp_with_time_zone().not_null())
+        .col(ColumnDef::new(C::UpdatedAt).timestamp_with_time_zone().not_null())
+        .foreign_key(
+            ForeignKey::create()
+                .from(event::Entity, C::GatewayId)
+                .to(gateway::Entity, gateway::Column::Id)
+                .on_delete(ForeignKeyAction::Cascade),
+        )
+        .to_owned()
+}
+
+fn revisions() -> TableCreateStatement {
+    use revision::Column as C;
+    Table::create()
+        .table(revision::Entity)
+        .col(ColumnDef::new(C::Id).uuid().not_null().primary_key())
+        .col(ColumnDef::new(C::OwnerId).uuid().not_null())
+        .col(ColumnDef::new(C::Script).string().not_null())
+        .col(ColumnDef::new(C::Number).big_integer().not_null())
+        .col(ColumnDef::new(C::Source).text().not_null())
+        .col(ColumnDef::new(C::Author).string())
+        .col(ColumnDef::new(C::CreatedAt).timestamp_with_time_zone().not_null())
+        .to_owned()
+}
+
+fn users() -> TableCreateStatement {
+    use user::Column as C;
+    Table::create()
+        .table(user::Entity)
+        .col(ColumnDef::new(C::Id).uuid().not_null().primary_key())
+        .col(ColumnDef::new(C::Email).string().not_null().unique_key())
+        .col(ColumnDef::new(C::Name).string().not_null())
+        .col(ColumnDef::new(C::Role).string().not_null())
+        .col(ColumnDef::new(C::IsEnabled).boolean().not_null())
+        .col(ColumnDef::new(C::PasswordHash).string().not_null())
+        .col(ColumnDef::new(C::CreatedAt).timestamp_with_time_zone().not_null())
+        .col(ColumnDef::new(C::UpdatedAt).timestamp_with_time_zone().not_null())
+        .to_owned()
+}
+
+fn sessions() -> TableCreateStatement {
+    use session::Column as C;
+    Table::create()
+        .table(session::Entity)
+        .col(ColumnDef::new(C::Id).uuid().not_null().primary_key())
+        .col(ColumnDef::new(C::UserId).uuid().not_null())
+        .col(ColumnDef::new(C::Generation).big_integer().not_null())
+        .col(ColumnDef::new(C::Remember).boolean().not_null())
+        .col(ColumnDef::new(C::ExpiresAt).timestamp_with_time_zone().not_null())
+        .col(ColumnDef::new(C::RevokedAt).timestamp_with_time_zone())
+        .col(ColumnDef::new(C::CreatedAt).timestamp_with_time_zone().not_null())
+        .foreign_key(
+            ForeignKey::create()
+                .from(session::Entity, C::UserId)
+                .to(user::Entity, user::Column::Id)
+                .on_delete(ForeignKeyAction::Cascade),
+        )
+        .to_owned()
+}
+
+fn packs() -> TableCreateStatement {
+    use pack::Column as C;
+    Table::create()
+        .table(pack::Entity)
+        .col(ColumnDef::new(C::Name).string().not_null().primary_key())
+        .col(ColumnDef::new(C::Description).text().not_null())
+        .col(ColumnDef::new(C::Content).json().not_null())
+        .col(ColumnDef::new(C::CreatedAt).timestamp_with_time_zone().not_null())
+        .col(ColumnDef::new(C::UpdatedAt).timestamp_with_time_zone().not_null())
+        .to_owned()
+}
+
+fn changes() -> TableCreateStatement {
+    use change::Column as C;
+    Table::create()
+        .table(change::Entity)
+        .col(ColumnDef::new(C::Id).integer().not_null().primary_key())
+        .col(ColumnDef::new(C::Number).big_integer().not_null())
+        .to_owned()
+}
+
+fn unique<T: IntoTableRef, C: IntoIndexColumn, const N: usize>(
+    name: &str,
+    table: T,
+    columns: [C; N],
+) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.name(name).table(table).unique();
+    for column in columns {
+        index.col(column);
+    }
+    index
+}

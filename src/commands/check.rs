@@ -1,0 +1,83 @@
+//! `gatewright check`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use anyhow::Context;
+use gatewright_core::auth::Secret;
+use gatewright_core::config::{self, Sources};
+use gatewright_core::pack::Pack;
+use gatewright_core::script::{CompileError, ScriptEngine, run_on_script_thread};
+
+use crate::cli::PathArgs;
+use crate::packs;
+
+/// Compiles all scripts under the given paths.
+pub async fn run(args: PathArgs) -> anyhow::Result<ExitCode> {
+    let engine = engine(&args)?;
+    let (mut count, mut wrong) = (0, 0);
+    for path in &args.paths {
+        for (name, source) in scripts_under(path)? {
+            count += 1;
+            if let Some(error) = compile(&engine, source.clone()).await? {
+                wrong += 1;
+                eprintln!("{}\n", render(&name, &source, &error));
+            }
+        }
+    }
+    println!("{count} scripts checked, {wrong} with errors");
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// An engine with the configured caps and no data.
+pub fn engine(args: &PathArgs) -> anyhow::Result<Arc<ScriptEngine>> {
+    let sources = Sources {
+        file: args.config.clone(),
+        optional_file: Some("gatewright.toml".into()),
+        env: std::env::vars().collect(),
+        flags: Vec::new(),
+    };
+    let config = config::load(&sources)?.config;
+    Ok(Arc::new(ScriptEngine::new(&config.scripts, Arc::new(Secret::from_bytes([0; 32])))))
+}
+
+/// The scripts of the packs under a path, or a script alone, by the path of their file.
+fn scripts_under(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    if path.is_file() {
+        let source =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        return Ok(vec![(path.display().to_string(), source)]);
+    }
+    let packs = packs::in_folder(path)?;
+    anyhow::ensure!(!packs.is_empty(), "there is no pack (a folder with a pack.toml) in {}", path.display());
+    Ok(packs.into_iter().flat_map(|(folder, pack)| scripts_of(&folder, &pack)).collect())
+}
+
+fn scripts_of(folder: &Path, pack: &Pack) -> Vec<(String, String)> {
+    let files = pack.gateways.iter().flat_map(|gateway| &gateway.script_files).map(|(_, file)| file);
+    files
+        .filter_map(|file| Some((folder.join(file).display().to_string(), pack.files.get(file)?.clone())))
+        .collect()
+}
+
+async fn compile(engine: &Arc<ScriptEngine>, source: String) -> anyhow::Result<Option<CompileError>> {
+    let engine = engine.clone();
+    Ok(run_on_script_thread(move || engine.compile(&source).err()).await?)
+}
+
+/// The error with its source line and a caret.
+fn render(name: &str, source: &str, error: &CompileError) -> String {
+    let start = offset(source, error.line, error.column);
+    let end = source[start..].chars().next().map_or(start, |c| start + c.len_utf8());
+    let snippet = Snippet::source(source).path(name).annotation(AnnotationKind::Primary.span(start..end));
+    Renderer::plain().render(&[Level::ERROR.primary_title(&error.message).element(snippet)])
+}
+
+/// The byte that a line and column stand for, both from 1.
+fn offset(source: &str, line: usize, column: usize) -> usize {
+    let before: usize = source.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let text = source[before..].split('\n').next().unwrap_or_default();
+    before + text.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(index, _)| index)
+}

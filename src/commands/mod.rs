@@ -1,0 +1,9 @@
+//! The subcommands other than `serve`.
+
+pub mod check;
+pub mod config;
+pub mod database;
+pub mod demo;
+pub mod pack;
+pub mod test;
+pub mod user;

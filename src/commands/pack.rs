@@ -1,0 +1,84 @@
+//! `gatewright pack`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use gatewright_core::pack::{self, ChangeKind, InstallOptions, Pack};
+
+use super::test::line_diff;
+use crate::boot::App;
+use crate::cli::{DatabaseArgs, PackArgs, PackCommand, PackSelector};
+use crate::packs;
+
+/// Runs a subcommand of `pack`.
+pub async fn run(args: PackArgs) -> anyhow::Result<ExitCode> {
+    match args.command {
+        PackCommand::List(database) => list(database).await,
+        PackCommand::Install { pack, dry_run, force } => install(pack, dry_run, force).await,
+        PackCommand::Diff(pack) => diff(pack).await,
+        PackCommand::Export { name, dir, gateway, database } => export(&name, &dir, &gateway, database).await,
+    }
+}
+
+async fn list(database: DatabaseArgs) -> anyhow::Result<ExitCode> {
+    let app = App::of(database.sources()).await?;
+    let installed = pack::installed(&app.store).await?;
+    for name in packs::built_in_names() {
+        let description = packs::find(&name)?.description;
+        let mark = if installed.iter().any(|pack| pack.name == name) { "installed" } else { "built in" };
+        println!("{name:<16} {mark:<10} {description}");
+    }
+    for pack in installed.iter().filter(|pack| !packs::built_in_names().contains(&pack.name)) {
+        println!("{:<16} {:<10} {}", pack.name, "installed", pack.description);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn selected(selector: &PackSelector) -> anyhow::Result<Pack> {
+    Ok(packs::find(&selector.pack)?.mounted(&selector.mount))
+}
+
+async fn install(selector: PackSelector, dry_run: bool, force: bool) -> anyhow::Result<ExitCode> {
+    let pack = selected(&selector)?;
+    let app = App::of(selector.database.sources()).await?;
+    let options = InstallOptions { force };
+    let plan = pack::plan(&app.catalog, &pack, options).await?;
+    println!("{}", packs::describe(&plan));
+    if !dry_run {
+        pack::install(&app.catalog, &pack, options).await?;
+        println!("pack {} is installed", pack.name);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn diff(selector: PackSelector) -> anyhow::Result<ExitCode> {
+    let pack = selected(&selector)?;
+    let app = App::of(selector.database.sources()).await?;
+    // Forced, so that edited gateways are shown as what would change too.
+    let plan = pack::plan(&app.catalog, &pack, InstallOptions { force: true }).await?;
+    println!("{}", packs::describe(&plan));
+    for change in plan.changes.iter().filter(|change| change.kind == ChangeKind::Update) {
+        println!("\n{}\n{}", change.subject, line_diff(&change.before, &change.after));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn export(
+    name: &str,
+    folder: &Path,
+    gateways: &[String],
+    database: DatabaseArgs,
+) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(!folder.exists(), "{} exists; choose a folder that does not", folder.display());
+    let app = App::of(database.sources()).await?;
+    let files = pack::export(&app.store, name, gateways).await?;
+    for (file, text) in &files {
+        let path = folder.join(file);
+        let written =
+            path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, text));
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    println!("{} files written to {}", files.len(), folder.display());
+    Ok(ExitCode::SUCCESS)
+}

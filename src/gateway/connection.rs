@@ -1,0 +1,322 @@
+//! One socket in one namespace.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use gatewright_core::auth::{SignedIn, User};
+use gatewright_core::queue::Lane;
+use gatewright_core::store::{self, Time};
+use parking_lot::{Mutex, RwLock};
+use serde::Serialize;
+use socketioxide::extract::SocketRef;
+use socketioxide::{SendError, SocketError};
+use uuid::Uuid;
+
+use super::hub::{Hub, Seat};
+use super::job::Job;
+use super::limits::Rate;
+use super::namespace::Namespace;
+use super::transport::TransportHandle;
+
+/// A socket's id, as clients know it.
+pub type SocketId = socketioxide::socket::Sid;
+
+/// The stages of a connection, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Stage {
+    /// Its connection script has not succeeded yet.
+    Connecting = 0,
+    /// Its events run.
+    Open = 1,
+    /// Its connection script failed: its events are dropped.
+    Rejected = 2,
+}
+
+/// One socket in one namespace.
+pub struct Connection {
+    /// Unique among all sockets, shared by the namespaces of one transport.
+    pub id: SocketId,
+    /// The same as text.
+    pub id_text: Box<str>,
+    /// Where it is connected.
+    pub namespace: Arc<Namespace>,
+    /// Its jobs.
+    pub lane: Arc<Lane<Job>>,
+    /// When it connected.
+    pub connected_at: Time,
+    /// How fast it sends.
+    pub rate: Mutex<Rate>,
+    hub: Arc<Hub>,
+    /// Set once it is connected; cut from the socket's side when it goes, since each holds the other.
+    socket: OnceLock<SocketRef>,
+    identity: RwLock<Option<SignedIn>>,
+    rooms: Mutex<Rooms>,
+    values: Mutex<Option<Box<Values>>>,
+    stage: AtomicU8,
+    is_ending: AtomicBool,
+    is_ended_by_server: AtomicBool,
+    seat: Mutex<Option<Seat>>,
+}
+
+/// JSON by key.
+type Values = HashMap<String, Arc<str>>;
+
+/// The rooms of a connection; none any more once it has gone.
+#[derive(Default)]
+struct Rooms {
+    names: Vec<Box<str>>,
+    has_gone: bool,
+}
+
+/// Values that a script keeps with a connection, at most.
+const VALUES_MAX: usize = 100;
+/// Bytes of all of them together.
+const VALUES_BYTES_MAX: usize = 1 << 20;
+
+/// How often, and how many times, a slow client is tried to be told goodbye; by then its missed
+/// ping has ended it.
+const GOODBYE_EVERY: Duration = Duration::from_millis(100);
+const GOODBYES_MAX: u32 = 600;
+
+/// Why a room or a value is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTaken {
+    /// The limit is reached.
+    Full,
+    /// The connection has gone.
+    Gone,
+}
+
+impl Connection {
+    /// A connection that has not been let in yet.
+    pub fn new(
+        id: SocketId,
+        hub: Arc<Hub>,
+        namespace: Arc<Namespace>,
+        lane: Arc<Lane<Job>>,
+        identity: Option<SignedIn>,
+        seat: Seat,
+    ) -> Self {
+        Self {
+            id,
+            id_text: id.to_string().into(),
+            hub,
+            namespace,
+            lane,
+            connected_at: store::now(),
+            rate: Mutex::default(),
+            socket: OnceLock::new(),
+            identity: RwLock::new(identity),
+            rooms: Mutex::default(),
+            values: Mutex::default(),
+            stage: AtomicU8::new(Stage::Connecting as u8),
+            is_ending: AtomicBool::new(false),
+            is_ended_by_server: AtomicBool::new(false),
+            seat: Mutex::new(Some(seat)),
+        }
+    }
+
+    /// The hub that it belongs to.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Connects it with its socket; false when it has gone before that.
+    pub fn attach(&self, socket: SocketRef) -> bool {
+        let rooms = self.rooms.lock();
+        !rooms.has_gone && self.socket.set(socket).is_ok()
+    }
+
+    /// Whether it was ever connected with its socket.
+    pub fn has_socket(&self) -> bool {
+        self.socket.get().is_some()
+    }
+
+    /// Gives its place among all connections back.
+    pub fn give_seat_back(&self) {
+        self.seat.lock().take();
+    }
+
+    /// The user, as far as anyone is signed in.
+    pub fn user(&self) -> Option<Arc<User>> {
+        self.identity.read().as_ref().map(|identity| identity.user.clone())
+    }
+
+    /// The user's id.
+    pub fn user_id(&self) -> Option<Uuid> {
+        self.identity.read().as_ref().map(|identity| identity.user.id)
+    }
+
+    /// Who is signed in, and until when.
+    pub fn identity(&self) -> Option<SignedIn> {
+        self.identity.read().clone()
+    }
+
+    /// Replaces who is signed in, e.g. by the same user with a newer token.
+    pub fn set_identity(&self, identity: SignedIn) {
+        *self.identity.write() = Some(identity);
+    }
+
+    /// How far it is.
+    pub fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Connecting,
+            1 => Stage::Open,
+            _ => Stage::Rejected,
+        }
+    }
+
+    /// Takes it to the next stage.
+    pub fn set_stage(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Release);
+    }
+
+    /// Whether it has gone.
+    pub fn has_gone(&self) -> bool {
+        self.rooms.lock().has_gone
+    }
+
+    /// Sends an event; false when the client does not keep up. To a socket that has gone, or is
+    /// being ended, nothing is sent: after a packet that was lost there is no other.
+    pub fn send<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> bool {
+        let Some(socket) = self.socket.get() else { return true };
+        if self.is_ending.load(Ordering::Relaxed) {
+            return true;
+        }
+        match socket.emit(event, data) {
+            Ok(()) => true,
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => false,
+            Err(SendError::Socket(SocketError::Closed)) => true,
+            Err(SendError::Serialize(error)) => {
+                tracing::error!(%error, event, "a packet could not be encoded");
+                true
+            }
+        }
+    }
+
+    /// Sends an event, and ends a client that does not keep up.
+    pub fn send_or_end<T: Serialize + ?Sized>(&self, event: &str, data: &T) {
+        if !self.send(event, data) {
+            self.end_as_slow();
+        }
+    }
+
+    /// Ends the connection after what was sent before.
+    pub fn end(&self) {
+        let Some(socket) = self.socket.get() else { return };
+        self.is_ended_by_server.store(true, Ordering::SeqCst);
+        // socketioxide spawns a task, and the caller may be a script's thread.
+        let _in_runtime = self.hub.runtime.enter();
+        if let Err(SocketError::InternalChannelFull) = socket.clone().disconnect() {
+            self.end_as_slow();
+        }
+    }
+
+    /// Whether the server ended it, whatever the transport says: a quick client closes its side
+    /// before socketioxide gives its reason.
+    pub fn is_ended_by_server(&self) -> bool {
+        self.is_ended_by_server.load(Ordering::SeqCst)
+    }
+
+    /// Ends a connection that does not read: there is no room for a goodbye, so its TCP
+    /// connection is cut. One that polls has none; it gets its goodbye when it next polls.
+    pub fn end_as_slow(&self) {
+        if self.is_ending.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        tracing::info!(gateway = %self.namespace.path, socket_id = %self.id, "disconnected: it does not read");
+        self.hub.metrics.slow_disconnects.inc();
+        let Some(socket) = self.socket.get() else { return };
+        let of_upgrade = self.hub.upgraded_transport(self.id);
+        let handle = of_upgrade.or_else(|| socket.req_parts().extensions.get::<TransportHandle>().cloned());
+        if let Some(handle) = handle {
+            handle.end();
+        }
+        self.hub.runtime.spawn(say_goodbye(socket.clone()));
+    }
+
+    /// Joins a room; false when it was in it.
+    pub fn join_room(&self, room: &str) -> Result<bool, NotTaken> {
+        let limit = self.namespace.gateway.load().limits.subscriptions_per_connection as usize;
+        {
+            let mut rooms = self.rooms.lock();
+            if rooms.has_gone {
+                return Err(NotTaken::Gone);
+            }
+            if rooms.names.iter().any(|name| &**name == room) {
+                return Ok(false);
+            }
+            if limit > 0 && rooms.names.len() >= limit {
+                return Err(NotTaken::Full);
+            }
+            rooms.names.push(room.into());
+        }
+        if let Some(connection) = self.namespace.connection(self.id) {
+            self.namespace.join_room(&connection, room);
+        }
+        if self.has_gone() {
+            // It went between the two steps; whoever took its rooms may not have seen this one.
+            self.namespace.leave_room(self, room);
+        }
+        Ok(true)
+    }
+
+    /// Leaves a room.
+    pub fn leave_room(&self, room: &str) {
+        let mut rooms = self.rooms.lock();
+        let before = rooms.names.len();
+        rooms.names.retain(|name| &**name != room);
+        let was_in = rooms.names.len() < before;
+        drop(rooms);
+        if was_in {
+            self.namespace.leave_room(self, room);
+        }
+    }
+
+    /// The rooms that it is in.
+    pub fn room_names(&self) -> Vec<String> {
+        self.rooms.lock().names.iter().map(|name| String::from(&**name)).collect()
+    }
+
+    /// Marks it as gone; gives back the rooms that it was in.
+    pub fn take_rooms(&self) -> Vec<Box<str>> {
+        let mut rooms = self.rooms.lock();
+        rooms.has_gone = true;
+        std::mem::take(&mut rooms.names)
+    }
+
+    /// A value that a script keeps here.
+    pub fn value(&self, key: &str) -> Option<Arc<str>> {
+        self.values.lock().as_ref()?.get(key).cloned()
+    }
+
+    /// Keeps a value, or forgets it when it is null.
+    pub fn set_value(&self, key: &str, json: String) -> Result<(), NotTaken> {
+        let mut values = self.values.lock();
+        let values = values.get_or_insert_default();
+        if json == "null" {
+            values.remove(key);
+            return Ok(());
+        }
+        let bytes: usize = values.iter().filter(|(name, _)| *name != key).map(|(_, value)| value.len()).sum();
+        let is_new = !values.contains_key(key);
+        if (is_new && values.len() >= VALUES_MAX) || bytes + json.len() > VALUES_BYTES_MAX {
+            return Err(NotTaken::Full);
+        }
+        values.insert(key.to_owned(), json.into());
+        Ok(())
+    }
+}
+
+/// Tries to send the goodbye until there is room for it, or the transport has gone.
+async fn say_goodbye(socket: SocketRef) {
+    for _ in 0..GOODBYES_MAX {
+        if !socket.connected() || socket.clone().disconnect().is_ok() {
+            return;
+        }
+        tokio::time::sleep(GOODBYE_EVERY).await;
+    }
+}

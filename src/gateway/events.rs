@@ -1,0 +1,207 @@
+//! An event as it comes: checked, acknowledged and queued, all before the next is looked at.
+//!
+//! socketioxide calls this on the task that reads the socket, so what happens here keeps the
+//! order of the client. Nothing here waits.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use gatewright_core::catalog::{Handler, LiveGateway};
+use gatewright_core::id::new_id;
+use gatewright_core::queue::Refusal;
+use gatewright_core::script::{Arguments, event_name, nesting_of};
+use gatewright_core::{ErrorCode, Failure};
+use socketioxide::adapter::LocalAdapter;
+use socketioxide::extract::AckSender;
+use socketioxide::handler::{FromMessageParts, MessageHandler};
+use socketioxide::socket::Socket;
+use socketioxide_core::Value;
+use uuid::Uuid;
+
+use super::connection::{Connection, Stage};
+use super::job::{Job, JobKind};
+use super::packets::{self, Ack, ErrorPacket, RateLimitedPacket, raw};
+use super::tokens;
+
+/// Takes every event of one connection.
+pub struct EventHandler {
+    pub connection: Arc<Connection>,
+}
+
+/// Marks [`EventHandler`] among socketioxide's message handlers.
+pub struct AllEvents;
+
+/// One event as it came.
+struct Incoming<'a> {
+    name: Cow<'a, str>,
+    packet: &'a str,
+    attachment_bytes: usize,
+    request_id: Uuid,
+}
+
+impl MessageHandler<LocalAdapter, AllEvents> for EventHandler {
+    fn call(&self, socket: Arc<Socket<LocalAdapter>>, mut value: Value, ack_id: Option<i64>) {
+        let connection = &self.connection;
+        if connection.stage() == Stage::Rejected {
+            return;
+        }
+        let Ok(ack) = AckSender::from_message_parts(&socket, &mut value, &ack_id);
+        let ack = ack_id.map(|_| ack);
+        let Value::Str(packet, attachments) = value else { return };
+        let attachments =
+            attachments.map_or_else(Vec::new, |all| all.iter().map(|blob| blob.to_vec()).collect());
+        // What is no JSON array that begins with a name is no event: the protocol has no answer.
+        let Ok(name) = event_name(&packet) else { return };
+        if name == packets::TOKEN_REFRESH {
+            tokens::refresh(connection, &packet, ack);
+            return;
+        }
+        let attachment_bytes = attachments.iter().map(Vec::len).sum();
+        let incoming = Incoming { name, packet: &packet, attachment_bytes, request_id: new_id() };
+        if let Err((failure, ack)) = accept(connection, &incoming, attachments, ack) {
+            refuse(connection, &incoming, &failure, ack);
+        }
+    }
+}
+
+type Refused = (Failure, Option<AckSender>);
+
+fn accept(
+    connection: &Arc<Connection>,
+    incoming: &Incoming<'_>,
+    attachments: Vec<Vec<u8>>,
+    mut ack: Option<AckSender>,
+) -> Result<(), Refused> {
+    let gateway = connection.namespace.gateway.load();
+    let handler = match check(connection, &gateway, incoming) {
+        Ok(handler) => handler,
+        Err(failure) => return Err((failure, ack)),
+    };
+    let job = Job {
+        connection: connection.clone(),
+        kind: JobKind::Event,
+        event: if *handler.name == *incoming.name { handler.name.clone() } else { (*incoming.name).into() },
+        handler,
+        request_id: incoming.request_id,
+        arguments: Arguments::from_packet(incoming.packet, attachments),
+        accepted_at: Instant::now(),
+    };
+    let pushed = connection.lane.push(job, || {
+        if let Some(ack) = ack.take() {
+            acknowledge(connection, ack, &Ack::new(incoming.request_id, &incoming.name, None));
+        }
+    });
+    pushed.map_err(|(refusal, job)| {
+        let failure = match refusal {
+            Refusal::Full => {
+                Failure::new(ErrorCode::QueueFull, "Too many events wait; send the next when results come")
+            }
+            Refusal::Closed => {
+                Failure::new(ErrorCode::ShuttingDown, "The server is stopping; reconnect in a moment")
+            }
+        };
+        job.handler.count(failure.code);
+        (failure, ack)
+    })
+}
+
+/// The handler of an event that may be queued.
+fn check(
+    connection: &Arc<Connection>,
+    gateway: &LiveGateway,
+    incoming: &Incoming<'_>,
+) -> Result<Arc<Handler>, Failure> {
+    check_rate(connection, gateway)?;
+    check_size(connection, gateway, incoming)?;
+    let handler = gateway.handler(&incoming.name).filter(|handler| handler.script().is_some());
+    let Some(handler) = handler else {
+        return Err(Failure::new(ErrorCode::NoHandler, "No handler takes this event"));
+    };
+    let checked = check_payload(connection, handler, incoming);
+    if let Err(failure) = &checked {
+        handler.count(failure.code);
+    }
+    checked.map(|()| handler.clone())
+}
+
+fn check_rate(connection: &Arc<Connection>, gateway: &LiveGateway) -> Result<(), Failure> {
+    if gateway.limits.events_per_second == 0 {
+        return Ok(());
+    }
+    let Err(over) = connection.rate.lock().check(gateway.limits) else { return Ok(()) };
+    connection.hub().metrics.rate_limited.inc();
+    let limit = gateway.limits.events_per_second;
+    if over.tell {
+        let retry_after_ms = over.retry_after.as_millis() as u64;
+        tell_limited(connection, "Too many events in a second", limit, retry_after_ms);
+    }
+    if over.disconnect {
+        tracing::info!(gateway = %gateway.path, socket_id = %connection.id, "disconnected: over its rate for too long");
+        connection.end();
+    }
+    Err(Failure::new(ErrorCode::RateLimited, format!("More than {limit} events in a second; send fewer")))
+}
+
+fn check_size(
+    connection: &Connection,
+    gateway: &LiveGateway,
+    incoming: &Incoming<'_>,
+) -> Result<(), Failure> {
+    let limit = gateway.limits.message_bytes;
+    // The packet is `["name",payload…]`.
+    let around = incoming.name.len() + "[\"\",]".len();
+    let bytes = incoming.packet.len().saturating_sub(around) + incoming.attachment_bytes;
+    if limit == 0 || bytes <= limit as usize {
+        return Ok(());
+    }
+    tell_limited(connection, "The payload is too large", limit, 0);
+    Err(Failure::new(
+        ErrorCode::PayloadTooLarge,
+        format!("The payload has {bytes} bytes; at most {limit} are taken"),
+    ))
+}
+
+fn check_payload(connection: &Connection, handler: &Handler, incoming: &Incoming<'_>) -> Result<(), Failure> {
+    let depth_max = connection.hub().config.scripts.value_depth;
+    // The packet's own array is one level; text that is short enough cannot nest too deep.
+    if incoming.packet.len() > 2 * depth_max && nesting_of(incoming.packet) > depth_max + 1 {
+        let message = format!("The payload nests deeper than {depth_max}");
+        return Err(Failure::new(ErrorCode::InvalidPayload, message));
+    }
+    if handler.has_schema() {
+        let mut arguments: Vec<serde_json::Value> = serde_json::from_str(incoming.packet)
+            .map_err(|_| Failure::new(ErrorCode::InvalidPayload, "The payload is no JSON"))?;
+        let payload = if arguments.len() > 1 { arguments.swap_remove(1) } else { serde_json::json!({}) };
+        handler.check_payload(&payload)?;
+    }
+    Ok(())
+}
+
+fn tell_limited(connection: &Connection, message: &'static str, limit: u32, retry_after_ms: u64) {
+    connection.send_or_end(packets::RATE_LIMITED, &RateLimitedPacket { message, limit, retry_after_ms });
+}
+
+fn refuse(connection: &Connection, incoming: &Incoming<'_>, failure: &Failure, ack: Option<AckSender>) {
+    if failure.code == ErrorCode::NoHandler {
+        let labels = [&*connection.namespace.path, "", failure.code.as_str()];
+        connection.hub().metrics.events.with_label_values(&labels).inc();
+    }
+    match ack {
+        Some(ack) => {
+            acknowledge(connection, ack, &Ack::new(incoming.request_id, &incoming.name, Some(failure)))
+        }
+        None => {
+            let packet = ErrorPacket::new(incoming.request_id, &incoming.name, failure, raw("[]"));
+            connection.send_or_end(packets::ERROR, &packet);
+        }
+    }
+}
+
+/// Sends an ack, and ends a client that does not keep up.
+fn acknowledge(connection: &Connection, ack: AckSender, data: &Ack<'_>) {
+    use socketioxide::{SendError, SocketError};
+    if let Err(SendError::Socket(SocketError::InternalChannelFull)) = ack.send(data) {
+        connection.end_as_slow();
+    }
+}

@@ -1,0 +1,277 @@
+//! The HTTP request that opens a transport: what is kept of it, and who may send how many.
+//!
+//! engineioxide keeps a request's parts as long as the connection lives, and they are slices of
+//! hyper's 8 to 16 KiB read buffer. The layer here puts small copies in their place.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::{Method, Request, Response, StatusCode};
+use futures_util::future::BoxFuture;
+use gatewright_admin_api::request::{ACCESS_COOKIE, bearer, client_address, cookie, cookie_counts};
+use gatewright_core::config;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use serde_json::{Map, Value as Json};
+
+use super::hub::Hub;
+use super::transport::TransportHandle;
+
+/// Where Socket.IO is served.
+const PATH: &str = "/socket.io";
+/// What no script sees of a request.
+const SECRET_HEADERS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
+
+/// What is kept of the request that opened a transport.
+#[derive(Debug, Clone)]
+pub struct Handshake {
+    /// The client's address.
+    pub ip: IpAddr,
+    /// The token of the `Authorization` header.
+    pub bearer: Option<Box<str>>,
+    /// The token of the `accessToken` cookie.
+    pub cookie_token: Option<Box<str>>,
+    origin: Option<Box<str>>,
+    host: Option<Box<str>>,
+    /// As `name: value` lines.
+    headers: Box<str>,
+    query: Box<str>,
+}
+
+impl Default for Handshake {
+    fn default() -> Self {
+        Self {
+            ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            bearer: None,
+            cookie_token: None,
+            origin: None,
+            host: None,
+            headers: Box::default(),
+            query: Box::default(),
+        }
+    }
+}
+
+impl Handshake {
+    fn new<B>(request: &Request<B>, ip: IpAddr) -> Self {
+        let headers = request.headers();
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let mut lines = String::new();
+        for (name, value) in headers {
+            if let (false, Ok(value)) = (SECRET_HEADERS.contains(name), value.to_str()) {
+                lines.push_str(name.as_str());
+                lines.push_str(": ");
+                lines.push_str(value);
+                lines.push('\n');
+            }
+        }
+        Self {
+            ip,
+            bearer: bearer(headers).map(Box::from),
+            cookie_token: cookie(headers, ACCESS_COOKIE).map(Box::from),
+            origin: text(header::ORIGIN).map(Box::from),
+            host: text(header::HOST).map(Box::from),
+            headers: lines.into(),
+            query: request.uri().query().unwrap_or_default().into(),
+        }
+    }
+
+    /// Whether the request's origin may connect: none, the server's own, a listed one, or any.
+    pub fn origin_is_allowed(&self, allowed: &[String]) -> bool {
+        self.cookie_counts(allowed) || allowed.iter().any(|origin| origin == "*")
+    }
+
+    /// Whether a cookie counts: for "any origin" it does not, or any web page could ride on a
+    /// user's session.
+    pub fn cookie_counts(&self, allowed: &[String]) -> bool {
+        cookie_counts(self.origin.as_deref(), self.host.as_deref(), allowed)
+    }
+
+    /// The headers as a script sees them.
+    pub fn headers(&self) -> Map<String, Json> {
+        let lines = self.headers.lines().filter_map(|line| line.split_once(": "));
+        lines.map(|(name, value)| (name.to_owned(), value.into())).collect()
+    }
+
+    /// The query as a script sees it.
+    pub fn query(&self) -> Map<String, Json> {
+        let pairs = url::form_urlencoded::parse(self.query.as_bytes());
+        pairs.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect()
+    }
+}
+
+/// New connections per second and address.
+pub struct AddressRates(Option<DefaultKeyedRateLimiter<IpAddr>>);
+
+impl AddressRates {
+    /// As configured; 0 means no limit.
+    pub fn new(limits: &config::Limits) -> Self {
+        let rate = NonZeroU32::new(limits.connections_per_second_per_ip);
+        Self(rate.map(|rate| {
+            let burst = NonZeroU32::new(limits.connections_burst_per_ip).unwrap_or(rate);
+            RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst))
+        }))
+    }
+
+    /// Whether this address may open another connection; else how long it has to wait.
+    pub fn check(&self, address: IpAddr) -> Result<(), Duration> {
+        let Some(limiter) = &self.0 else { return Ok(()) };
+        let checked = limiter.check_key(&network_of(address));
+        checked.map_err(|not_until| not_until.wait_time_from(DefaultClock::default().now()))
+    }
+
+    /// Forgets addresses that have been quiet.
+    pub fn forget_quiet(&self) {
+        if let Some(limiter) = &self.0 {
+            limiter.retain_recent();
+        }
+    }
+}
+
+/// One IPv6 client has a whole /64 at its disposal.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address => address,
+    }
+}
+
+/// Puts [`HandshakeService`] around the Socket.IO service.
+#[derive(Clone)]
+pub struct HandshakeLayer(pub Arc<Hub>);
+
+impl<S> tower::Layer<S> for HandshakeLayer {
+    type Service = HandshakeService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        HandshakeService { hub: self.0.clone(), inner }
+    }
+}
+
+/// Checks and slims the requests of Socket.IO; passes all others on.
+#[derive(Clone)]
+pub struct HandshakeService<S> {
+    hub: Arc<Hub>,
+    inner: S,
+}
+
+impl<S, In, Out> tower::Service<Request<In>> for HandshakeService<S>
+where
+    S: tower::Service<Request<In>, Response = Response<Out>, Error = Infallible>,
+    S::Future: Send + 'static,
+    Out: http_body::Body<Data = axum::body::Bytes> + Send + 'static,
+    Out::Error: Into<axum::BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<In>) -> Self::Future {
+        if !is_socket_io(request.uri().path()) {
+            let answer = self.inner.call(request);
+            return Box::pin(async { Ok(answer.await?.map(Body::new)) });
+        }
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        if request.method() == Method::OPTIONS {
+            return Box::pin(async { Ok(with_cors(preflight(), origin)) });
+        }
+        if let Err(wait) = prepare(&self.hub, &mut request) {
+            return Box::pin(async move { Ok(with_cors(too_many(wait), origin)) });
+        }
+        let answer = self.inner.call(request);
+        Box::pin(async { Ok(with_cors(answer.await?.map(Body::new), origin)) })
+    }
+}
+
+fn is_socket_io(path: &str) -> bool {
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest == "/")
+}
+
+/// Checks a request of Socket.IO and replaces what would be kept of it; else how long its address
+/// has to wait.
+fn prepare<B>(hub: &Hub, request: &mut Request<B>) -> Result<(), Duration> {
+    let query = request.uri().query().unwrap_or_default();
+    let sid = query.split('&').find_map(|pair| pair.strip_prefix("sid="));
+    if let Some(sid) = sid {
+        if request.headers().contains_key(header::UPGRADE)
+            && let (Ok(id), Some(handle)) = (sid.parse(), request.extensions().get::<TransportHandle>())
+        {
+            hub.note_upgrade(id, handle.clone());
+        }
+        return Ok(());
+    }
+    let peer = request.extensions().get::<SocketAddr>().copied();
+    let ip = client_address(request.headers(), peer, hub.config.trusted_ip_header.as_deref());
+    hub.check_address(ip)?;
+    let handshake = Handshake::new(request, ip);
+    request.extensions_mut().insert(Arc::new(handshake));
+    slim(request);
+    Ok(())
+}
+
+/// Leaves of a request what engineioxide reads, in memory of its own.
+fn slim<B>(request: &mut Request<B>) {
+    let key = request.headers().get(header::SEC_WEBSOCKET_KEY);
+    let key = key.and_then(|key| HeaderValue::from_bytes(key.as_bytes()).ok());
+    let mut kept = HeaderMap::with_capacity(1);
+    kept.extend(key.map(|key| (header::SEC_WEBSOCKET_KEY, key)));
+    *request.headers_mut() = kept;
+    request.extensions_mut().remove::<SocketAddr>();
+    if let Ok(copy) = request.uri().to_string().parse() {
+        *request.uri_mut() = copy;
+    }
+}
+
+fn too_many(wait: Duration) -> Response<Body> {
+    let mut answer = Response::new(Body::from("Too many connections from this address"));
+    *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    answer
+}
+
+fn preflight() -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    let headers = answer.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("authorization, content-type"),
+    );
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    answer
+}
+
+/// Any page may speak to this path: who may connect is decided in the namespace, where a browser
+/// hears the reason.
+fn with_cors(mut answer: Response<Body>, origin: Option<HeaderValue>) -> Response<Body> {
+    if let Some(origin) = origin {
+        let headers = answer.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks() {
+        let address: IpAddr = "2001:db8:1:2:3:4:5:6".parse().unwrap();
+        assert_eq!(network_of(address), "2001:db8:1:2::".parse::<IpAddr>().unwrap());
+        assert_eq!(network_of("::ffff:1.2.3.4".parse().unwrap()), IpAddr::from([1, 2, 3, 4]));
+    }
+}

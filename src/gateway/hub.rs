@@ -1,0 +1,327 @@
+//! All that is live: namespaces, connections, users.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use gatewright_admin_api::Live;
+use gatewright_core::auth::Accounts;
+use gatewright_core::catalog::{Catalog, LiveGateway, RunLog};
+use gatewright_core::config::Config;
+use gatewright_core::metrics::Metrics;
+use gatewright_core::queue::Queue;
+use gatewright_core::script::Cache;
+use parking_lot::{Mutex, RwLock};
+use socketioxide::layer::SocketIoLayer;
+use socketioxide::{SocketIo, SocketIoBuilder};
+use uuid::Uuid;
+
+use super::connect;
+use super::connection::{Connection, SocketId};
+use super::handshake::AddressRates;
+use super::job::Job;
+use super::namespace::Namespace;
+use super::tokens::Expiries;
+use super::transport::TransportHandle;
+
+/// Bytes that a WebSocket reads at once; each connection keeps a buffer of that size.
+const READ_BUFFER_BYTES: usize = 1024;
+
+/// Namespaces by path: read by every emit, so readers never wait.
+pub type Namespaces = HashMap<Arc<str>, Arc<Namespace>>;
+
+/// A connection's place among all; given back when dropped.
+pub struct Seat(Arc<AtomicUsize>);
+
+impl Seat {
+    fn take(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What the process has of Socket.IO.
+pub struct Hub {
+    pub config: Arc<Config>,
+    pub catalog: Arc<Catalog>,
+    pub accounts: Arc<Accounts>,
+    pub metrics: Arc<Metrics>,
+    pub runs: Arc<RunLog>,
+    pub queue: Queue<Job>,
+    pub cache: Cache,
+    pub(super) addresses: AddressRates,
+    pub(super) expiries: Expiries,
+    pub(super) runs_in_last_second: AtomicU64,
+    /// Itself, for the connections that it makes.
+    this: Weak<Self>,
+    /// For what a worker thread has to leave to a task.
+    pub(super) runtime: tokio::runtime::Handle,
+    io: OnceLock<SocketIo>,
+    namespaces: ArcSwap<Namespaces>,
+    users: RwLock<HashMap<Uuid, Vec<Arc<Connection>>>>,
+    upgrades: Mutex<HashMap<SocketId, TransportHandle>>,
+    connection_count: Arc<AtomicUsize>,
+    is_draining: AtomicBool,
+}
+
+impl Hub {
+    /// A hub with the gateways of the catalog, and the layer that serves them.
+    ///
+    /// # Errors
+    /// When the workers cannot be started.
+    pub fn start(
+        config: Arc<Config>,
+        catalog: Arc<Catalog>,
+        accounts: Arc<Accounts>,
+        metrics: Arc<Metrics>,
+        runs: Arc<RunLog>,
+    ) -> std::io::Result<(Arc<Self>, SocketIoLayer)> {
+        let (layer, io) = socket_io(&config).build_layer();
+        let queue = Queue::start(&config.queue)?;
+        let hub = Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            runs_in_last_second: AtomicU64::new(0),
+            queue,
+            cache: Cache::new(config.cache.bytes),
+            addresses: AddressRates::new(&config.limits),
+            config,
+            catalog,
+            accounts,
+            metrics,
+            runs,
+            expiries: Expiries::default(),
+            runtime: tokio::runtime::Handle::current(),
+            io: OnceLock::new(),
+            namespaces: ArcSwap::default(),
+            users: RwLock::default(),
+            upgrades: Mutex::default(),
+            connection_count: Arc::default(),
+            is_draining: AtomicBool::new(false),
+        });
+        // The hub is made once, so the cell is empty.
+        let _ = hub.io.set(io);
+        hub.reconcile();
+        Ok((hub, layer))
+    }
+
+    /// Brings the namespaces in line with the catalog. Disconnects nobody but the sockets of a
+    /// gateway that has gone or is disabled, and the anonymous ones of one that now needs a token.
+    pub fn reconcile(&self) {
+        let live = self.catalog.live();
+        let namespaces = self.namespaces();
+        for namespace in namespaces.values().filter(|namespace| !live.contains_key(&namespace.path)) {
+            self.change_namespaces(|namespaces| drop(namespaces.remove(&namespace.path)));
+            namespace.connections().iter().for_each(|connection| connection.end());
+            self.io().delete_ns(&*namespace.path);
+            tracing::info!(gateway = %namespace.path, "gateway removed");
+        }
+        for gateway in live.values() {
+            match self.namespace(&gateway.path) {
+                Some(namespace) => update(&namespace, gateway),
+                None => self.add_namespace(gateway),
+            }
+        }
+    }
+
+    fn add_namespace(&self, gateway: &Arc<LiveGateway>) {
+        let gauge = self.metrics.connections.with_label_values(&[&*gateway.path]);
+        let namespace = Arc::new(Namespace::new(gateway.clone(), self.queue.group(), gauge));
+        self.change_namespaces(|namespaces| drop(namespaces.insert(gateway.path.clone(), namespace.clone())));
+        connect::serve(self.io(), self.this.clone(), namespace);
+        tracing::debug!(gateway = %gateway.path, "gateway served");
+    }
+
+    fn io(&self) -> &SocketIo {
+        self.io.get().expect("set when the hub is made")
+    }
+
+    /// A namespace by its path.
+    pub fn namespace(&self, path: &str) -> Option<Arc<Namespace>> {
+        self.namespaces.load().get(path).cloned()
+    }
+
+    /// All namespaces by path.
+    pub fn namespaces(&self) -> Arc<Namespaces> {
+        self.namespaces.load_full()
+    }
+
+    fn change_namespaces(&self, change: impl Fn(&mut Namespaces)) {
+        self.namespaces.rcu(|namespaces| {
+            let mut changed = Namespaces::clone(namespaces);
+            change(&mut changed);
+            changed
+        });
+    }
+
+    /// Adds a connection that was let in.
+    pub(super) fn add(&self, connection: &Arc<Connection>) {
+        if let Some(identity) = connection.identity() {
+            self.users.write().entry(identity.user.id).or_default().push(connection.clone());
+            self.expiries.add(connection, identity.expires_at);
+        }
+        connection.namespace.add(connection.clone());
+    }
+
+    /// Forgets a connection; gives back the rooms it was in.
+    pub(super) fn remove(&self, connection: &Arc<Connection>) -> Vec<String> {
+        connection.give_seat_back();
+        if let Some(user) = connection.user_id() {
+            let mut users = self.users.write();
+            if let Some(connections) = users.get_mut(&user) {
+                connections.retain(|other| !Arc::ptr_eq(other, connection));
+                if connections.is_empty() {
+                    users.remove(&user);
+                }
+            }
+        }
+        connection.namespace.remove(connection)
+    }
+
+    /// All connections of a user.
+    pub fn connections_of(&self, user: Uuid) -> Vec<Arc<Connection>> {
+        self.users.read().get(&user).cloned().unwrap_or_default()
+    }
+
+    /// All connections of users who are signed in.
+    pub(super) fn signed_in_connections(&self) -> Vec<Arc<Connection>> {
+        self.users.read().values().flatten().cloned().collect()
+    }
+
+    /// A socket's connections, one for each namespace that it is in.
+    pub fn connections_of_socket(&self, socket_id: &str) -> Vec<Arc<Connection>> {
+        let Ok(id) = socket_id.parse::<SocketId>() else { return Vec::new() };
+        self.namespaces().values().filter_map(|namespace| namespace.connection(id)).collect()
+    }
+
+    /// A place for another connection; none when the server is full.
+    pub(super) fn take_seat(&self) -> Option<Seat> {
+        let seat = Seat::take(&self.connection_count);
+        let most = self.config.limits.connections;
+        (most == 0 || self.connection_count() <= most).then_some(seat)
+    }
+
+    /// Whether the server is stopping.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// How many connections there are.
+    pub fn connection_count(&self) -> usize {
+        self.connection_count.load(Ordering::Relaxed)
+    }
+
+    /// Whether this address may open another connection; else how long it has to wait.
+    pub(super) fn check_address(&self, address: IpAddr) -> Result<(), Duration> {
+        let checked = self.addresses.check(address);
+        if checked.is_err() {
+            self.metrics.rate_limited.inc();
+        }
+        checked
+    }
+
+    /// Notes the TCP connection that a socket has moved to.
+    pub(super) fn note_upgrade(&self, id: SocketId, handle: TransportHandle) {
+        self.upgrades.lock().insert(id, handle);
+    }
+
+    /// Forgets it again.
+    pub(super) fn forget_upgrade(&self, id: SocketId) {
+        self.upgrades.lock().remove(&id);
+    }
+
+    /// The TCP connection that a socket has moved to from polling.
+    pub(super) fn upgraded_transport(&self, id: SocketId) -> Option<TransportHandle> {
+        self.upgrades.lock().get(&id).cloned()
+    }
+
+    /// Lets nobody in any more, and refuses events.
+    pub fn begin_drain(&self) {
+        self.is_draining.store(true, Ordering::SeqCst);
+        self.queue.close();
+    }
+
+    /// Finishes accepted jobs and ends all connections, spread over what is left of the time.
+    pub async fn drain(&self) {
+        let start = tokio::time::Instant::now();
+        let limit = Duration::from_millis(self.config.queue.drain_ms);
+        if !self.queue.drained(limit).await {
+            tracing::warn!(jobs = self.queue.depth(), "not all jobs were done in time");
+        }
+        let left = limit.saturating_sub(start.elapsed());
+        self.disconnect_all(left).await;
+        self.queue.drained(limit.saturating_sub(start.elapsed())).await;
+        self.queue.stop();
+    }
+
+    /// A crowd that is sent away at once comes back at once: small batches with pauses.
+    async fn disconnect_all(&self, within: Duration) {
+        const BATCH: usize = 100;
+        let connections: Vec<_> =
+            self.namespaces().values().flat_map(|namespace| namespace.connections()).collect();
+        let batches = connections.chunks(BATCH);
+        let pause = within / (2 * batches.len().max(1) as u32);
+        for (number, batch) in batches.enumerate() {
+            if number > 0 {
+                tokio::time::sleep(pause).await;
+            }
+            batch.iter().for_each(|connection| connection.end());
+        }
+        // The goodbye packets leave before the process does.
+        let deadline = tokio::time::Instant::now() + within.min(Duration::from_secs(1));
+        while self.connection_count() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+impl Live for Hub {
+    fn catalog_changed(&self) {
+        self.reconcile();
+    }
+
+    fn connections(&self) -> BTreeMap<String, usize> {
+        let count = |namespace: &Arc<Namespace>| (namespace.path.to_string(), namespace.connection_count());
+        self.namespaces().values().map(count).collect()
+    }
+
+    fn queue_depth(&self) -> usize {
+        self.queue.depth()
+    }
+
+    fn runs_per_second(&self) -> f64 {
+        self.runs_in_last_second.load(Ordering::Relaxed) as f64
+    }
+}
+
+/// Takes over a gateway's new settings.
+fn update(namespace: &Namespace, gateway: &Arc<LiveGateway>) {
+    let before = namespace.gateway.swap(gateway.clone());
+    if before.is_enabled && !gateway.is_enabled {
+        namespace.connections().iter().for_each(|connection| connection.end());
+    } else if !before.require_auth && gateway.require_auth {
+        let connections = namespace.connections();
+        let anonymous = connections.iter().filter(|connection| connection.user_id().is_none());
+        anonymous.for_each(|connection| connection.end());
+    }
+}
+
+fn socket_io(config: &Config) -> SocketIoBuilder {
+    let limits = &config.limits;
+    SocketIo::builder()
+        .max_payload(u64::from(limits.packet_bytes))
+        .ws_max_message_size(limits.packet_bytes as usize)
+        .ws_max_frame_size(limits.packet_bytes as usize)
+        .ws_read_buffer_size(READ_BUFFER_BYTES)
+        .max_buffer_size(limits.outgoing_packets)
+        .connect_timeout(Duration::from_millis(limits.handshake_timeout_ms))
+}

@@ -1,0 +1,138 @@
+//! The jobs of a socket: its connection script, its events, its disconnection script.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gatewright_core::catalog::{Handler, RunRecord};
+use gatewright_core::script::{Arguments, Call, CallUser, RunOutput};
+use gatewright_core::{ErrorCode, Failure, queue};
+use uuid::Uuid;
+
+use super::connection::{Connection, Stage};
+use super::packets::{self, ErrorPacket, Outgoing, ResultPacket, raw};
+
+/// What a job holds besides its payload, about.
+const JOB_BYTES: usize = 256;
+
+/// One script to run for a socket.
+pub struct Job {
+    pub connection: Arc<Connection>,
+    pub kind: JobKind,
+    pub handler: Arc<Handler>,
+    /// `@EVENT`: what the client sent, or `connection` or `disconnection`.
+    pub event: Arc<str>,
+    pub request_id: Uuid,
+    pub arguments: Arguments,
+    pub accepted_at: Instant,
+}
+
+/// When the script runs, and what its outcome means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobKind {
+    /// Lets the socket in or rejects it.
+    Connect,
+    /// Ends as a result or an error.
+    Event,
+    /// Its outcome is only logged.
+    Disconnect,
+}
+
+impl queue::Job for Job {
+    fn run(self) {
+        let stage = self.connection.stage();
+        // What came before the connection script was to be let in by it.
+        if self.kind != JobKind::Connect && stage != Stage::Open {
+            return;
+        }
+        let queued = self.accepted_at.elapsed();
+        let Self { connection, kind, handler, event, request_id, arguments, .. } = self;
+        let call = Call {
+            gateway: connection.namespace.path.clone(),
+            event,
+            request_id,
+            arguments,
+            user: connection.user().map(CallUser::Row),
+            timeout: handler.timeout,
+        };
+        let output = match handler.script() {
+            Some(script) => connection.hub().catalog.engine().run(script, &call, connection.clone()),
+            None => suspended(),
+        };
+        record(&connection, &handler, &call, &output, queued);
+        match kind {
+            JobKind::Connect => finish_connect(&connection, &call, &output),
+            JobKind::Event => tell(&connection, &call, &output),
+            JobKind::Disconnect => {}
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        JOB_BYTES + self.arguments.bytes()
+    }
+}
+
+/// The outcome of a job whose handler was suspended while it waited.
+fn suspended() -> RunOutput {
+    RunOutput {
+        outcome: Err(Failure::new(ErrorCode::NoHandler, "The handler is suspended")),
+        logs: "[]".into(),
+        operations: 0,
+        duration: Duration::ZERO,
+        left_behind_bytes: 0,
+    }
+}
+
+fn record(connection: &Connection, handler: &Handler, call: &Call, output: &RunOutput, queued: Duration) {
+    let hub = connection.hub();
+    handler.record(output, hub.config.scripts.left_behind_bytes);
+    hub.metrics.queue_wait.observe(queued.as_secs_f64());
+    let code = output.outcome.as_ref().err().map(|failure| failure.code);
+    hub.runs.add(RunRecord {
+        request_id: call.request_id,
+        gateway: handler.gateway.clone(),
+        event_name: handler.name.clone(),
+        user_id: connection.user_id(),
+        code,
+        duration_us: output.duration.as_micros() as u64,
+        queued_us: queued.as_micros() as u64,
+        operations: output.operations,
+        logs: (output.logs != "[]").then(|| (*output.logs).into()),
+    });
+    if let Some(code) = code {
+        tracing::debug!(
+            request_id = %call.request_id, gateway = %handler.gateway, event = %handler.name,
+            socket_id = %connection.id, %code, "a run failed"
+        );
+    }
+}
+
+fn finish_connect(connection: &Connection, call: &Call, output: &RunOutput) {
+    if output.outcome.is_ok() {
+        connection.set_stage(Stage::Open);
+    } else {
+        connection.set_stage(Stage::Rejected);
+        tell(connection, call, output);
+        connection.end();
+    }
+}
+
+/// The result or the error, to the sender.
+fn tell(connection: &Connection, call: &Call, output: &RunOutput) {
+    let logs = raw(&output.logs);
+    match &output.outcome {
+        Ok(result) => {
+            let packet = ResultPacket {
+                request_id: call.request_id,
+                event_name: &call.event,
+                success: true,
+                result: Outgoing::new(result),
+                logs,
+            };
+            connection.send_or_end(packets::RESULT, &packet);
+        }
+        Err(failure) => {
+            let packet = ErrorPacket::new(call.request_id, &call.event, failure, logs);
+            connection.send_or_end(packets::ERROR, &packet);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Socket.IO: connections, their events, rooms and presence, limits, and the live host of scripts.
+//!
+//! [`Hub`] is what the process has of it: the namespaces of the catalog's gateways and all their
+//! connections. Nothing else in the product touches socketioxide.
+
+mod connect;
+mod connection;
+mod events;
+mod handshake;
+mod hub;
+mod job;
+mod limits;
+mod live_host;
+mod namespace;
+mod packets;
+mod tokens;
+mod transport;
+mod watch;
+
+pub use handshake::HandshakeLayer;
+pub use hub::Hub;
+pub use transport::Endable;
+pub use watch::watch_changes;

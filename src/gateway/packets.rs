@@ -1,0 +1,210 @@
+//! What the product itself sends: names and shapes that clients depend on.
+
+use std::borrow::Cow;
+
+use gatewright_core::script::Payload;
+use gatewright_core::{ErrorCode, Failure};
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// A handler's result.
+pub const RESULT: &str = "ws:result";
+/// A failed or refused event, where no ack was asked for.
+pub const ERROR: &str = "ws:error";
+/// Over a limit.
+pub const RATE_LIMITED: &str = "rate_limited";
+/// The token runs out in a minute.
+pub const TOKEN_EXPIRING: &str = "token_expiring";
+/// The token ran out.
+pub const TOKEN_EXPIRED: &str = "token_expired";
+/// Sent by clients: a new token for the same user.
+pub const TOKEN_REFRESH: &str = "token_refresh";
+/// Who joins and leaves a room.
+pub const PRESENCE: &str = "presence";
+
+/// A code and a sentence.
+#[derive(Debug, Serialize)]
+pub struct ErrorBody<'a> {
+    code: &'static str,
+    message: &'a str,
+}
+
+impl<'a> ErrorBody<'a> {
+    /// The part of a failure that stands in an ack.
+    pub fn of(failure: &'a Failure) -> Self {
+        Self { code: failure.code.as_str(), message: &failure.message }
+    }
+}
+
+/// The answer to an event, as soon as it is accepted or refused.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ack<'a> {
+    accepted: bool,
+    queued: bool,
+    request_id: Uuid,
+    event_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorBody<'a>>,
+}
+
+impl<'a> Ack<'a> {
+    /// The event waits for its handler, or not, because of `refusal`.
+    pub fn new(request_id: Uuid, event_name: &'a str, refusal: Option<&'a Failure>) -> Self {
+        let accepted = refusal.is_none();
+        Self { accepted, queued: accepted, request_id, event_name, error: refusal.map(ErrorBody::of) }
+    }
+}
+
+/// `ws:result`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResultPacket<'a> {
+    pub request_id: Uuid,
+    pub event_name: &'a str,
+    pub success: bool,
+    pub result: Outgoing<'a>,
+    pub logs: &'a RawValue,
+}
+
+/// `ws:error`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorPacket<'a> {
+    request_id: Uuid,
+    event_name: &'a str,
+    success: bool,
+    code: &'static str,
+    message: &'a Cow<'static, str>,
+    logs: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Json>,
+}
+
+impl<'a> ErrorPacket<'a> {
+    /// The packet of a failed event.
+    pub fn new(request_id: Uuid, event_name: &'a str, failure: &'a Failure, logs: &'a RawValue) -> Self {
+        Self {
+            request_id,
+            event_name,
+            success: false,
+            code: failure.code.as_str(),
+            message: &failure.message,
+            logs,
+            details: failure.details.as_ref(),
+        }
+    }
+}
+
+/// `rate_limited`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitedPacket {
+    pub message: &'static str,
+    pub limit: u32,
+    pub retry_after_ms: u64,
+}
+
+/// `presence`.
+#[derive(Serialize)]
+pub struct PresencePacket<'a> {
+    pub action: &'static str,
+    pub room: &'a str,
+    pub member: PresenceMember<'a>,
+    pub count: usize,
+}
+
+/// Who it is about.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PresenceMember<'a> {
+    pub socket_id: &'a str,
+    pub user_id: Option<String>,
+}
+
+/// The answer to a refused or granted `token_refresh`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenRefreshed<'a> {
+    pub ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorBody<'a>>,
+}
+
+/// A script's value on its way to clients: parsed once, sent many times.
+pub enum Outgoing<'a> {
+    /// JSON as it is.
+    Text(&'a RawValue),
+    /// JSON with blobs in place of their placeholders.
+    Binary(Json, &'a [Vec<u8>]),
+}
+
+impl<'a> Outgoing<'a> {
+    /// A payload ready to be sent.
+    pub fn new(payload: &'a Payload) -> Self {
+        if payload.attachments.is_empty() {
+            Self::Text(raw(&payload.json))
+        } else {
+            Self::Binary(serde_json::from_str(&payload.json).unwrap_or_default(), &payload.attachments)
+        }
+    }
+}
+
+/// JSON that the script module made, as such.
+pub fn raw(json: &str) -> &RawValue {
+    serde_json::from_str(json).unwrap_or(RawValue::NULL)
+}
+
+impl Serialize for Outgoing<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(raw) => raw.serialize(serializer),
+            Self::Binary(value, blobs) => WithBlobs(value, blobs).serialize(serializer),
+        }
+    }
+}
+
+struct WithBlobs<'a>(&'a Json, &'a [Vec<u8>]);
+
+impl Serialize for WithBlobs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(value, blobs) = self;
+        match value {
+            Json::Object(map) if map.get("_placeholder") == Some(&Json::Bool(true)) => {
+                let number = map.get("num").and_then(Json::as_u64).unwrap_or(u64::MAX);
+                let blob = usize::try_from(number).ok().and_then(|number| blobs.get(number));
+                serializer.serialize_bytes(blob.map_or(&[], Vec::as_slice))
+            }
+            Json::Object(map) => {
+                let mut into = serializer.serialize_map(Some(map.len()))?;
+                for (key, value) in map {
+                    into.serialize_entry(key, &WithBlobs(value, blobs))?;
+                }
+                into.end()
+            }
+            Json::Array(items) => {
+                let mut into = serializer.serialize_seq(Some(items.len()))?;
+                for value in items {
+                    into.serialize_element(&WithBlobs(value, blobs))?;
+                }
+                into.end()
+            }
+            plain => plain.serialize(serializer),
+        }
+    }
+}
+
+/// The text of a refused connection: Socket.IO carries nothing else here.
+#[derive(Debug)]
+pub struct Refused(pub ErrorCode, pub &'static str);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.0, self.1)
+    }
+}

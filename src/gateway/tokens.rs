@@ -1,0 +1,138 @@
+//! The life of the token that a socket came with: warned, renewed in place, or at its end.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use gatewright_core::auth::SignedIn;
+use gatewright_core::store::Time;
+use gatewright_core::{ErrorCode, Failure};
+use parking_lot::Mutex;
+use serde_json::{Value as Json, json};
+use socketioxide::extract::AckSender;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::Notify;
+
+use super::connection::Connection;
+use super::hub::Hub;
+use super::packets::{self, ErrorBody, TokenRefreshed};
+
+/// How long before its end a token's owner is warned.
+const WARNING: Duration = Duration::from_secs(60);
+
+/// When which connection has to hear of its token: one list for all, not a timer for each.
+#[derive(Default)]
+pub struct Expiries {
+    due: Mutex<Due>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Due {
+    entries: BTreeMap<(Time, u64), (Weak<Connection>, Step)>,
+    next_number: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Warn,
+    End,
+}
+
+impl Expiries {
+    /// Watches a connection whose token ends then.
+    pub fn add(&self, connection: &Arc<Connection>, expires_at: Time) {
+        self.insert(expires_at - WARNING, connection, Step::Warn);
+        self.insert(expires_at, connection, Step::End);
+        self.changed.notify_one();
+    }
+
+    fn insert(&self, at: Time, connection: &Arc<Connection>, step: Step) {
+        let mut due = self.due.lock();
+        due.next_number += 1;
+        let number = due.next_number;
+        due.entries.insert((at, number), (Arc::downgrade(connection), step));
+    }
+
+    /// Does what is due, for as long as it is polled.
+    pub async fn watch(&self) {
+        loop {
+            let now = Time::now_utc();
+            let wait = loop {
+                let mut due = self.due.lock();
+                match due.entries.first_entry() {
+                    None => break None,
+                    Some(first) if first.key().0 > now => break Some(first.key().0 - now),
+                    Some(first) => {
+                        let ((at, _), (connection, step)) = first.remove_entry();
+                        drop(due);
+                        if let Some(connection) = connection.upgrade() {
+                            take_step(&connection, at, step);
+                        }
+                    }
+                }
+            };
+            let wait = wait.and_then(|wait| wait.try_into().ok()).unwrap_or(Duration::from_secs(3600));
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.changed.notified() => {}
+            }
+        }
+    }
+}
+
+fn take_step(connection: &Connection, at: Time, step: Step) {
+    let Some(expires_at) = connection.identity().map(|identity| identity.expires_at) else { return };
+    let text = expires_at.format(&Rfc3339).unwrap_or_default();
+    match step {
+        // A renewed token has entries of its own.
+        Step::Warn if at == expires_at - WARNING => {
+            connection.send_or_end(packets::TOKEN_EXPIRING, &json!({ "expiresAt": text }));
+        }
+        Step::End if at == expires_at => {
+            connection.send_or_end(packets::TOKEN_EXPIRED, &json!({ "expiredAt": text }));
+            connection.end();
+        }
+        _ => {}
+    }
+}
+
+/// `token_refresh {token}`: a newer token for the same user, without reconnecting.
+pub fn refresh(connection: &Arc<Connection>, packet: &str, ack: Option<AckSender>) {
+    let limits = connection.namespace.gateway.load().limits;
+    let within_rate = connection.rate.lock().check(limits).is_ok();
+    let token = serde_json::from_str::<Vec<Json>>(packet)
+        .ok()
+        .and_then(|arguments| arguments.get(1)?.get("token")?.as_str().map(str::to_owned));
+    let connection = connection.clone();
+    tokio::spawn(async move {
+        let renewed = match token {
+            _ if !within_rate => Err(Failure::new(ErrorCode::RateLimited, "Too many events in a second")),
+            None => Err(Failure::new(ErrorCode::InvalidPayload, "token_refresh takes {token}")),
+            Some(token) => renew(connection.hub(), &connection, &token).await,
+        };
+        let Some(ack) = ack else { return };
+        let answer = match &renewed {
+            Ok(expires_at) => {
+                TokenRefreshed { ok: true, expires_at: expires_at.format(&Rfc3339).ok(), error: None }
+            }
+            Err(failure) => {
+                TokenRefreshed { ok: false, expires_at: None, error: Some(ErrorBody::of(failure)) }
+            }
+        };
+        // A client that does not read its acks is found out by the next packet.
+        let _ = ack.send(&answer);
+    });
+}
+
+async fn renew(hub: &Hub, connection: &Arc<Connection>, token: &str) -> Result<Time, Failure> {
+    let identity: SignedIn =
+        hub.accounts.authenticate(token).await.map_err(gatewright_core::Error::into_failure)?;
+    if connection.user_id() != Some(identity.user.id) {
+        return Err(Failure::new(ErrorCode::AuthInvalid, "The token is not of the user who is connected"));
+    }
+    let expires_at = identity.expires_at;
+    connection.set_identity(identity);
+    hub.expiries.add(connection, expires_at);
+    Ok(expires_at)
+}

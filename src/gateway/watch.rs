@@ -1,0 +1,72 @@
+//! What changes outside of a socket's own doing: saved gateways, ended sessions, tokens that run
+//! out, addresses that fall quiet.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use gatewright_core::auth::SignedIn;
+
+use super::hub::Hub;
+
+/// How often the database is asked whether anything changed: with what follows, a change by
+/// another process is live, and an ended session disconnected, within a second.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often quiet addresses are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(10);
+
+/// Watches until it is dropped.
+pub async fn watch_changes(hub: Arc<Hub>) {
+    tokio::join!(watch_database(&hub), hub.expiries.watch(), forget_quiet_addresses(&hub), count_runs(&hub));
+}
+
+async fn watch_database(hub: &Arc<Hub>) {
+    let mut seen = None;
+    loop {
+        match hub.accounts.change_number().await {
+            Ok(number) if seen == Some(number) => {}
+            Ok(number) => match follow(hub).await {
+                Ok(()) => seen = Some(number),
+                Err(error) => tracing::warn!(%error, "could not follow a change; trying again"),
+            },
+            Err(error) => tracing::warn!(%error, "the database does not answer"),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Takes over what changed.
+async fn follow(hub: &Arc<Hub>) -> gatewright_core::Result<()> {
+    hub.catalog.reload().await?;
+    hub.reconcile();
+    let connections = hub.signed_in_connections();
+    let sessions: Vec<_> =
+        connections.iter().filter_map(|connection| connection.identity()).map(|of| of.session_id).collect();
+    let live = hub.accounts.live_sessions(&sessions).await?;
+    for connection in connections {
+        let Some(identity) = connection.identity() else { continue };
+        match live.get(&identity.session_id) {
+            Some(user) => connection.set_identity(SignedIn { user: user.clone(), ..identity }),
+            None => connection.end(),
+        }
+    }
+    Ok(())
+}
+
+async fn forget_quiet_addresses(hub: &Hub) {
+    loop {
+        tokio::time::sleep(FORGET_EVERY).await;
+        hub.addresses.forget_quiet();
+    }
+}
+
+/// Keeps the number of runs of the last second.
+async fn count_runs(hub: &Hub) {
+    let mut before = 0;
+    loop {
+        let total = hub.metrics.queue_wait.get_sample_count();
+        hub.runs_in_last_second.store(total - before, Ordering::Relaxed);
+        before = total;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,51 @@
+//! The HTTP side: sign-in, health, metrics, documentation, and the admin API beneath.
+
+mod auth;
+mod demo;
+mod health;
+mod listener;
+mod router;
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use gatewright_admin_api::AdminState;
+use gatewright_core::auth::Accounts;
+use gatewright_core::config::Config;
+
+use crate::gateway::Hub;
+
+pub use listener::serve;
+pub use router::{metrics_router, router};
+
+/// What the handlers of this side work with.
+#[derive(Clone)]
+pub struct HttpState {
+    pub hub: Arc<Hub>,
+    pub store: gatewright_core::store::Store,
+}
+
+impl FromRef<HttpState> for Arc<Accounts> {
+    fn from_ref(state: &HttpState) -> Self {
+        state.hub.accounts.clone()
+    }
+}
+
+impl FromRef<HttpState> for Arc<Config> {
+    fn from_ref(state: &HttpState) -> Self {
+        state.hub.config.clone()
+    }
+}
+
+impl HttpState {
+    /// What the admin API works with.
+    fn admin(&self) -> AdminState {
+        AdminState {
+            config: self.hub.config.clone(),
+            accounts: self.hub.accounts.clone(),
+            catalog: self.hub.catalog.clone(),
+            runs: self.hub.runs.clone(),
+            live: self.hub.clone(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Every route of this side, on one page; those of the admin API are in its own `router.rs`.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::HeaderValue;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::get;
+use gatewright_admin_api::request::{ACCESS_COOKIE, REFRESH_COOKIE, cookie};
+use gatewright_admin_api::{ApiError, check_origin};
+use gatewright_core::{ErrorCode, Failure};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::{HttpState, auth, demo, health};
+
+/// What the description of the API begins with.
+#[derive(OpenApi)]
+#[openapi(info(title = "Gatewright", description = "Accounts, gateways, events and their scripts"))]
+struct Description;
+
+/// The whole HTTP side; `with_demo` adds the page to try the chat.
+pub fn router(state: HttpState, with_demo: bool) -> Router {
+    let (router, mut api) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::refresh_token))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::register))
+        .routes(routes!(auth::websocket_token))
+        .routes(routes!(auth::me, auth::change_me))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .with_state(state.clone())
+        .merge(gatewright_admin_api::router(state.admin()))
+        .split_for_parts();
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    api.components.get_or_insert_default().add_security_scheme("token", bearer);
+    let mut router = router.merge(swagger(api));
+    if with_demo {
+        router = router.route("/demo/chat", get(demo::chat)).route("/demo/socket.io.js", get(demo::client));
+    }
+    router
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(state.clone(), guard_cookies))
+        .layer(cors(&state.hub.config.allowed_origins))
+        .layer(DefaultBodyLimit::max(state.hub.config.limits.request_bytes))
+}
+
+/// The page that shows the API. Its badge, which asks a host elsewhere, is off.
+fn swagger(api: utoipa::openapi::OpenApi) -> SwaggerUi {
+    SwaggerUi::new("/docs")
+        .url("/openapi.json", api)
+        .config(utoipa_swagger_ui::Config::default().validator_url("none"))
+}
+
+/// `/metrics` alone, for a listener of its own.
+pub fn metrics_router(state: HttpState) -> Router {
+    Router::new().route("/metrics", get(health::open_metrics)).with_state(state)
+}
+
+/// A request that changes something and brings a session cookie must come from an origin that
+/// counts, whatever route it is for.
+async fn guard_cookies(
+    State(state): State<HttpState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let has_cookie =
+        [ACCESS_COOKIE, REFRESH_COOKIE].iter().any(|name| cookie(request.headers(), name).is_some());
+    if has_cookie {
+        check_origin(request.method(), request.headers(), &state.hub.config)?;
+    }
+    Ok(next.run(request).await)
+}
+
+/// Pages of listed origins may call the API with the user's cookies; with `*`, others without.
+fn cors(allowed: &[String]) -> CorsLayer {
+    let listed: Vec<HeaderValue> =
+        allowed.iter().filter(|origin| *origin != "*").filter_map(|origin| origin.parse().ok()).collect();
+    let layer = CorsLayer::new()
+        .allow_methods(tower_http::cors::AllowMethods::mirror_request())
+        .allow_headers(tower_http::cors::AllowHeaders::mirror_request());
+    if listed.is_empty() && allowed.iter().any(|origin| origin == "*") {
+        layer.allow_origin(tower_http::cors::Any)
+    } else {
+        layer.allow_origin(AllowOrigin::list(listed)).allow_credentials(true)
+    }
+}
+
+async fn not_found(request: Request) -> ApiError {
+    let message = format!("There is no {}; see /docs", request.uri().path());
+    Failure::new(ErrorCode::ResourceNotFound, message).into()
+}
+
+async fn method_not_allowed(request: Request) -> ApiError {
+    let message = format!("{} does not take {}; see /docs", request.uri().path(), request.method());
+    Failure::new(ErrorCode::MethodNotAllowed, message).into()
+}

@@ -1,0 +1,156 @@
+//! Where packs come from: folders, and those that are built in.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use gatewright_core::catalog::Catalog;
+use gatewright_core::pack::{self, ChangeKind, InstallOptions, Pack, PackFiles, Plan};
+use gatewright_core::{Error, ErrorCode};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use rust_embed::Embed;
+
+use crate::boot::App;
+use crate::gateway::Hub;
+
+/// Editors write a file in several steps; a change is taken over when it has been quiet for so long.
+const QUIET: Duration = Duration::from_millis(150);
+
+/// The packs of this repository.
+#[derive(Embed)]
+#[folder = "scripts/"]
+struct BuiltIn;
+
+/// The pack of this name or path: a folder, else one that is built in.
+pub fn find(name: &str) -> anyhow::Result<Pack> {
+    let folder = Path::new(name);
+    if folder.join("pack.toml").is_file() {
+        return Ok(Pack::from_folder(folder)?);
+    }
+    built_in(name)?.with_context(|| {
+        format!(
+            "there is no pack {name}: neither a folder with a pack.toml nor one of {}",
+            built_in_names().join(", ")
+        )
+    })
+}
+
+fn built_in(name: &str) -> anyhow::Result<Option<Pack>> {
+    let prefix = format!("{name}/");
+    let mut files = PackFiles::new();
+    for path in BuiltIn::iter().filter(|path| path.starts_with(&prefix)) {
+        let Some(file) = BuiltIn::get(&path) else { continue };
+        let text =
+            String::from_utf8(file.data.into_owned()).with_context(|| format!("{path} is not UTF-8"))?;
+        files.insert(path[prefix.len()..].to_owned(), text);
+    }
+    Ok(if files.is_empty() { None } else { Some(Pack::from_files(files)?) })
+}
+
+/// The names of the packs that are built in.
+pub fn built_in_names() -> Vec<String> {
+    let mut names: Vec<_> =
+        BuiltIn::iter().filter_map(|path| path.strip_suffix("/pack.toml").map(str::to_owned)).collect();
+    names.sort();
+    names
+}
+
+/// The packs in a folder: itself, or its subfolders.
+pub fn in_folder(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Pack)>> {
+    let is_pack = |folder: &Path| folder.join("pack.toml").is_file();
+    let mut folders = Vec::new();
+    if is_pack(folder) {
+        folders.push(folder.to_owned());
+    } else {
+        let entries =
+            std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        folders.extend(entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| is_pack(path)));
+        folders.sort();
+    }
+    folders.into_iter().map(|folder| Ok((folder.clone(), Pack::from_folder(&folder)?))).collect()
+}
+
+/// Installs the packs that the configuration names.
+pub async fn install_configured(app: &App) -> anyhow::Result<()> {
+    for name in &app.config.packs {
+        match install(&app.catalog, &find(name)?, InstallOptions::default()).await {
+            // An admin's edits stand; the server starts with them.
+            Err(Error::Refused(conflict)) if conflict.code == ErrorCode::DuplicateResource => {
+                tracing::warn!(pack = name, "not installed: {}", conflict.message);
+            }
+            installed => drop(installed.with_context(|| format!("cannot install pack {name}"))?),
+        }
+    }
+    Ok(())
+}
+
+async fn install(catalog: &Catalog, pack: &Pack, options: InstallOptions) -> gatewright_core::Result<Plan> {
+    let plan = pack::install(catalog, pack, options).await?;
+    if !plan.changes.is_empty() {
+        tracing::info!(pack = pack.name, changes = plan.changes.len(), "pack installed");
+    }
+    Ok(plan)
+}
+
+/// Installs the configured folder whenever its files change, until what it gives is dropped.
+pub fn watch_configured(app: &App, hub: &Arc<Hub>) -> Option<tokio::task::JoinHandle<()>> {
+    let folder = app.config.watch.clone()?;
+    let (catalog, hub) = (app.catalog.clone(), hub.clone());
+    Some(tokio::spawn(async move {
+        if let Err(error) = watch(&folder, &catalog, &hub).await {
+            tracing::error!(error = format!("{error:#}"), "cannot watch the folder of packs");
+        }
+    }))
+}
+
+async fn watch(folder: &Path, catalog: &Catalog, hub: &Arc<Hub>) -> anyhow::Result<()> {
+    let (changed, mut changes) = tokio::sync::mpsc::channel(1);
+    let mut watcher: RecommendedWatcher =
+        notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading a file is no change; and one notice that waits is enough.
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                let _ = changed.try_send(());
+            }
+        })?;
+    watcher.watch(folder, RecursiveMode::Recursive)?;
+    loop {
+        install_folder(folder, catalog).await;
+        hub.reconcile();
+        if changes.recv().await.is_none() {
+            return Ok(());
+        }
+        while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
+    }
+}
+
+/// What does not install is logged; what was live stays.
+async fn install_folder(folder: &Path, catalog: &Catalog) {
+    let packs = match in_folder(folder) {
+        Ok(packs) => packs,
+        Err(error) => return tracing::error!(error = format!("{error:#}"), "cannot read the packs"),
+    };
+    for (path, pack) in packs {
+        // Who edits files means the files.
+        if let Err(error) = install(catalog, &pack, InstallOptions { force: true }).await {
+            tracing::error!(pack = pack.name, folder = %path.display(), %error, "the pack is not installed");
+        }
+    }
+}
+
+/// One line for each change, for people.
+pub fn describe(plan: &Plan) -> String {
+    if plan.changes.is_empty() {
+        return "nothing to change".to_owned();
+    }
+    let line = |change: &pack::Change| {
+        let (sign, note) = match change.kind {
+            ChangeKind::Create => ('+', ""),
+            ChangeKind::Update => ('~', ""),
+            ChangeKind::Delete => ('-', ""),
+            ChangeKind::Conflict => ('!', " (edited since, or not of this pack: --force overwrites)"),
+        };
+        format!("{sign} {}{note}", change.subject)
+    };
+    plan.changes.iter().map(line).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,83 @@
+//! Letting sockets in, who hears what, and seeing them off.
+
+use std::process::Command;
+
+use serde_json::{Value as Json, json};
+
+use super::node::run_scenario;
+use super::server::Server;
+
+/// Everything that the server can log, so that nothing in it can be a secret.
+const LOGS: (&str, &str) = ("LOGS__LEVEL", "trace");
+
+#[test]
+fn connecting() {
+    let server = Server::start_with(&[("ALLOWED_ORIGINS", "https://listed.example"), LOGS], &[]);
+    run_scenario(&server, "connecting");
+    check_log(server);
+}
+
+#[test]
+fn cookies() {
+    let server = Server::start_with(&[("ALLOWED_ORIGINS", "*,https://listed.example"), LOGS], &[]);
+    run_scenario(&server, "cookies");
+    check_log(server);
+}
+
+#[test]
+fn tokens() {
+    let server = Server::start_with(&[LOGS], &[]);
+    let program = env!("CARGO_BIN_EXE_gatewright");
+    tell(&server, &json!({ "program": program, "data": server.data.path() }));
+    run_scenario(&server, "tokens");
+    check_log(server);
+}
+
+#[test]
+fn rooms() {
+    let server = Server::start_with(&[LOGS], &[]);
+    run_scenario(&server, "rooms");
+    check_log(server);
+}
+
+#[test]
+fn lifecycle() {
+    let settings = [("LIMITS__CONNECTIONS", "20"), ("QUEUE__DRAIN_MS", "30000")];
+    let mut server = Server::start_with(&settings, &[]);
+    tell(&server, &json!({ "process": process_id(&server) }));
+    run_scenario(&server, "lifecycle");
+    if has_node() {
+        assert!(server.wait().success(), "a stop that finished its jobs is a success");
+    }
+}
+
+/// Stops the server: it must have kept its head and its clients' secrets.
+fn check_log(server: Server) {
+    let (status, _data, log) = server.stop();
+    assert!(status.success(), "{log}");
+    // Every token of ours begins with these letters, which are `{"` in base64.
+    for never in ["panicked", "eyJ", "some password", "another password", "$argon2"] {
+        let line = log.lines().find(|line| line.contains(never));
+        assert!(line.is_none(), "the log has {never}: {line:?}");
+    }
+}
+
+/// Tells a scenario what it cannot find out over the network, in a gateway's description.
+fn tell(server: &Server, about: &Json) {
+    let body = json!({ "path": "/about-this-test", "description": about.to_string() });
+    let made = server.admin(&server.admin_token(), "POST", "/admin/gateways", Some(&body));
+    assert_eq!(made.status, 201, "{}", made.body);
+}
+
+/// The server's process, found by its data folder.
+fn process_id(server: &Server) -> u32 {
+    let all = Command::new("ps").args(["-A", "-ww", "-o", "pid=,args="]).output().unwrap();
+    let data = server.data.path().to_string_lossy();
+    let all = String::from_utf8_lossy(&all.stdout);
+    let line = all.lines().find(|line| line.contains("serve") && line.contains(&*data)).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn has_node() -> bool {
+    Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success())
+}

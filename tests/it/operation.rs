@@ -1,0 +1,535 @@
+//! Health, metrics, logs, stopping and dying.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use serde_json::{Value as Json, json};
+
+use super::admin_api::send;
+use super::node::run_scenario;
+use super::server::{ADMIN_EMAIL, ADMIN_PASSWORD, PATIENCE, Server};
+
+#[test]
+fn operation_health() {
+    let server = Server::start();
+    for path in ["/health/live", "/health/ready"] {
+        let answer = server.call("GET", path, None, &[]);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    }
+    let answer = server.call("POST", "/health/ready", None, &[]);
+    assert_eq!((answer.status, answer.code().as_str()), (405, "METHOD_NOT_ALLOWED"), "{}", answer.body);
+}
+
+#[test]
+fn operation_metrics_are_for_admins() {
+    let server = Server::start();
+    let token = server.admin_token();
+    let user = json!({ "email": "u@example.com", "password": "some password" });
+    assert_eq!(server.admin(&token, "POST", "/admin/users", Some(&user)).status, 201);
+    let signed_in = server.call("POST", "/auth/login", Some(&user), &[]).json();
+    let user_token = signed_in["accessToken"].as_str().unwrap();
+
+    let answer = server.call("GET", "/metrics", None, &[]);
+    assert_eq!((answer.status, answer.code().as_str()), (401, "AUTHENTICATION_ERROR"), "{}", answer.body);
+    let answer = server.admin(user_token, "GET", "/metrics", None);
+    assert_eq!((answer.status, answer.code().as_str()), (403, "AUTHORIZATION_ERROR"), "{}", answer.body);
+    let answer = server.admin(&token, "GET", "/metrics", None);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let content_type = answer.headers["content-type"].to_str().unwrap();
+    assert!(content_type.starts_with("text/plain"), "{content_type}");
+}
+
+#[test]
+fn operation_metrics_on_a_listener_of_their_own() {
+    // Only the metrics' port has to be known before the start; nobody else asks for it meanwhile.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Server::start_with(&[("METRICS__LISTEN", &format!("127.0.0.1:{port}"))], &[]);
+    let own = format!("http://127.0.0.1:{port}");
+    let answer = send(&own, "GET", "/metrics", &[], b"");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(answer.body.contains("gatewright_queue_depth"), "{}", answer.body);
+    for path in ["/admin/gateways", "/health/ready", "/docs"] {
+        assert_eq!(send(&own, "GET", path, &[], b"").status, 404, "{path} does not belong on that listener");
+    }
+    assert_eq!(
+        server.call("GET", "/metrics", None, &[]).status,
+        401,
+        "the server's own listener stays closed"
+    );
+}
+
+#[test]
+fn operation_metrics_count_what_happens() {
+    let server = Server::start();
+    let token = server.admin_token();
+    let script = "@SOCKET.reply(\"pong\", 1); return @BODY;";
+    let limits = json!({ "eventsPerSecond": 1, "burst": 3 });
+    make_gateway(
+        &server,
+        &token,
+        json!({ "path": "/m", "limits": limits }),
+        &[("go", script), ("bad", "throw 1")],
+    );
+    let mut socket = Polling::connect(&server, "/m", None);
+    assert_eq!(socket.run("go", &json!({ "n": 1 }))["success"], true);
+    assert_eq!(socket.run("bad", &json!({}))["success"], false);
+    while socket.ask("go", &json!({}))["accepted"] == true {}
+
+    // A run is counted after its packet has left, so the numbers may come a moment later.
+    let text = until("the counts", || {
+        let text = server.admin(&token, "GET", "/metrics", None).body;
+        let done = value(
+            &text,
+            "gatewright_events_total",
+            &["gateway=\"/m\"", "event=\"bad\"", "SCRIPT_EXECUTION_ERROR"],
+        );
+        (done >= 1.0 && value(&text, "gatewright_handler_seconds_count", &["event=\"go\""]) >= 1.0)
+            .then_some(text)
+    });
+    let at_least = |name: &str, labels: &[&str], least: f64| {
+        let found = value(&text, name, labels);
+        assert!(found >= least, "{name}{labels:?} is {found}, not {least} or more\n{text}");
+    };
+    at_least("gatewright_connections", &["gateway=\"/m\""], 1.0);
+    at_least("gatewright_events_total", &["gateway=\"/m\"", "event=\"go\"", "outcome=\"ok\""], 1.0);
+    at_least("gatewright_queue_depth", &[], 0.0);
+    at_least("gatewright_queue_wait_seconds_count", &[], 2.0);
+    at_least("gatewright_handler_seconds_count", &["gateway=\"/m\"", "event=\"go\""], 1.0);
+    at_least("gatewright_script_operations", &[], 1.0);
+    at_least("gatewright_emitted_total", &[], 1.0);
+    at_least("gatewright_slow_disconnects_total", &[], 0.0);
+    at_least("gatewright_rate_limited_total", &[], 1.0);
+    at_least("process_resident_memory_bytes", &[], 1.0);
+    at_least("gatewright_db_seconds_count", &[], 1.0);
+}
+
+#[test]
+fn operation_metric_labels_are_bounded() {
+    let server = Server::start();
+    let token = server.admin_token();
+    let scripts = [("known", "return 1;"), ("any:*", "return @EVENT;")];
+    make_gateway(&server, &token, json!({ "path": "/b" }), &scripts);
+    let mut socket = Polling::connect(&server, "/b", None);
+    socket.run("known", &json!({}));
+    assert_eq!(socket.run("any:first", &json!({}))["result"], "any:first");
+    assert_eq!(socket.ask("unknown first", &json!({}))["error"]["code"], "NO_HANDLER");
+    let before = series(&server, &token);
+    for number in 0..100 {
+        assert_eq!(socket.ask(&format!("unknown {number}"), &json!({}))["error"]["code"], "NO_HANDLER");
+        assert_eq!(socket.run(&format!("any:{number}"), &json!({}))["success"], true);
+        assert_eq!(
+            Polling::try_connect(&server.url, &format!("/nowhere{number}"), None).err().unwrap(),
+            "Invalid namespace"
+        );
+    }
+    let after = series(&server, &token);
+    let new: Vec<_> = after.difference(&before).collect();
+    assert!(new.is_empty(), "series that clients made: {new:?}");
+}
+
+#[test]
+fn operation_stop_finishes_accepted_jobs() {
+    // Time enough for a slow machine: the jobs are what the stop waits for.
+    let server = Server::start_with(&[("QUEUE__DRAIN_MS", "60000")], &[]);
+    run_scenario(&server, "stop");
+    let Some(mut scenario) = start_scenario(&server, "stop") else { return };
+    let mut output = BufReader::new(scenario.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("jobs accepted") {
+        let read = output.read_line(&mut text).unwrap();
+        assert_ne!(read, 0, "the scenario ended early\n{text}{}", errors_of(&mut scenario));
+    }
+    let (status, _, log) = server.stop();
+    output.read_to_string(&mut text).unwrap();
+    let errors = errors_of(&mut scenario);
+    assert!(scenario.wait().unwrap().success(), "{text}{errors}\n{log}");
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[test]
+fn operation_second_signal_ends_at_once() {
+    // Neither the job's time nor the drain time may be what ends it.
+    let mut server = Server::start_with(&[("QUEUE__DRAIN_MS", "600000")], &[]);
+    let token = server.admin_token();
+    let slow = "@HELPERS.sleep(29000); return 1;";
+    make_gateway(&server, &token, json!({ "path": "/slow", "scriptTimeoutMs": 30000 }), &[("slow", slow)]);
+    let mut socket = Polling::connect(&server, "/slow", None);
+    assert_eq!(socket.ask("slow", &json!({}))["accepted"], true);
+    server.signal("TERM");
+    until("not ready", || {
+        let answer = server.call("GET", "/health/ready", None, &[]);
+        (answer.status == 503).then_some(())
+    });
+    assert_eq!(
+        server.call("GET", "/health/live", None, &[]).status,
+        200,
+        "the process lives while it drains"
+    );
+    assert_eq!(
+        Polling::try_connect(&server.url, "/slow", None).err().as_deref(),
+        Some("UNAVAILABLE: Server unavailable"),
+    );
+    let refused = socket.ask("slow", &json!({}));
+    assert_eq!((&refused["accepted"], &refused["error"]["code"]), (&json!(false), &json!("SHUTTING_DOWN")));
+    let start = Instant::now();
+    server.signal("TERM");
+    let status = server.wait();
+    assert_ne!(status.code(), Some(0), "a stop that was cut short is no success");
+    assert!(start.elapsed().as_secs() < 20, "the second signal waited for the job");
+}
+
+#[test]
+fn operation_kill_loses_nothing_saved() {
+    let mut server = Server::start();
+    let token = server.admin_token();
+    let ids = make_gateway(
+        &server,
+        &token,
+        json!({ "path": "/kept", "description": "one" }),
+        &[("e", "return 0;")],
+    );
+    for number in 1..=50 {
+        let body = json!({ "sourceCode": format!("return {number};") });
+        let answer = server.admin(&token, "PATCH", &format!("/admin/events/{}", ids.events[0]), Some(&body));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    let user = json!({ "email": "kept@example.com", "password": "some password" });
+    assert_eq!(server.admin(&token, "POST", "/admin/users", Some(&user)).status, 201);
+    server.signal("KILL");
+    server.wait();
+    let data = std::mem::replace(&mut server.data, tempfile::tempdir().unwrap());
+
+    let server = Server::start_in(data, &[], &[]);
+    let event = server.admin(&token, "GET", &format!("/admin/events/{}", ids.events[0]), None);
+    assert_eq!(event.status, 200, "a token from before counts after; {}", event.body);
+    assert_eq!(event.json()["sourceCode"], "return 50;");
+    let history = format!("/admin/events/{}/revisions?limit=1000", ids.events[0]);
+    assert_eq!(server.admin(&token, "GET", &history, None).json()["data"].as_array().unwrap().len(), 51);
+    assert_eq!(server.call("POST", "/auth/login", Some(&user), &[]).status, 200);
+    assert_eq!(Polling::connect(&server, "/kept", None).run("e", &json!({}))["result"], 50);
+}
+
+#[test]
+fn operation_logs_are_json_without_secrets() {
+    check_log("debug");
+}
+
+#[test]
+fn operation_logs_hold_no_secrets_at_trace_either() {
+    check_log("trace");
+}
+
+/// What a server at this level writes while secrets of every kind pass through it.
+fn check_log(level: &str) {
+    let server = Server::start_with(&[("LOGS__LEVEL", level)], &[]);
+    let signed_in = json!({ "email": ADMIN_EMAIL, "password": ADMIN_PASSWORD });
+    let signed_in = server.call("POST", "/auth/login", Some(&signed_in), &[]).json();
+    let text = |field: &str| signed_in[field].as_str().unwrap().to_owned();
+    let (token, refresh_token) = (text("accessToken"), text("refreshToken"));
+    let wrong = json!({ "email": ADMIN_EMAIL, "password": "wrong-password-7f3a" });
+    assert_eq!(server.call("POST", "/auth/login", Some(&wrong), &[]).status, 401);
+    let renewed =
+        server.call("POST", "/auth/refresh-token", Some(&json!({ "refreshToken": refresh_token })), &[]);
+    let renewed = renewed.json()["accessToken"].as_str().unwrap().to_owned();
+    let socket_token = server.admin(&token, "POST", "/auth/websocket-token", None).json();
+    let socket_token = socket_token["token"].as_str().unwrap().to_owned();
+    let user = json!({ "email": "quiet@example.com", "password": "user-password-91bc" });
+    assert_eq!(server.admin(&token, "POST", "/admin/users", Some(&user)).status, 201);
+    let schema = json!({ "type": "object", "properties": { "n": { "type": "integer" } } });
+    let scripts =
+        [("talk", "@LOGS(\"a line of the script\"); return @BODY;"), ("fail", "throw @BODY.secret;")];
+    let ids = make_gateway(&server, &token, json!({ "path": "/quiet", "requireAuth": true }), &scripts);
+    let body = json!({ "payloadSchema": schema });
+    assert_eq!(
+        server.admin(&token, "PATCH", &format!("/admin/events/{}", ids.events[1]), Some(&body)).status,
+        200
+    );
+    let mut socket = Polling::connect(&server, "/quiet", Some(&socket_token));
+    assert_eq!(socket.run("talk", &json!({ "secret": "payload-4e1d" }))["success"], true);
+    assert_eq!(socket.run("fail", &json!({ "secret": "payload-4e1d" }))["success"], false);
+    assert_eq!(socket.ask("fail", &json!({ "n": "payload-4e1d" }))["error"]["code"], "INVALID_PAYLOAD");
+    assert_eq!(socket.ask("nobody", &json!({ "n": "payload-4e1d" }))["error"]["code"], "NO_HANDLER");
+    assert!(Polling::try_connect(&server.url, "/quiet", Some("bad-token-55aa")).is_err());
+    let test = json!({ "kind": "script", "script": "return @BODY;", "payload": "payload-4e1d" });
+    assert_eq!(server.admin(&token, "POST", "/admin/test/run", Some(&test)).json()["success"], true);
+
+    let (status, _, log) = server.stop();
+    assert!(status.success());
+    for line in log.lines() {
+        let line: Json = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(line.is_object(), "{line}");
+    }
+    let secrets = [
+        ("an access token", token.as_str()),
+        ("a refresh token", &refresh_token),
+        ("a renewed token", &renewed),
+        ("a socket's token", &socket_token),
+        ("a bad token", "bad-token-55aa"),
+        ("the admin's password", ADMIN_PASSWORD),
+        ("a wrong password", "wrong-password-7f3a"),
+        ("a user's password", "user-password-91bc"),
+        ("a payload", "payload-4e1d"),
+        ("a password's hash", "$argon2"),
+    ];
+    let leaked: Vec<_> = secrets
+        .iter()
+        .filter_map(|(what, secret)| Some((what, log.lines().find(|line| line.contains(secret))?)))
+        .map(|(what, line)| format!("{what}: {}", &line[..line.len().min(400)]))
+        .collect();
+    assert!(leaked.is_empty(), "in the log at {level}:\n{}", leaked.join("\n"));
+}
+
+/// The server's lines about one run whose script logs a text.
+fn lines_of_a_run() -> Vec<String> {
+    let server = Server::start_with(&[("LOGS__LEVEL", "debug")], &[]);
+    let token = server.admin_token();
+    make_gateway(
+        &server,
+        &token,
+        json!({ "path": "/told" }),
+        &[("tell", "@LOGS(\"a line of the script\");")],
+    );
+    let outcome = Polling::connect(&server, "/told", Some(&token)).run("tell", &json!({}));
+    let id = outcome["requestId"].as_str().unwrap();
+    let (_, _, log) = server.stop();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains(id)).map(str::to_owned).collect();
+    assert!(!lines.is_empty(), "nothing about the run {id}\n{log}");
+    lines
+}
+
+#[test]
+fn operation_logs_of_a_run_say_whose_it_is() {
+    for line in lines_of_a_run() {
+        for field in ["request_id", "gateway", "event", "user_id", "socket_id"] {
+            assert!(line.contains(&format!("\"{field}\"")), "{field} is not in {line}");
+        }
+    }
+}
+
+#[test]
+fn operation_logs_hold_what_scripts_log() {
+    let lines = lines_of_a_run();
+    assert!(lines.iter().any(|line| line.contains("a line of the script")), "{}", lines.join("\n"));
+}
+
+#[test]
+fn operation_an_existing_folder_starts_with_one_line() {
+    let server = Server::start();
+    let first = server.greeting.clone();
+    let (status, data, _) = server.stop();
+    assert!(status.success());
+    let server = Server::start_in(data, &[], &[]);
+    for greeting in [&first, &server.greeting] {
+        assert_eq!(greeting.lines().count(), 1, "{greeting}");
+        assert!(greeting.contains(&format!("{}/docs", url_in(greeting))), "{greeting}");
+        assert!(!greeting.contains(ADMIN_PASSWORD), "{greeting}");
+    }
+}
+
+fn url_in(greeting: &str) -> &str {
+    let from = greeting.find("http://").unwrap();
+    greeting[from..].split([',', ' ']).next().unwrap()
+}
+
+/// What [`make_gateway`] made.
+pub struct Made {
+    pub id: String,
+    pub events: Vec<String>,
+}
+
+/// Makes a gateway, public unless the fields say otherwise, with events.
+pub fn make_gateway(server: &Server, token: &str, mut fields: Json, events: &[(&str, &str)]) -> Made {
+    if fields["requireAuth"].is_null() {
+        fields["requireAuth"] = json!(false);
+    }
+    let create = |path: &str, body: &Json| {
+        let answer = server.admin(token, "POST", path, Some(body));
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.json()["id"].as_str().unwrap().to_owned()
+    };
+    let id = create("/admin/gateways", &fields);
+    let path = format!("/admin/gateways/{id}/events");
+    let make =
+        |(name, script): &(&str, &str)| create(&path, &json!({ "eventName": name, "sourceCode": script }));
+    let events = events.iter().map(make).collect();
+    Made { id, events }
+}
+
+/// Asks again until there is something; what must come may take a while.
+pub fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = check() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+/// The sum of the samples of a name whose labels contain all these texts; -1 without a sample.
+fn value(text: &str, name: &str, labels: &[&str]) -> f64 {
+    let samples = text.lines().filter(|line| {
+        let is_name = line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        is_name && labels.iter().all(|label| line.contains(label))
+    });
+    let values = samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    values.fold(None, |sum: Option<f64>, value| Some(sum.unwrap_or(0.0) + value)).unwrap_or(-1.0)
+}
+
+/// The names of all series, labels included.
+fn series(server: &Server, token: &str) -> BTreeSet<String> {
+    let text = server.admin(token, "GET", "/metrics", None).body;
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    samples.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()
+}
+
+/// Starts a scenario that goes on while the test does something to the server; none without Node.
+/// [`run_scenario`] has run before and seen to the packages.
+fn start_scenario(server: &Server, name: &str) -> Option<Child> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/client");
+    if !folder.join("node_modules/socket.io-client").exists() {
+        return None;
+    }
+    let started = Command::new("node")
+        .arg(folder.join("scenarios").join(format!("{name}.mjs")))
+        .env("GATEWRIGHT_TEST_URL", &server.url)
+        .env("GATEWRIGHT_TEST_EMAIL", ADMIN_EMAIL)
+        .env("GATEWRIGHT_TEST_PASSWORD", ADMIN_PASSWORD)
+        .env("GATEWRIGHT_TEST_PHASE", "stop")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    started.ok()
+}
+
+fn errors_of(child: &mut Child) -> String {
+    let mut text = String::new();
+    if let Some(mut pipe) = child.stderr.take() {
+        let _ = pipe.read_to_string(&mut text);
+    }
+    text
+}
+
+/// As much of a Socket.IO client over long polling as tests without Node need. It sees every
+/// packet in order, so "nothing came in between" can be told without waiting.
+pub struct Polling {
+    url: String,
+    session: String,
+    namespace: String,
+    inbox: VecDeque<Packet>,
+    acks: u64,
+}
+
+/// A packet of a namespace.
+#[derive(Debug, Clone)]
+pub struct Packet {
+    /// The digit of its type: `0` connect, `1` disconnect, `2` event, `3` ack, `4` refused.
+    pub kind: char,
+    pub ack: Option<u64>,
+    pub data: Json,
+}
+
+impl Polling {
+    /// A connected socket.
+    pub fn connect(server: &Server, namespace: &str, token: Option<&str>) -> Self {
+        Self::try_connect(&server.url, namespace, token)
+            .unwrap_or_else(|message| panic!("refused: {message}"))
+    }
+
+    /// A connected socket, or the message of its refusal.
+    pub fn try_connect(url: &str, namespace: &str, token: Option<&str>) -> Result<Self, String> {
+        let opened = send(url, "GET", "/socket.io/?EIO=4&transport=polling", &[], b"");
+        assert_eq!(opened.status, 200, "{}", opened.body);
+        let opened: Json = serde_json::from_str(&opened.body[1..]).unwrap();
+        let session = opened["sid"].as_str().unwrap().to_owned();
+        let inbox = VecDeque::new();
+        let mut socket =
+            Self { url: url.to_owned(), session, namespace: namespace.to_owned(), inbox, acks: 0 };
+        let auth = token.map_or_else(String::new, |token| json!({ "token": token }).to_string());
+        socket.post(&format!("40{namespace},{auth}"));
+        let packet = socket.packet();
+        match packet.kind {
+            '0' => Ok(socket),
+            _ => Err(packet.data["message"].as_str().unwrap_or_default().to_owned()),
+        }
+    }
+
+    /// Emits with an ack; gives back the ack. Packets that came before it stay to be read.
+    pub fn ask(&mut self, event: &str, payload: &Json) -> Json {
+        self.acks += 1;
+        let number = self.acks;
+        self.post(&format!("42{},{number}{}", self.namespace, json!([event, payload])));
+        self.take(|packet| packet.kind == '3' && packet.ack == Some(number)).data[0].clone()
+    }
+
+    /// Emits and waits for the outcome: the data of `ws:result` or `ws:error`.
+    pub fn run(&mut self, event: &str, payload: &Json) -> Json {
+        let ack = self.ask(event, payload);
+        assert_eq!(ack["accepted"], true, "{event}: {ack}");
+        let is_outcome = |packet: &Packet| {
+            matches!(packet.data[0].as_str(), Some("ws:result" | "ws:error"))
+                && packet.data[1]["requestId"] == ack["requestId"]
+        };
+        self.take(is_outcome).data[1].clone()
+    }
+
+    /// The next packet.
+    pub fn packet(&mut self) -> Packet {
+        self.take(|_| true)
+    }
+
+    /// What has arrived and was not taken.
+    pub fn unread(&self) -> Vec<Packet> {
+        self.inbox.iter().cloned().collect()
+    }
+
+    /// Takes the first packet that matches, polling for as long as it takes.
+    fn take(&mut self, matches: impl Fn(&Packet) -> bool) -> Packet {
+        loop {
+            if let Some(at) = self.inbox.iter().position(&matches) {
+                return self.inbox.remove(at).unwrap();
+            }
+            self.poll();
+        }
+    }
+
+    fn poll(&mut self) {
+        let answer = send(&self.url, "GET", &self.path(), &[], b"");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        for packet in answer.body.split('\u{1e}') {
+            match packet.chars().next() {
+                Some('2') => self.post("3"),
+                Some('4') => self.inbox.extend(self.parse(&packet[1..])),
+                _ => {}
+            }
+        }
+    }
+
+    fn post(&self, packet: &str) {
+        let answer =
+            send(&self.url, "POST", &self.path(), &[("content-type", "text/plain")], packet.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+
+    fn path(&self) -> String {
+        format!("/socket.io/?EIO=4&transport=polling&sid={}", self.session)
+    }
+
+    fn parse(&self, packet: &str) -> Option<Packet> {
+        let kind = packet.chars().next()?;
+        let rest = &packet[1..];
+        let rest =
+            rest.strip_prefix(&self.namespace).map_or(rest, |rest| rest.strip_prefix(',').unwrap_or(rest));
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let data = if rest[digits..].is_empty() {
+            Json::Null
+        } else {
+            serde_json::from_str(&rest[digits..]).unwrap()
+        };
+        Some(Packet { kind, ack: rest[..digits].parse().ok(), data })
+    }
+}

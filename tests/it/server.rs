@@ -1,0 +1,175 @@
+//! A server of one test: its own process, port and data folder.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+/// The first admin of every test's server.
+pub const ADMIN_EMAIL: &str = "admin@example.com";
+/// That admin's password.
+pub const ADMIN_PASSWORD: &str = "a long enough password";
+/// How long anything may take before a test counts as hung.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server. It is killed when dropped.
+pub struct Server {
+    child: Child,
+    /// Such as `http://127.0.0.1:40123`.
+    pub url: String,
+    /// Its data folder.
+    pub data: TempDir,
+    /// What it has written to standard output before it listened.
+    pub greeting: String,
+    log: mpsc::Receiver<String>,
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: ureq::http::HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Json {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// The code of an error.
+    pub fn code(&self) -> String {
+        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// The binary under test without the environment's own settings.
+pub fn gatewright() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatewright"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GATEWRIGHT_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+impl Server {
+    /// A server with the defaults.
+    pub fn start() -> Self {
+        Self::start_with(&[], &[])
+    }
+
+    /// A server with these settings (`GATEWRIGHT_…` without the prefix) and flags.
+    pub fn start_with(settings: &[(&str, &str)], flags: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), settings, flags)
+    }
+
+    /// A server on a data folder of its own choice.
+    pub fn start_in(data: TempDir, settings: &[(&str, &str)], flags: &[&str]) -> Self {
+        let mut command = gatewright();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).args(flags);
+        command.env("GATEWRIGHT_ADMIN_EMAIL", ADMIN_EMAIL).env("GATEWRIGHT_ADMIN_PASSWORD", ADMIN_PASSWORD);
+        for (key, value) in settings {
+            command.env(format!("GATEWRIGHT_{key}"), value);
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = collect(child.stderr.take().unwrap());
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut greeting = String::new();
+        let url = loop {
+            let Some(Ok(line)) = lines.next() else {
+                panic!("the server did not start\n{greeting}\n{}", log.iter().collect::<String>());
+            };
+            greeting.push_str(&line);
+            greeting.push('\n');
+            if let Some(at) = line.find("listens on ") {
+                let rest = &line[at + "listens on ".len()..];
+                break rest.split(',').next().unwrap().trim().to_owned();
+            }
+        };
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, url, data, greeting, log }
+    }
+
+    /// Stops it with SIGTERM; how it ended, its data folder and its log.
+    pub fn stop(mut self) -> (ExitStatus, TempDir, String) {
+        self.signal("TERM");
+        let status = self.child.wait().unwrap();
+        let log = self.log.iter().collect();
+        let data = std::mem::replace(&mut self.data, tempfile::tempdir().unwrap());
+        (status, data, log)
+    }
+
+    /// Sends a signal, e.g. `TERM`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// A token of the first admin.
+    pub fn admin_token(&self) -> String {
+        let body = serde_json::json!({ "email": ADMIN_EMAIL, "password": ADMIN_PASSWORD });
+        let answer = self.call("POST", "/auth/login", Some(&body), &[]);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// A call of the admin API by the first admin, with a token from [`Self::admin_token`].
+    pub fn admin(&self, token: &str, method: &str, path: &str, body: Option<&Json>) -> Answer {
+        self.call(method, path, body, &[("authorization", &format!("Bearer {token}"))])
+    }
+
+    /// Any call.
+    pub fn call(&self, method: &str, path: &str, body: Option<&Json>, headers: &[(&str, &str)]) -> Answer {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .timeout_global(Some(PATIENCE))
+            .build()
+            .into();
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = match body {
+            Some(body) => {
+                let request =
+                    request.header("content-type", "application/json").body(body.to_string()).unwrap();
+                agent.run(request)
+            }
+            None => agent.run(request.body(()).unwrap()),
+        }
+        .unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, body: response.body_mut().read_to_string().unwrap() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads a pipe to its end, so that the server never waits for it.
+fn collect(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 8192];
+        while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+            if sender.send(String::from_utf8_lossy(&buffer[..count]).into_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
