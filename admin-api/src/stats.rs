@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use gatewright_core::catalog::Handler;
+use gatewright_core::script::Handler;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use gatewright_core::ErrorCode;
 use gatewright_core::auth::SignedIn;
-use gatewright_core::catalog::{Handler, LiveGateway};
+use gatewright_core::catalog::LiveGateway;
 use gatewright_core::id::new_id;
-use gatewright_core::script::Arguments;
+use gatewright_core::script::{Arguments, Handler};
 use serde_json::{Value as Json, json};
 use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, TryData};

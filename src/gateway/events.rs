@@ -7,10 +7,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gatewright_core::catalog::{Handler, LiveGateway};
+use gatewright_core::catalog::LiveGateway;
 use gatewright_core::id::new_id;
 use gatewright_core::queue::Refusal;
-use gatewright_core::script::{Arguments, event_name, nesting_of};
+use gatewright_core::script::{Arguments, Handler, event_name, nesting_of};
 use gatewright_core::{ErrorCode, Failure};
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::AckSender;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatewright_core::catalog::{Handler, RunRecord};
-use gatewright_core::script::{Arguments, Call, CallUser, RunOutput};
+use gatewright_core::catalog::RunRecord;
+use gatewright_core::script::{Arguments, Call, CallUser, Handler, RunOutput};
 use gatewright_core::{ErrorCode, Failure, queue};
 use uuid::Uuid;
 

@@ -109,7 +109,7 @@ impl EventChange {
         check_description(&row.description)?;
         check_timeout("timeoutMs", row.timeout_ms, config)?;
         if let Some(schema) = &row.payload_schema {
-            super::handler::schema_validator(schema)
+            crate::script::schema_validator(schema)
                 .map_err(|error| Failure::invalid("payloadSchema", format!("is no JSON Schema: {error}")))?;
         }
         match row.delivery.as_str() {

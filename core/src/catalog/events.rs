@@ -5,14 +5,13 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+use super::Catalog;
 use super::change::EventChange;
 use super::gateways::later_than;
-use super::handler::SCRIPT_EVENT;
 use super::revisions::delete_revisions;
-use super::{Catalog, Handler};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::id::new_id;
-use crate::script::run_on_script_thread;
+use crate::script::{Handler, SCRIPT_EVENT, run_on_script_thread};
 use crate::store::list::{ListQuery, Page};
 use crate::store::{self, Time, event};
 

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::change::GatewayChange;
-use super::handler::{SCRIPT_CONNECTION, SCRIPT_DISCONNECTION};
 use super::revisions::delete_revisions;
 use super::{Catalog, Suspension};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::id::new_id;
+use crate::script::{SCRIPT_CONNECTION, SCRIPT_DISCONNECTION};
 use crate::store::list::{ListQuery, Page};
 use crate::store::{self, Time, gateway};
 

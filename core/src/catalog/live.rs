@@ -8,11 +8,12 @@ use sea_orm::EntityTrait;
 use uuid::Uuid;
 
 use super::gateways::GatewayLimits;
-use super::handler::{Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
 use super::{Catalog, LiveGateways};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::script::run_on_script_thread;
+use crate::script::{
+    Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT, run_on_script_thread,
+};
 use crate::store::{event, gateway};
 
 /// A gateway as events and connections see it.

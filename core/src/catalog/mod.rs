@@ -7,7 +7,6 @@
 mod change;
 mod events;
 mod gateways;
-mod handler;
 mod live;
 mod revisions;
 mod runs;
@@ -27,7 +26,6 @@ use crate::store::Store;
 pub use change::{EventChange, GatewayChange, LimitsChange};
 pub use events::{Event, Suspension};
 pub use gateways::{Gateway, GatewayLimits, GatewayPart};
-pub use handler::{Handler, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
 pub use live::{Limits, LiveGateway};
 pub use revisions::Revision;
 pub use runs::{RunFilter, RunLog, RunRecord};

@@ -5,10 +5,10 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, Quer
 use uuid::Uuid;
 
 use super::change::{EventChange, GatewayChange};
-use super::handler::SCRIPT_CONNECTION;
 use super::{Catalog, Event, Gateway};
 use crate::error::{Failure, Result};
 use crate::id::new_id;
+use crate::script::SCRIPT_CONNECTION;
 use crate::store::list::{ListQuery, Page};
 use crate::store::{self, Store, Time, revision};
 

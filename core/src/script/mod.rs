@@ -8,6 +8,7 @@ mod cache;
 mod engine;
 mod failure;
 mod fetch;
+mod handler;
 mod helpers;
 mod hints;
 mod host;
@@ -28,6 +29,8 @@ mod sandbox_tests;
 
 pub use cache::Cache;
 pub use engine::{CompileError, Script, ScriptEngine};
+pub(crate) use handler::schema_validator;
+pub use handler::{Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
 pub use host::{Host, Member, Payload, Target};
 pub use json::nesting_of;
 pub use packet::{Arguments, event_name};

@@ -146,6 +146,132 @@ pub mod session {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// A key of a program that calls the HTTP API.
+pub mod app_key {
+    use sea_orm::entity::prelude::*;
+
+    /// A row of `gw_app_key`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gw_app_key")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub name: String,
+        /// An array of scope names.
+        pub scopes: Json,
+        /// SHA-256 of the key, in hex.
+        pub key_hash: String,
+        pub expires_at: Option<TimeDateTimeWithTimeZone>,
+        pub created_at: TimeDateTimeWithTimeZone,
+        pub updated_at: TimeDateTimeWithTimeZone,
+    }
+
+    /// None: see above.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A table that an admin or a pack defined; its rows are in a table of its name.
+pub mod table {
+    use sea_orm::entity::prelude::*;
+
+    /// A row of `gw_table`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gw_table")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub name: String,
+        pub description: String,
+        /// An array of columns.
+        pub columns: Json,
+        /// Who may do what.
+        pub access: Json,
+        /// The pack that this row came from.
+        pub pack: Option<String>,
+        pub created_at: TimeDateTimeWithTimeZone,
+        pub updated_at: TimeDateTimeWithTimeZone,
+    }
+
+    /// None: see above.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A path of the HTTP API that a script serves.
+pub mod route {
+    use sea_orm::entity::prelude::*;
+
+    /// A row of `gw_route`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gw_route")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// Upper case.
+        pub method: String,
+        /// With `{name}` for a parameter.
+        pub path: String,
+        pub description: String,
+        pub is_enabled: bool,
+        /// `public`, `user`, `admin` or `app`.
+        pub access: String,
+        pub source_code: String,
+        pub timeout_ms: Option<i64>,
+        /// The pack that this row came from.
+        pub pack: Option<String>,
+        pub created_at: TimeDateTimeWithTimeZone,
+        pub updated_at: TimeDateTimeWithTimeZone,
+    }
+
+    /// None: see above.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A script that runs around the writes of a table.
+pub mod hook {
+    use sea_orm::entity::prelude::*;
+
+    /// A row of `gw_hook`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gw_hook")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// The name of the table.
+        pub table: String,
+        /// `before` or `after`.
+        pub when: String,
+        /// An array of `create`, `update`, `delete`.
+        pub on: Json,
+        pub description: String,
+        pub is_enabled: bool,
+        /// A filter on the new row, with `_changed`.
+        pub condition: Option<Json>,
+        pub source_code: String,
+        pub timeout_ms: Option<i64>,
+        /// Lower runs earlier.
+        pub priority: i64,
+        /// The pack that this row came from.
+        pub pack: Option<String>,
+        pub created_at: TimeDateTimeWithTimeZone,
+        pub updated_at: TimeDateTimeWithTimeZone,
+    }
+
+    /// None: see above.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 /// An installed pack, and what it looked like then.
 pub mod pack {
     use sea_orm::entity::prelude::*;

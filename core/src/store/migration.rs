@@ -4,7 +4,7 @@
 use sea_orm::{DbErr, EntityTrait};
 use sea_orm_migration::prelude::*;
 
-use super::entity::{change, event, gateway, pack, revision, session, user};
+use super::entity::{app_key, change, event, gateway, hook, pack, revision, route, session, table, user};
 
 /// All steps in order.
 pub(super) struct Migrator;
@@ -15,7 +15,7 @@ impl MigratorTrait for Migrator {
     }
 
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(M0001Gateways)]
+        vec![Box::new(M0001Gateways), Box::new(M0002Data)]
     }
 }
 
@@ -54,6 +54,31 @@ impl MigrationTrait for M0001Gateways {
             .exec_without_returning(manager.get_connection())
             .await?;
         Ok(())
+    }
+}
+
+/// Tables, routes, hooks, app keys.
+struct M0002Data;
+
+impl MigrationName for M0002Data {
+    fn name(&self) -> &str {
+        "0002_data"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for M0002Data {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for created in [tables(), routes(), hooks(), app_keys()] {
+            manager.create_table(created).await?;
+        }
+        manager
+            .create_index(unique(
+                "gw_route_path",
+                route::Entity,
+                [route::Column::Method, route::Column::Path],
+            ))
+            .await
     }
 }
 
@@ -169,6 +194,73 @@ fn changes() -> TableCreateStatement {
         .table(change::Entity)
         .col(ColumnDef::new(C::Id).integer().not_null().primary_key())
         .col(ColumnDef::new(C::Number).big_integer().not_null())
+        .to_owned()
+}
+
+fn tables() -> TableCreateStatement {
+    use table::Column as C;
+    Table::create()
+        .table(table::Entity)
+        .col(ColumnDef::new(C::Id).uuid().not_null().primary_key())
+        .col(ColumnDef::new(C::Name).string().not_null().unique_key())
+        .col(ColumnDef::new(C::Description).text().not_null())
+        .col(ColumnDef::new(C::Columns).json().not_null())
+        .col(ColumnDef::new(C::Access).json().not_null())
+        .col(ColumnDef::new(C::Pack).string())
+        .col(ColumnDef::new(C::CreatedAt).timestamp_with_time_zone().not_null())
+        .col(ColumnDef::new(C::UpdatedAt).timestamp_with_time_zone().not_null())
+        .to_owned()
+}
+
+fn routes() -> TableCreateStatement {
+    use route::Column as C;
+    Table::create()
+        .table(route::Entity)
+        .col(ColumnDef::new(C::Id).uuid().not_null().primary_key())
+        .col(ColumnDef::new(C::Method).string().not_null())
+        .col(ColumnDef::new(C::Path).string().not_null())
+        .col(ColumnDef::new(C::Description).text().not_null())
+        .col(ColumnDef::new(C::IsEnabled).boolean().not_null())
+        .col(ColumnDef::new(C::Access).string().not_null())
+        .col(ColumnDef::new(C::SourceCode).text().not_null())
+        .col(ColumnDef::new(C::TimeoutMs).big_integer())
+        .col(ColumnDef::new(C::Pack).string())
+        .col(ColumnDef::new(C::CreatedAt).timestamp_with_time_zone().not_null())
+        .col(ColumnDef::new(C::UpdatedAt).timestamp_with_time_zone().not_null())
+        .to_owned()
+}
+
+fn hooks() -> TableCreateStatement {
+    use hook::Column as C;
+    Table::create()
+        .table(hook::Entity)
+        .col(ColumnDef::new(C::Id).uuid().not_null().primary_key())
+        .col(ColumnDef::new(C::Table).string().not_null())
+        .col(ColumnDef::new(C::When).string().not_null())
+        .col(ColumnDef::new(C::On).json().not_null())
+        .col(ColumnDef::new(C::Description).text().not_null())
+        .col(ColumnDef::new(C::IsEnabled).boolean().not_null())
+        .col(ColumnDef::new(C::Condition).json())
+        .col(ColumnDef::new(C::SourceCode).text().not_null())
+        .col(ColumnDef::new(C::TimeoutMs).big_integer())
+        .col(ColumnDef::new(C::Priority).big_integer().not_null())
+        .col(ColumnDef::new(C::Pack).string())
+        .col(ColumnDef::new(C::CreatedAt).timestamp_with_time_zone().not_null())
+        .col(ColumnDef::new(C::UpdatedAt).timestamp_with_time_zone().not_null())
+        .to_owned()
+}
+
+fn app_keys() -> TableCreateStatement {
+    use app_key::Column as C;
+    Table::create()
+        .table(app_key::Entity)
+        .col(ColumnDef::new(C::Id).uuid().not_null().primary_key())
+        .col(ColumnDef::new(C::Name).string().not_null())
+        .col(ColumnDef::new(C::Scopes).json().not_null())
+        .col(ColumnDef::new(C::KeyHash).string().not_null().unique_key())
+        .col(ColumnDef::new(C::ExpiresAt).timestamp_with_time_zone())
+        .col(ColumnDef::new(C::CreatedAt).timestamp_with_time_zone().not_null())
+        .col(ColumnDef::new(C::UpdatedAt).timestamp_with_time_zone().not_null())
         .to_owned()
 }
 

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 
-pub use entity::{change, event, gateway, pack, revision, session, user};
+pub use entity::{app_key, change, event, gateway, hook, pack, revision, route, session, table, user};
 pub use time::OffsetDateTime as Time;
 
 /// Connections of the pool, at most.

@@ -10,9 +10,10 @@ use prometheus::{Histogram, IntCounter};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+use super::engine::{CompileError, Script, ScriptEngine};
+use super::run::RunOutput;
 use crate::error::{ErrorCode, Failure};
 use crate::metrics::Metrics;
-use crate::script::{CompileError, RunOutput, Script, ScriptEngine};
 use crate::store::Time;
 
 /// The name of an event's script.
@@ -23,16 +24,23 @@ pub const SCRIPT_CONNECTION: &str = "connectionScript";
 pub const SCRIPT_DISCONNECTION: &str = "disconnectionScript";
 
 /// What a handler is made of.
-pub(super) struct HandlerSource<'a> {
+#[derive(Debug)]
+pub struct HandlerSource<'a> {
+    /// The row that has it.
     pub owner: Uuid,
+    /// Which of its owner's scripts it is.
     pub script: &'static str,
     /// The version of its owner's row: another one is another handler.
     pub version: Time,
+    /// The path of its gateway.
     pub gateway: &'a str,
     /// The event's name, or `connection` or `disconnection`.
     pub name: &'a str,
+    /// The script.
     pub source: &'a str,
+    /// A JSON Schema of its payload.
     pub schema: Option<&'a Json>,
+    /// The time of one run.
     pub timeout: Duration,
 }
 
@@ -61,7 +69,7 @@ pub struct Handler {
 
 impl Handler {
     /// Compiles a handler. A saved script that does not compile (any more) makes a suspended one.
-    pub(super) fn new(from: &HandlerSource<'_>, engine: &ScriptEngine, metrics: &Arc<Metrics>) -> Self {
+    pub fn new(from: &HandlerSource<'_>, engine: &ScriptEngine, metrics: &Arc<Metrics>) -> Self {
         let script = engine.compile(from.source);
         let suspended = script.as_ref().err().map(|error| format!("the script does not compile: {error}"));
         if let Some(reason) = &suspended {
@@ -86,7 +94,7 @@ impl Handler {
     }
 
     /// Whether this handler still is what `from` says.
-    pub(super) fn is_from(&self, from: &HandlerSource<'_>) -> bool {
+    pub fn is_from(&self, from: &HandlerSource<'_>) -> bool {
         self.version == from.version && self.timeout == from.timeout && &*self.gateway == from.gateway
     }
 
@@ -180,7 +188,7 @@ impl Handler {
 }
 
 /// A schema as a validator: patterns in linear time, and no reference leaves the schema.
-pub(super) fn schema_validator(schema: &Json) -> Result<Validator, String> {
+pub(crate) fn schema_validator(schema: &Json) -> Result<Validator, String> {
     jsonschema::options()
         .with_pattern_options(jsonschema::PatternOptions::regex())
         .build(schema)
