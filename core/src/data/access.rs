@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::table::{Row, Table};
-use crate::auth::User;
+use crate::auth::{ROLE_ADMIN, User};
 use crate::error::{ErrorCode, Failure, Result};
 use crate::store::in_memory;
 use crate::store::list;
@@ -106,11 +106,16 @@ impl<'de> Deserialize<'de> for Rule {
 impl Actor {
     /// The actor that a signed-in user is.
     pub fn of_user(user: &User) -> Self {
-        if user.is_admin() {
-            return Self::Trusted;
-        }
-        match serde_json::to_value(user) {
-            Ok(Json::Object(fields)) => Self::User(fields),
+        serde_json::to_value(user).map_or(Self::Anonymous, |fields| Self::of_fields(&fields))
+    }
+
+    /// The actor with these fields of a user.
+    pub fn of_fields(user: &Json) -> Self {
+        match user {
+            Json::Object(fields) if fields.get("role").and_then(Json::as_str) == Some(ROLE_ADMIN) => {
+                Self::Trusted
+            }
+            Json::Object(fields) => Self::User(fields.clone()),
             _ => Self::Anonymous,
         }
     }
@@ -167,7 +172,8 @@ impl Access {
         if let Some(name) = &self.owner_column {
             use super::column::ColumnKind as Kind;
             let column = table.own_columns().iter().find(|column| column.name == *name);
-            let fits = column.is_some_and(|column| matches!(column.kind, Kind::String | Kind::Text | Kind::Uuid));
+            let fits =
+                column.is_some_and(|column| matches!(column.kind, Kind::String | Kind::Text | Kind::Uuid));
             if !fits {
                 let message = format!("{name} is no column of type string, text or uuid of this table");
                 return Err(Failure::invalid("access.ownerColumn", message).into());
@@ -199,7 +205,7 @@ impl Grant {
     /// Whether a row is among those of the grant.
     pub fn covers(&self, row: &Row, table: &Table) -> Result<bool> {
         let Self::Where(filter) = self else { return Ok(true) };
-        let known: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
+        let known: Vec<_> = table.column_names().collect();
         in_memory::matches(filter, &Json::Object(row.clone()), &known)
     }
 }
@@ -215,7 +221,10 @@ fn check_user_fields(value: &Json) -> Result<()> {
     match value {
         Json::String(text) => match text.strip_prefix(USER_PREFIX) {
             Some(field) if !USER_FIELDS.contains(&field) => {
-                let message = format!("there is no {text}; known: {}", USER_FIELDS.map(|field| format!("@USER.{field}")).join(", "));
+                let message = format!(
+                    "there is no {text}; known: {}",
+                    USER_FIELDS.map(|field| format!("@USER.{field}")).join(", ")
+                );
                 Err(Failure::invalid("access", message).into())
             }
             _ => Ok(()),
@@ -273,7 +282,10 @@ mod tests {
         assert_eq!(access.grant(Action::Update, &user("7")).unwrap(), Grant::All);
         assert_eq!(access.grant(Action::Delete, &user("7")).unwrap_err().code, ErrorCode::Authorization);
         assert_eq!(access.grant(Action::Delete, &Actor::Trusted).unwrap(), Grant::All);
-        assert_eq!(access.grant(Action::Read, &Actor::Anonymous).unwrap_err().code, ErrorCode::Authentication);
+        assert_eq!(
+            access.grant(Action::Read, &Actor::Anonymous).unwrap_err().code,
+            ErrorCode::Authentication
+        );
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use parking_lot::Mutex;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement, StatementBuilder, StreamTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement, StatementBuilder, StreamTrait,
+};
 use serde::Serialize;
 
 use super::statement::{self, Find, Selector};
@@ -77,6 +79,14 @@ impl Transaction {
             Self::OfWriter(of_writer) => &of_writer.transaction,
             Self::OfPool(transaction) => transaction,
         }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A connection goes back to its pool by a task.
+        let _in_runtime = self.data.runtime().enter();
+        self.open.get_mut().take();
     }
 }
 
@@ -291,7 +301,12 @@ impl Session {
         self.update(table, change, statement::with_ids(table, ids(rows))).await
     }
 
-    async fn update(&self, table: &Table, change: &RowChange, condition: sea_orm::Condition) -> Result<Vec<Row>> {
+    async fn update(
+        &self,
+        table: &Table,
+        change: &RowChange,
+        condition: sea_orm::Condition,
+    ) -> Result<Vec<Row>> {
         let update = statement::update(table, change, condition, self.backend());
         let written = self.write(self.backend().build(&update), Wanted::Rows).await;
         let columns = table.selected(None)?;
@@ -391,7 +406,9 @@ fn bytes_of(value: &serde_json::Value) -> usize {
     match value {
         Json::String(text) => text.len(),
         Json::Array(items) => items.iter().map(bytes_of).sum::<usize>() + 8,
-        Json::Object(fields) => fields.iter().map(|(key, value)| key.len() + bytes_of(value)).sum::<usize>() + 8,
+        Json::Object(fields) => {
+            fields.iter().map(|(key, value)| key.len() + bytes_of(value)).sum::<usize>() + 8
+        }
         _ => 8,
     }
 }

@@ -2,8 +2,8 @@
 //! and are quoted; values only ever travel as bound parameters.
 
 use sea_orm::sea_query::{
-    self, Alias, Asterisk, Cond, Expr, ExprTrait, Func, IntoIden, NullOrdering, Order, Query, SelectStatement,
-    SimpleExpr, Value,
+    self, Alias, Asterisk, Cond, Expr, ExprTrait, Func, IntoIden, NullOrdering, Order, Query,
+    SelectStatement, SimpleExpr, Value,
 };
 use sea_orm::{DbBackend, QueryResult, TryGetable};
 use serde_json::Value as Json;
@@ -107,7 +107,9 @@ pub(super) fn count(table: &Table, filters: [Option<&Json>; 2]) -> Result<Select
 /// New rows, each complete and in its normal form.
 pub(super) fn insert(table: &Table, rows: &[Row], backend: DbBackend) -> sea_query::InsertStatement {
     let mut insert = Query::insert();
-    insert.into_table(table.iden.clone()).columns(table.columns.iter().map(|column| Alias::new(&column.name)));
+    insert
+        .into_table(table.iden.clone())
+        .columns(table.columns.iter().map(|column| Alias::new(&column.name)));
     for row in rows {
         let values = table.columns.iter().map(|column| {
             SimpleExpr::Value(bound(column.kind, row.get(&column.name).unwrap_or(&Json::Null), backend))

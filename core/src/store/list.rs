@@ -211,6 +211,8 @@ impl Filter<'_> {
         Ok(match operator {
             "_eq" if value.is_null() => column.is_null(),
             "_neq" if value.is_null() => column.is_not_null(),
+            "_eq" if is_no_id(field, value) => Expr::cust("1 = 0"),
+            "_neq" if is_no_id(field, value) => Expr::cust("1 = 1"),
             "_eq" => column.eq(bind(field, value)?),
             "_neq" => column.ne(bind(field, value)?),
             "_gt" => column.gt(bind(field, value)?),
@@ -245,7 +247,7 @@ impl Filter<'_> {
         let items =
             value.as_array().ok_or_else(|| Failure::invalid(&field.name, "takes an array of values"))?;
         self.count(items.len())?;
-        items.iter().map(|item| bind(field, item)).collect()
+        items.iter().filter(|item| !is_no_id(field, item)).map(|item| bind(field, item)).collect()
     }
 
     fn count(&mut self, terms: usize) -> Result<()> {
@@ -266,18 +268,25 @@ fn find<'a>(fields: &'a [Field], name: &str) -> Result<&'a Field> {
     })
 }
 
+/// Text that is no UUID: no row has it as an id, so a question for it is not wrong.
+fn is_no_id(field: &Field, value: &Json) -> bool {
+    field.kind == FieldKind::Uuid && value.as_str().is_some_and(|text| Uuid::parse_str(text).is_err())
+}
+
 fn bind(field: &Field, value: &Json) -> Result<Value> {
     let bound = match field.kind {
         FieldKind::Text => value.as_str().map(Value::from),
         FieldKind::Integer => value.as_i64().map(Value::from),
         FieldKind::Float => value.as_f64().map(Value::from),
         FieldKind::Boolean => value.as_bool().map(Value::from),
-        FieldKind::Uuid => value.as_str().and_then(|text| Uuid::parse_str(text).ok()).map(|id| {
-            if field.is_stored_as_text { id.to_string().into() } else { id.into() }
-        }),
-        FieldKind::Time => value.as_str().and_then(super::parse_time).map(|time| {
-            if field.is_stored_as_text { super::time_text(time).into() } else { time.into() }
-        }),
+        FieldKind::Uuid => value
+            .as_str()
+            .and_then(|text| Uuid::parse_str(text).ok())
+            .map(|id| if field.is_stored_as_text { id.to_string().into() } else { id.into() }),
+        FieldKind::Time => value
+            .as_str()
+            .and_then(super::parse_time)
+            .map(|time| if field.is_stored_as_text { super::time_text(time).into() } else { time.into() }),
         FieldKind::Json => Some(Value::from(value.clone())),
     };
     bound.ok_or_else(|| {
