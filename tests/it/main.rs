@@ -1,6 +1,7 @@
 //! The tests of the whole product, in one binary: a real server, real HTTP calls, and the
 //! official client (`tests/client`) driven by Node. One file per feature.
 
+mod database;
 mod node;
 mod server;
 
