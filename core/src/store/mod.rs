@@ -19,7 +19,7 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait;
 
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::metrics::Metrics;
 
 pub use entity::{app_key, change, event, gateway, hook, pack, revision, route, session, table, user};
@@ -141,6 +141,32 @@ pub(crate) fn is_unique_violation(error: &sea_orm::DbErr) -> bool {
 pub fn now() -> Time {
     let now = Time::now_utc();
     now.replace_millisecond(now.millisecond()).expect("a millisecond of now is in range")
+}
+
+/// A moment as text that sorts by time, such as `2026-01-31T12:00:00.000Z`.
+pub fn time_text(time: Time) -> String {
+    const FORM: &[time::format_description::BorrowedFormatItem<'_>] = time::macros::format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+    );
+    time.to_offset(time::UtcOffset::UTC).format(FORM).expect("a moment always has these parts")
+}
+
+/// A moment of the years 0 to 9999 in RFC 3339, to the millisecond.
+pub(crate) fn parse_time(text: &str) -> Option<Time> {
+    let time = Time::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    let time = time.checked_to_offset(time::UtcOffset::UTC)?;
+    (0..=9999).contains(&time.year()).then(|| time.replace_millisecond(time.millisecond()).ok())?
+}
+
+/// Refuses text that PostgreSQL cannot keep, whatever the database.
+///
+/// # Errors
+/// `VALIDATION_ERROR` about the field.
+pub(crate) fn check_text(field: &str, text: &str) -> Result<()> {
+    if text.contains('\0') {
+        return Err(Failure::invalid(field, "must not contain the character NUL (\\u0000)").into());
+    }
+    Ok(())
 }
 
 fn make_folder(path: &Path) -> Result<()> {
