@@ -13,5 +13,6 @@ mod events;
 mod hot_reload;
 mod layering;
 mod limits;
+mod lists;
 mod operation;
 mod sandbox;
