@@ -110,6 +110,12 @@ impl Data {
         Self { folder: Arc::new(folder), postgres: None }
     }
 
+    /// Another folder on the same PostgreSQL database, as a second server has it.
+    pub fn beside(&self) -> Self {
+        assert!(self.postgres.is_some(), "SQLite is in the folder");
+        Self { folder: Arc::new(tempfile::tempdir().unwrap()), postgres: self.postgres.clone() }
+    }
+
     /// The data folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
@@ -118,11 +124,6 @@ impl Data {
     /// The value of `database_url`: empty for SQLite in the folder.
     pub fn database_url(&self) -> &str {
         self.postgres.as_ref().map_or("", |postgres| postgres.url.as_str())
-    }
-
-    /// Which database it is on.
-    pub fn database(&self) -> Database {
-        if self.postgres.is_some() { Database::Postgres } else { Database::Sqlite }
     }
 
     /// Has a command of the product work on this data: `--data`, and the database in its environment.
@@ -145,8 +146,9 @@ impl PostgresDatabase {
     fn create() -> Self {
         let mut url = Database::postgres_server().expect("GATEWRIGHT_TEST_POSTGRES names the server");
         let name = format!("gatewright_test_{}", uuid::Uuid::new_v4().simple());
-        // Not from template1, which somebody may be connected to.
-        on_server(&format!("CREATE DATABASE {name} TEMPLATE template0")).unwrap();
+        // With the order of a language, as many a PostgreSQL has it: nothing may depend on that.
+        let language = "LOCALE_PROVIDER icu ICU_LOCALE 'en-US'";
+        on_server(&format!("CREATE DATABASE {name} TEMPLATE template0 {language}")).unwrap();
         url.set_path(&name);
         Self { url, name }
     }

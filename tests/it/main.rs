@@ -15,4 +15,5 @@ mod layering;
 mod limits;
 mod lists;
 mod operation;
+mod postgres;
 mod sandbox;

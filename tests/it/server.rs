@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -25,7 +25,7 @@ pub struct Server {
     pub data: Data,
     /// What it has written to standard output before it listened.
     pub greeting: String,
-    log: mpsc::Receiver<String>,
+    log: Mutex<mpsc::Receiver<String>>,
 }
 
 /// An HTTP answer.
@@ -98,14 +98,14 @@ impl Server {
             }
         };
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url, data, greeting, log }
+        Self { child, url, data, greeting, log: Mutex::new(log) }
     }
 
     /// Stops it with SIGTERM; how it ended, its data and its log.
     pub fn stop(mut self) -> (ExitStatus, Data, String) {
         self.signal("TERM");
         let status = self.child.wait().unwrap();
-        let log = self.log.iter().collect();
+        let log = self.log.get_mut().unwrap().iter().collect();
         (status, self.data.clone(), log)
     }
 
