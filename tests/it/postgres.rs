@@ -16,6 +16,15 @@ use super::server::Server;
 /// How long a request may take without a database: well over the server's own bounds, for a slow
 /// machine, and well under for ever.
 const SOON: Duration = Duration::from_secs(20);
+/// Connections of the server's pool.
+const CONNECTIONS: usize = 8;
+/// Keeps everybody from the gateways, until it is ended by [`GO_ON`].
+const HOLD_UP: &str = "BEGIN; LOCK TABLE gw_gateway; SELECT pg_sleep(600)";
+/// Fails until as many statements wait as the pool has connections.
+const ALL_WAIT: &str = "DO $$ BEGIN ASSERT (SELECT count(*) FROM pg_locks WHERE NOT granted
+    AND relation = 'gw_gateway'::regclass) >= 8; END $$";
+const GO_ON: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND query LIKE '%pg_sleep(600)' AND pid <> pg_backend_pid()";
 
 #[test]
 fn servers_that_start_at_once_make_one_database() {
@@ -64,26 +73,23 @@ fn lose(cut: fn(&Proxy)) {
     let mut socket = Polling::connect(&server, "/p", None);
     assert_eq!(socket.run("e", &json!({}))["result"], 1);
 
-    // More requests than the pool has connections, under way while the database is lost.
+    // Every connection of the pool is in the middle of a statement when the database is lost.
     let list = || server.admin(&token, "GET", "/admin/gateways", None);
+    let is_lost = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        for _ in 0..12 {
-            scope.spawn(|| {
-                loop {
-                    let start = Instant::now();
-                    let answer = list();
-                    assert!(start.elapsed() < SOON, "{:?}: {}", start.elapsed(), answer.body);
-                    if answer.status != 200 {
-                        assert_eq!((answer.status, answer.code().as_str()), (500, "DATABASE_ERROR"));
-                        break;
-                    }
-                }
-            });
+        let url = data.database_url();
+        scope.spawn(move || run_sql(url, HOLD_UP).expect_err("it is ended from outside"));
+        for _ in 0..2 * CONNECTIONS {
+            scope.spawn(|| while !(list().status == 500 && is_lost.load(Ordering::SeqCst)) {});
         }
-        std::thread::sleep(Duration::from_millis(100));
+        until("statements that wait", || run_sql(url, ALL_WAIT).ok());
         cut(&proxy);
+        is_lost.store(true, Ordering::SeqCst);
+        run_sql(url, GO_ON).unwrap();
     });
     let start = Instant::now();
+    let lost = list();
+    assert_eq!((lost.status, lost.code().as_str()), (500, "DATABASE_ERROR"), "{}", lost.body);
     let login = json!({ "email": "nobody@example.com", "password": "some password" });
     assert_eq!(server.call("POST", "/auth/login", Some(&login), &[]).code(), "DATABASE_ERROR");
     assert_eq!(server.call("GET", "/health/ready", None, &[]).status, 503);
@@ -95,7 +101,7 @@ fn lose(cut: fn(&Proxy)) {
     until("readiness", || (server.call("GET", "/health/ready", None, &[]).status == 200).then_some(()));
     // All of the pool is there again, for reading and for writing.
     std::thread::scope(|scope| {
-        for _ in 0..12 {
+        for _ in 0..2 * CONNECTIONS {
             scope.spawn(|| until("an answer", || (list().status == 200).then_some(())));
         }
     });
