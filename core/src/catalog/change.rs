@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::gateways::GatewayLimits;
 use crate::config::Config;
 use crate::error::{Failure, Result};
-use crate::store::{check_text, event, gateway};
+use crate::store::{check_json, check_text, event, gateway};
 
 /// Names that never reach a handler: Socket.IO keeps them for itself, or the product does.
 const RESERVED_EVENTS: [&str; 7] = [
@@ -112,6 +112,7 @@ impl EventChange {
         check_text("sourceCode", &row.source_code)?;
         check_timeout("timeoutMs", row.timeout_ms, config)?;
         if let Some(schema) = &row.payload_schema {
+            check_json("payloadSchema", schema)?;
             crate::script::schema_validator(schema)
                 .map_err(|error| Failure::invalid("payloadSchema", format!("is no JSON Schema: {error}")))?;
         }

@@ -199,7 +199,8 @@ fn comparable(field: &Field, backend: DbBackend) -> Expr {
         (FieldKind::Time, DbBackend::Sqlite) if !field.is_stored_as_text => {
             Func::cust("strftime").arg(TIME_FORM).arg(column).into()
         }
-        (FieldKind::Json, DbBackend::Postgres) => column.cast_as("text"),
+        // The product's own are of the type json, which has no equality.
+        (FieldKind::Json, DbBackend::Postgres) => column.cast_as("jsonb"),
         _ => column,
     }
 }
@@ -367,7 +368,13 @@ fn bind(field: &Field, value: &Json, backend: DbBackend) -> Result<Value> {
             DbBackend::Sqlite => super::time_text(time).into(),
             _ => time.into(),
         }),
-        FieldKind::Json => Some(Value::from(value.to_string())),
+        FieldKind::Json => {
+            super::check_json(&field.name, value)?;
+            Some(match backend {
+                DbBackend::Sqlite => value.to_string().into(),
+                _ => value.clone().into(),
+            })
+        }
     };
     bound.ok_or_else(|| {
         let wanted = match field.kind {

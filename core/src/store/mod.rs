@@ -12,10 +12,11 @@ mod migration;
 use std::path::Path;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, ExprTrait,
-    QueryFilter, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
+    EntityTrait, ExprTrait, QueryFilter, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
+use serde_json::Value as Json;
 
 use crate::config::Config;
 use crate::error::{Error, Failure, Result};
@@ -36,6 +37,8 @@ const TURN_LOCK: i32 = 0x6777_0001;
 #[derive(Debug, Clone)]
 pub struct Store {
     db: Bounded,
+    /// The one connection that the rows of SQLite are written with; PostgreSQL needs none.
+    writer: Option<DatabaseConnection>,
 }
 
 /// One process's turn with a PostgreSQL; it ends with this.
@@ -51,12 +54,17 @@ impl Store {
     /// When the data folder cannot be made, the database cannot be reached or a migration fails.
     pub async fn open(config: &Config, metrics: &Metrics) -> Result<Self> {
         let url = config.effective_database_url();
-        if url.starts_with("sqlite:") {
+        let is_sqlite = url.starts_with("sqlite:");
+        if is_sqlite {
             make_folder(&config.data_dir)?;
         }
-        let store = Self { db: Bounded::new(connection::connect(&url, CONNECTIONS_MAX, metrics).await?) };
+        let db = Bounded::new(connection::connect(&url, CONNECTIONS_MAX, metrics).await?);
+        let mut store = Self { db, writer: None };
         let _turn = store.turn().await?;
         migration::Migrator::up(&*store.db, None).await?;
+        if is_sqlite {
+            store.writer = Some(connection::connect(&url, 1, metrics).await?);
+        }
         Ok(store)
     }
 
@@ -74,6 +82,11 @@ impl Store {
     /// The connection, for the modules that own rows.
     pub(crate) fn db(&self) -> &Bounded {
         &self.db
+    }
+
+    /// The connection that the rows of SQLite are written with: a pool of one.
+    pub(crate) fn writer(&self) -> Option<&DatabaseConnection> {
+        self.writer.as_ref()
     }
 
     /// A real round trip.
@@ -128,6 +141,9 @@ impl Store {
 
     /// Closes the pool; SQLite folds its WAL back into the file.
     pub async fn close(self) -> Result<()> {
+        if let Some(writer) = self.writer {
+            writer.close().await?;
+        }
         Ok(self.db.into_inner().close().await?)
     }
 
@@ -180,6 +196,22 @@ pub(crate) fn check_text(field: &str, text: &str) -> Result<()> {
         return Err(Failure::invalid(field, "must not contain the character NUL (\\u0000)").into());
     }
     Ok(())
+}
+
+/// As [`check_text`], of all text in a value.
+///
+/// # Errors
+/// As [`check_text`].
+pub(crate) fn check_json(field: &str, value: &Json) -> Result<()> {
+    match value {
+        Json::String(text) => check_text(field, text),
+        Json::Array(items) => items.iter().try_for_each(|item| check_json(field, item)),
+        Json::Object(fields) => fields.iter().try_for_each(|(key, value)| {
+            check_text(field, key)?;
+            check_json(field, value)
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn make_folder(path: &Path) -> Result<()> {
