@@ -89,8 +89,10 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     let config = config::load(&sources)?.config;
     init_logs(&config)?;
     let app = App::open(config).await?;
+    let turn = app.store.turn().await?;
     app.bootstrap_admin().await?;
     packs::install_configured(&app).await?;
+    drop(turn);
     let runs = Arc::new(RunLog::new(app.config.logs.runs));
     let (hub, socket_io) =
         Hub::start(app.config.clone(), app.catalog.clone(), app.accounts.clone(), app.metrics.clone(), runs)?;

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use super::admin_api::send;
+use super::database::{Data, Database};
 use super::operation::{Polling, make_gateway, until};
 use super::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Answer, PATIENCE, Server, gatewright};
 
@@ -41,6 +42,13 @@ struct Place(TempDir);
 impl Place {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
+    }
+
+    /// One whose commands use the database of a server that runs; its folder is [`data_of`].
+    fn beside(server: &Server) -> Self {
+        let place = Self::new();
+        place.write("gatewright.toml", &format!("database_url = {:?}\n", server.data.database_url()));
+        place
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -379,7 +387,7 @@ fn cli_first_admin() {
 #[test]
 fn cli_users_and_tokens() {
     let server = Server::start();
-    let (place, data) = (Place::new(), data_of(&server));
+    let (place, data) = (Place::beside(&server), data_of(&server));
     let run = |args: &[&str]| {
         let mut all = args.to_vec();
         all.extend(["--data", &data]);
@@ -442,7 +450,8 @@ fn cli_migrate_and_backup() {
     assert!(place.path("new/gatewright.db").exists());
     place.run(&["migrate", "--data", "new"]).check(0, &[]);
 
-    let server = Server::start();
+    // A backup is for SQLite.
+    let server = Server::start_on(Database::Sqlite, &[], &[]);
     let token = server.admin_token();
     make_gateway(&server, &token, json!({ "path": "/kept" }), &[("e", "return 5;")]);
     let data = data_of(&server);
@@ -454,7 +463,7 @@ fn cli_migrate_and_backup() {
     // What comes after the copy is not in it.
     make_gateway(&server, &token, json!({ "path": "/later" }), &[]);
 
-    let restored = Server::start_in(copy, &[], &[]);
+    let restored = Server::start_in(Data::in_folder(copy), &[], &[]);
     let token = restored.admin_token();
     let paths = restored.admin(&token, "GET", "/admin/gateways?fields=path", None).json()["data"].clone();
     assert_eq!(paths, json!([{ "path": "/kept" }]));
@@ -651,7 +660,7 @@ fn event(server: &Server, token: &str, gateway: &str, name: &str) -> Option<Json
 #[test]
 fn cli_pack_on_a_running_server() {
     let server = Server::start();
-    let (place, data, token) = (Place::new(), data_of(&server), server.admin_token());
+    let (place, data, token) = (Place::beside(&server), data_of(&server), server.admin_token());
     small_pack(&place, "small", "return 1;");
     place.run(&["pack", "install", "small", "--data", &data]).check(0, &["/small"]);
     let mut socket =

@@ -1,6 +1,7 @@
 //! The tests of the whole product, in one binary: a real server, real HTTP calls, and the
 //! official client (`tests/client`) driven by Node. One file per feature.
 
+mod database;
 mod node;
 mod server;
 
@@ -12,5 +13,7 @@ mod events;
 mod hot_reload;
 mod layering;
 mod limits;
+mod lists;
 mod operation;
+mod postgres;
 mod sandbox;

@@ -253,9 +253,7 @@ impl Column {
                 Ok(Json::Null)
             };
         }
-        if holds_nul(value) {
-            return Err(Failure::invalid(&self.name, "may not hold the character U+0000").into());
-        }
+        store::check_json(&self.name, value)?;
         let normal = match self.kind {
             ColumnKind::String => {
                 value.as_str().filter(|text| text.chars().count() <= STRING_CHARS_MAX).map(Json::from)
@@ -291,16 +289,6 @@ pub(super) fn integer(value: &Json) -> Option<i64> {
         let float = value.as_f64().filter(|_| value.is_f64())?;
         (float.fract() == 0.0 && float.abs() <= EXACT_MAX).then_some(float as i64)
     })
-}
-
-/// Whether any text in a value has a character that PostgreSQL cannot store.
-fn holds_nul(value: &Json) -> bool {
-    match value {
-        Json::String(text) => text.contains('\0'),
-        Json::Array(items) => items.iter().any(holds_nul),
-        Json::Object(fields) => fields.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
-        _ => false,
-    }
 }
 
 /// The nesting of a value; bounded by the JSON parser, so recursion is safe.

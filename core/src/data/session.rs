@@ -184,7 +184,7 @@ impl Session {
     /// `VALIDATION_ERROR` for an unknown field or operator, a wrong value or too much at once.
     pub async fn find(&self, table: &Table, find: &Find) -> Result<Found> {
         let columns = table.selected(find.fields.as_deref())?;
-        let select = statement::select(table, find, &columns)?;
+        let select = statement::select(table, find, &columns, self.backend())?;
         let counts = if find.with_counts {
             let total = self.count(table, [find.scope.as_ref(), None]).await?;
             Some((total, self.count(table, [find.scope.as_ref(), find.filter.as_ref()]).await?))
@@ -202,7 +202,7 @@ impl Session {
     /// # Errors
     /// As [`Self::find`].
     pub async fn count(&self, table: &Table, filters: [Option<&serde_json::Value>; 2]) -> Result<u64> {
-        let select = self.backend().build(&statement::count(table, filters)?);
+        let select = self.backend().build(&statement::count(table, filters, self.backend())?);
         let found = match self.transaction() {
             Some(transaction) => transaction.get().query_one_raw(select).await?,
             None => self.data.db().query_one_raw(select).await?,
@@ -229,7 +229,7 @@ impl Session {
             ..Find::default()
         };
         let columns = table.selected(None)?;
-        let mut select = statement::select(table, &find, &columns)?;
+        let mut select = statement::select(table, &find, &columns, self.backend())?;
         statement::lock(&mut select, self.backend());
         let rows = self.read(&select, &columns).await?;
         if rows.len() as u64 > ROWS_MAX {
@@ -289,7 +289,7 @@ impl Session {
         change: &RowChange,
     ) -> Result<Option<Row>> {
         let filter = Selector::Id(id.to_owned()).filter();
-        let condition = statement::condition(table, [Some(&filter), scope])?;
+        let condition = statement::condition(table, [Some(&filter), scope], self.backend())?;
         Ok(self.update(table, change, condition).await?.pop())
     }
 
@@ -328,7 +328,11 @@ impl Session {
         selector: &Selector,
         scope: Option<&serde_json::Value>,
     ) -> Result<u64> {
-        self.delete_where(table, statement::condition(table, [Some(&selector.filter()), scope])?).await
+        self.delete_where(
+            table,
+            statement::condition(table, [Some(&selector.filter()), scope], self.backend())?,
+        )
+        .await
     }
 
     /// Deletes these rows, which the transaction has locked.

@@ -2,8 +2,8 @@
 //! and are quoted; values only ever travel as bound parameters.
 
 use sea_orm::sea_query::{
-    self, Alias, Asterisk, Cond, Expr, ExprTrait, Func, IntoIden, NullOrdering, Order, Query,
-    SelectStatement, SimpleExpr, Value,
+    self, Alias, Asterisk, Cond, Expr, ExprTrait, Func, IntoIden, Order, Query, SelectStatement, SimpleExpr,
+    Value,
 };
 use sea_orm::{DbBackend, QueryResult, TryGetable};
 use serde_json::Value as Json;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::column::{Column, ColumnKind};
 use super::table::{Change, ID, Row, RowChange, Table};
 use crate::error::{Error, Result};
-use crate::store::list::{self, Field};
+use crate::store::list;
 use crate::store::{Time, parse_time, time_text};
 
 /// What rows are asked for.
@@ -54,25 +54,30 @@ impl Selector {
 }
 
 /// The rows of `scope` and `filter` together.
-pub(super) fn condition(table: &Table, filters: [Option<&Json>; 2]) -> Result<Cond> {
+pub(super) fn condition(table: &Table, filters: [Option<&Json>; 2], backend: DbBackend) -> Result<Cond> {
     let mut all = Cond::all();
     for filter in filters.into_iter().flatten() {
-        all = all.add(list::condition(filter, &table.fields)?);
+        all = all.add(list::condition(filter, &table.fields, backend)?);
     }
     Ok(all)
 }
 
 /// The rows that `find` asks for.
-pub(super) fn select(table: &Table, find: &Find, columns: &[&Column]) -> Result<SelectStatement> {
+pub(super) fn select(
+    table: &Table,
+    find: &Find,
+    columns: &[&Column],
+    backend: DbBackend,
+) -> Result<SelectStatement> {
     let mut select = Query::select();
     select
         .columns(columns.iter().map(|column| Alias::new(&column.name)))
         .from(table.iden.clone())
-        .cond_where(condition(table, [find.scope.as_ref(), find.filter.as_ref()])?)
+        .cond_where(condition(table, [find.scope.as_ref(), find.filter.as_ref()], backend)?)
         .limit(find.limit)
         .offset(find.page.saturating_sub(1) * find.limit);
     for (field, order) in list::sort_order(find.sort.as_deref().unwrap_or(ID), &table.fields)? {
-        order_by(&mut select, table, field, order);
+        list::order_by(&mut select, field, order, backend);
     }
     if find.sort.is_some() {
         // Rows that are equal in what is asked for still have one order, so that pages do not overlap.
@@ -81,26 +86,16 @@ pub(super) fn select(table: &Table, find: &Find, columns: &[&Column]) -> Result<
     Ok(select)
 }
 
-/// Null is the least of all values on every database.
-fn order_by(select: &mut SelectStatement, table: &Table, field: &Field, order: Order) {
-    let may_be_null = table.column(&field.name).is_some_and(|column| !column.required);
-    let nulls = match (may_be_null, &order) {
-        (false, _) => None,
-        (true, Order::Desc) => Some(NullOrdering::Last),
-        (true, _) => Some(NullOrdering::First),
-    };
-    match nulls {
-        None => select.order_by(field.column.clone(), order),
-        Some(nulls) => select.order_by_with_nulls(field.column.clone(), order, nulls),
-    };
-}
-
 /// How many rows meet these filters.
-pub(super) fn count(table: &Table, filters: [Option<&Json>; 2]) -> Result<SelectStatement> {
+pub(super) fn count(
+    table: &Table,
+    filters: [Option<&Json>; 2],
+    backend: DbBackend,
+) -> Result<SelectStatement> {
     Ok(Query::select()
         .expr(Func::count(Expr::col(Asterisk)))
         .from(table.iden.clone())
-        .cond_where(condition(table, filters)?)
+        .cond_where(condition(table, filters, backend)?)
         .to_owned())
 }
 

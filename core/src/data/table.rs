@@ -69,6 +69,7 @@ impl Table {
                 column: Alias::new(&column.name).into_iden(),
                 kind: column.kind.field_kind(),
                 is_stored_as_text: is_sqlite,
+                is_nullable: !column.required,
             })
             .collect();
         Self { id, name: name.to_owned(), access, columns, fields, iden: Alias::new(name).into_iden() }
