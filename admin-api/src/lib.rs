@@ -3,6 +3,7 @@
 //! `router.rs` has every route on one page; one file per resource. What the API needs to know of
 //! the running gateway is the trait [`Live`]. This crate must not know Socket.IO.
 
+mod app_keys;
 mod caller;
 pub mod error;
 mod events;
