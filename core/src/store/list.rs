@@ -11,7 +11,7 @@ use sea_orm::{
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::{Store, Time};
+use super::Store;
 use crate::error::{ErrorCode, Failure, Result};
 
 /// Rows of a page when nothing is asked for.
@@ -62,6 +62,8 @@ pub struct Field {
     pub column: DynIden,
     /// What its values are.
     pub kind: FieldKind,
+    /// Whether UUIDs and times are stored as text, as the tables of admins have them on SQLite.
+    pub is_stored_as_text: bool,
 }
 
 /// What the values of a field are.
@@ -70,6 +72,7 @@ pub struct Field {
 pub enum FieldKind {
     Text,
     Integer,
+    Float,
     Boolean,
     Time,
     Uuid,
@@ -91,6 +94,7 @@ pub fn fields_of<E: EntityTrait>() -> Vec<Field> {
                 ColumnType::Integer | ColumnType::BigInteger => FieldKind::Integer,
                 _ => FieldKind::Text,
             },
+            is_stored_as_text: false,
         })
         .collect()
 }
@@ -130,20 +134,20 @@ impl Store {
             None
         };
         let mut select = filtered.limit(limit).offset((page - 1) * limit);
-        for (column, order) in sort_order(query.sort.as_deref().unwrap_or("id"), &fields)? {
-            QueryTrait::query(&mut select).order_by(column, order);
+        for (field, order) in sort_order(query.sort.as_deref().unwrap_or("id"), &fields)? {
+            QueryTrait::query(&mut select).order_by(field.column.clone(), order);
         }
         Ok(Page { rows: select.all(self.db()).await?, counts })
     }
 }
 
-/// `-createdAt,name` as columns.
-fn sort_order(text: &str, fields: &[Field]) -> Result<Vec<(DynIden, Order)>> {
+/// `-createdAt,name` as fields.
+pub(crate) fn sort_order<'a>(text: &str, fields: &'a [Field]) -> Result<Vec<(&'a Field, Order)>> {
     text.split(',')
         .map(|part| {
             let part = part.trim();
             let (name, order) = part.strip_prefix('-').map_or((part, Order::Asc), |name| (name, Order::Desc));
-            Ok((find(fields, name)?.column.clone(), order))
+            Ok((find(fields, name)?, order))
         })
         .collect()
 }
@@ -266,15 +270,21 @@ fn bind(field: &Field, value: &Json) -> Result<Value> {
     let bound = match field.kind {
         FieldKind::Text => value.as_str().map(Value::from),
         FieldKind::Integer => value.as_i64().map(Value::from),
+        FieldKind::Float => value.as_f64().map(Value::from),
         FieldKind::Boolean => value.as_bool().map(Value::from),
-        FieldKind::Uuid => value.as_str().and_then(|text| Uuid::parse_str(text).ok()).map(Value::from),
-        FieldKind::Time => value.as_str().and_then(parse_time).map(Value::from),
+        FieldKind::Uuid => value.as_str().and_then(|text| Uuid::parse_str(text).ok()).map(|id| {
+            if field.is_stored_as_text { id.to_string().into() } else { id.into() }
+        }),
+        FieldKind::Time => value.as_str().and_then(super::parse_time).map(|time| {
+            if field.is_stored_as_text { super::time_text(time).into() } else { time.into() }
+        }),
         FieldKind::Json => Some(Value::from(value.clone())),
     };
     bound.ok_or_else(|| {
         let wanted = match field.kind {
             FieldKind::Text => "text",
             FieldKind::Integer => "an integer",
+            FieldKind::Float => "a number",
             FieldKind::Boolean => "true or false",
             FieldKind::Uuid => "a UUID",
             FieldKind::Time => "an RFC 3339 time",
@@ -291,10 +301,6 @@ fn pattern(field: &Field, before: &str, value: &Json, after: &str) -> Result<Lik
     };
     let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
     Ok(LikeExpr::new(format!("{before}{escaped}{after}")).escape('\\'))
-}
-
-fn parse_time(text: &str) -> Option<Time> {
-    Time::parse(text, &time::format_description::well_known::Rfc3339).ok()
 }
 
 /// `created_at` as `createdAt`.

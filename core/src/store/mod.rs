@@ -36,6 +36,8 @@ const CHANGE_ROW: i32 = 1;
 #[derive(Debug, Clone)]
 pub struct Store {
     db: DatabaseConnection,
+    /// The one connection that the rows of SQLite are written with; PostgreSQL needs none.
+    writer: Option<DatabaseConnection>,
 }
 
 impl Store {
@@ -45,34 +47,24 @@ impl Store {
     /// When the data folder cannot be made, the database cannot be reached or a migration fails.
     pub async fn open(config: &Config, metrics: &Metrics) -> Result<Self> {
         let url = config.effective_database_url();
-        if url.starts_with("sqlite:") {
+        let is_sqlite = url.starts_with("sqlite:");
+        if is_sqlite {
             make_folder(&config.data_dir)?;
         }
-        let mut options = ConnectOptions::new(url);
-        options
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(BUSY_TIMEOUT)
-            .sqlx_logging(false)
-            .map_sqlx_sqlite_opts(|options| {
-                // WAL with NORMAL loses nothing when the process dies; see sqlite.org/wal.html.
-                options
-                    .create_if_missing(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Normal)
-                    .busy_timeout(BUSY_TIMEOUT)
-                    .foreign_keys(true)
-            });
-        let mut db = Database::connect(options).await?;
-        let seconds = metrics.db_seconds.clone();
-        db.set_metric_callback(move |statement| seconds.observe(statement.elapsed.as_secs_f64()));
-        let store = Self { db };
-        migration::Migrator::up(&store.db, None).await?;
-        Ok(store)
+        let db = connect(&url, CONNECTIONS_MAX, metrics).await?;
+        migration::Migrator::up(&db, None).await?;
+        let writer = if is_sqlite { Some(connect(&url, 1, metrics).await?) } else { None };
+        Ok(Self { db, writer })
     }
 
     /// The connection, for the modules that own rows.
     pub(crate) fn db(&self) -> &DatabaseConnection {
         &self.db
+    }
+
+    /// The connection that the rows of SQLite are written with: a pool of one.
+    pub(crate) fn writer(&self) -> Option<&DatabaseConnection> {
+        self.writer.as_ref()
     }
 
     /// A real round trip.
@@ -115,6 +107,9 @@ impl Store {
 
     /// Closes the pool; SQLite folds its WAL back into the file.
     pub async fn close(self) -> Result<()> {
+        if let Some(writer) = self.writer {
+            writer.close().await?;
+        }
         Ok(self.db.close().await?)
     }
 
@@ -132,6 +127,28 @@ impl Store {
     }
 }
 
+/// A pool of at most so many connections.
+async fn connect(url: &str, connections_max: u32, metrics: &Metrics) -> Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections_max)
+        .acquire_timeout(BUSY_TIMEOUT)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|options| {
+            // WAL with NORMAL loses nothing when the process dies; see sqlite.org/wal.html.
+            options
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Normal)
+                .busy_timeout(BUSY_TIMEOUT)
+                .foreign_keys(true)
+        });
+    let mut db = Database::connect(options).await?;
+    let seconds = metrics.db_seconds.clone();
+    db.set_metric_callback(move |statement| seconds.observe(statement.elapsed.as_secs_f64()));
+    Ok(db)
+}
+
 /// Whether an insert or update failed because a unique value is taken.
 pub(crate) fn is_unique_violation(error: &sea_orm::DbErr) -> bool {
     matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
@@ -141,6 +158,21 @@ pub(crate) fn is_unique_violation(error: &sea_orm::DbErr) -> bool {
 pub fn now() -> Time {
     let now = Time::now_utc();
     now.replace_millisecond(now.millisecond()).expect("a millisecond of now is in range")
+}
+
+/// A moment as text that sorts by time, such as `2026-01-31T12:00:00.000Z`.
+pub fn time_text(time: Time) -> String {
+    const FORM: &[time::format_description::BorrowedFormatItem<'_>] = time::macros::format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+    );
+    time.to_offset(time::UtcOffset::UTC).format(FORM).expect("a moment always has these parts")
+}
+
+/// A moment of the years 0 to 9999 in RFC 3339, to the millisecond.
+pub(crate) fn parse_time(text: &str) -> Option<Time> {
+    let time = Time::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    let time = time.checked_to_offset(time::UtcOffset::UTC)?;
+    (0..=9999).contains(&time.year()).then(|| time.replace_millisecond(time.millisecond()).ok())?
 }
 
 fn make_folder(path: &Path) -> Result<()> {
