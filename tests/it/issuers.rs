@@ -100,6 +100,10 @@ fn issuers_of_every_algorithm() {
         assert_eq!(me.json(), user, "{about}");
         let cookie = format!("accessToken={token}");
         assert_eq!(server.call("GET", "/me", None, &[("cookie", &cookie)]).status, 200, "{about}");
+        let email = |verified: Json| {
+            self::me(&server, &signer.token(&json!({ "email_verified": verified }))).json()["email"].clone()
+        };
+        assert_eq!((email(json!(true)), email(json!(false))), (user["email"].clone(), json!("")), "{about}");
         let in_list = json!({ "aud": ["another", AUDIENCE], "exp": now() as f64 + 600.5 });
         assert_eq!(self::me(&server, &signer.token(&in_list)).status, 200, "{about}");
         for (what, bad) in claims_that_do_not_count() {
