@@ -145,7 +145,7 @@ impl Catalog {
         self.changed().await
     }
 
-    /// Lets the suspended scripts of a gateway or an event run again, on this node.
+    /// Lets the suspended scripts of a gateway, an event or a route run again, on this node.
     ///
     /// # Errors
     /// `RESOURCE_NOT_FOUND` when it has no live script.
@@ -186,12 +186,7 @@ impl Catalog {
     }
 
     fn handlers_of(&self, owner: Uuid) -> Vec<std::sync::Arc<Handler>> {
-        let live = self.live();
-        live.values()
-            .flat_map(|gateway| gateway.handlers())
-            .filter(|handler| handler.owner == owner)
-            .cloned()
-            .collect()
+        self.handlers().into_iter().filter(|handler| handler.owner == owner).collect()
     }
 
     fn event_view(&self, row: event::Model) -> Event {

@@ -13,6 +13,7 @@ use rhai::{AST, Dynamic, Engine, Scope};
 
 use super::host::{Host, Payload};
 use super::memory::{counted, held_bytes, uncounted};
+use super::request::HttpResponse;
 use super::run::{self, Call, Run, RunOutput};
 use super::{failure, helpers, hints, json, macros, socket_api, strings, throw};
 use crate::auth::Secret;
@@ -87,7 +88,7 @@ impl ScriptEngine {
         let start = Instant::now();
         let held_before = held_bytes();
         let timeout = call.timeout;
-        let (outcome, logs, operations) = counted(|| {
+        let (outcome, response, logs, operations) = counted(|| {
             let value = catch_unwind(AssertUnwindSafe(|| {
                 self.enter(call, host, start + timeout)?;
                 let mut scope = Scope::new();
@@ -99,7 +100,7 @@ impl ScriptEngine {
             self.leave(value)
         });
         let left_behind_bytes = (held_bytes() - held_before).max(0) as u64;
-        RunOutput { outcome, logs, operations, duration: start.elapsed(), left_behind_bytes }
+        RunOutput { outcome, response, logs, operations, duration: start.elapsed(), left_behind_bytes }
     }
 
     fn enter(&self, call: &Call, host: Arc<dyn Host>, deadline: Instant) -> Result<(), Failure> {
@@ -117,6 +118,8 @@ impl ScriptEngine {
             other_args: arguments,
             user: call.user.clone(),
             user_value: None,
+            request: call.request.clone(),
+            response: HttpResponse::default(),
             host,
             limits: self.limits.clone(),
             emits: 0,
@@ -131,7 +134,7 @@ impl ScriptEngine {
     fn leave(
         &self,
         value: std::thread::Result<Result<Payload, Failure>>,
-    ) -> (Result<Payload, Failure>, Cow<'static, str>, u64) {
+    ) -> (Result<Payload, Failure>, HttpResponse, Cow<'static, str>, u64) {
         let left = run::leave();
         let outcome = value.unwrap_or_else(|_panic| {
             uncounted(|| {
@@ -139,15 +142,15 @@ impl ScriptEngine {
                 Err(Failure::new(ErrorCode::Internal, "Internal error"))
             })
         });
-        let Some((mut run, operations)) = left else { return (outcome, NO_LOGS, 0) };
+        let Some((mut run, operations)) = left else { return (outcome, HttpResponse::default(), NO_LOGS, 0) };
         let logs = match uncounted(|| std::mem::take(&mut run.logs)) {
             logs if logs.is_empty() => NO_LOGS,
             logs => uncounted(|| format!("[{logs}]").into()),
         };
-        let ended = run.ended.take();
+        let (ended, response) = (run.ended.take(), std::mem::take(&mut run.response));
         drop(run);
         let outcome = ended.map_or(outcome, Err);
-        (outcome.map_err(moved_out), logs, operations)
+        (outcome.map_err(moved_out), response, logs, operations)
     }
 
     /// The result as it leaves the run: made uncounted, since another thread frees it.

@@ -7,6 +7,7 @@ use rhai::{
 
 use super::cache::CacheMacro;
 use super::helpers::Helpers;
+use super::request;
 use super::run::{self, CallUser, with_run};
 use super::socket_api::SocketMacro;
 use super::throw::{self, Throw};
@@ -31,13 +32,18 @@ const VALUES: [(&str, Value); 14] = [
     ("THROW", || Ok(Dynamic::from(Throw))),
     ("CACHE", || Ok(Dynamic::from(CacheMacro))),
     ("HELPERS", || Ok(Dynamic::from(Helpers))),
-    // Scripts that no request triggered have none of these.
-    ("PARAMS", || Ok(rhai::Map::new().into())),
-    ("QUERY", || Ok(rhai::Map::new().into())),
-    ("REQ", || Ok(rhai::Map::new().into())),
+    ("PARAMS", request::params),
+    ("QUERY", request::query),
+    ("REQ", request::req),
 ];
 /// `@LOGS(…)`.
 const LOGS: i64 = 100;
+/// `@STATUS(code)`.
+const STATUS: i64 = 101;
+/// `@HEADER(name, value)`.
+const HEADER: i64 = 102;
+/// The macros that take arguments, but for `@THROW404(…)`.
+const CALLS: [(&str, i64); 3] = [("LOGS", LOGS), ("STATUS", STATUS), ("HEADER", HEADER)];
 /// `@THROW404(…)` and the like: this and the status.
 const THROW_STATUS: i64 = 1000;
 
@@ -62,12 +68,15 @@ fn parse(
     if symbols.len() == 2 {
         *state = Dynamic::from(number_of(&symbols[1])?);
     }
-    let takes_arguments = state.as_int().is_ok_and(|number| number == LOGS || number >= THROW_STATUS);
-    if !takes_arguments {
+    let number = state.as_int().unwrap_or_default();
+    if number < LOGS {
         return Ok(None);
     }
     Ok(match symbols[symbols.len() - 1].as_str() {
-        ")" | "()" => None,
+        ")" | "()" => {
+            let arguments = symbols.iter().filter(|symbol| *symbol == "$expr$").count();
+            return check_arguments(number, arguments).map(|()| None);
+        }
         "$expr$" if look_ahead == "," => Some(",".into()),
         "$expr$" => Some(")".into()),
         "(" if look_ahead == ")" => Some(")".into()),
@@ -83,16 +92,26 @@ fn number_of(name: &str) -> Result<i64, ParseError> {
     if let Some(number) = VALUES.iter().position(|(known, _)| *known == name) {
         return Ok(number as i64);
     }
-    if name == "LOGS" {
-        return Ok(LOGS);
+    if let Some((_, number)) = CALLS.iter().find(|(known, _)| *known == name) {
+        return Ok(*number);
     }
     if let Some(status) = name.strip_prefix("THROW").and_then(|status| status.parse::<u16>().ok()) {
         return Ok(THROW_STATUS + i64::from(status));
     }
-    let known = VALUES.iter().map(|(known, _)| *known).chain(["LOGS"]);
+    let known = VALUES.iter().map(|(known, _)| *known).chain(CALLS.map(|(known, _)| known));
     let nearest = known.min_by_key(|known| strsim::damerau_levenshtein(known, name));
     let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean @{nearest}?"));
     Err(error(format!("there is no macro @{name}{hint}")))
+}
+
+fn check_arguments(number: i64, count: usize) -> Result<(), ParseError> {
+    match number {
+        STATUS if count != 1 => Err(error("@STATUS takes one argument: `@STATUS(201)`".to_owned())),
+        HEADER if count != 2 => {
+            Err(error("@HEADER takes two arguments: `@HEADER(\"name\", \"value\")`".to_owned()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn error(message: String) -> ParseError {
@@ -105,15 +124,23 @@ fn evaluate(context: &mut EvalContext, arguments: &[Expression], state: &Dynamic
         return value();
     }
     // The first of the arguments is the macro's name.
-    let values = arguments[1..].iter().map(|argument| argument.eval_with_context(context));
-    if number == LOGS {
-        for value in values {
-            run::log(&value?)?;
+    let mut values = arguments[1..].iter().map(|argument| argument.eval_with_context(context));
+    match number {
+        LOGS => values.try_for_each(|value| run::log(&value?))?,
+        STATUS | HEADER => {
+            let values = values.collect::<Result<Vec<_>, _>>()?;
+            match &*values {
+                [status] => request::set_status(status)?,
+                [name, value] => request::set_header(name, value)?,
+                // The parser has counted them.
+                _ => {}
+            }
         }
-    } else {
-        let values = values.take(2).collect::<Result<Vec<_>, _>>()?;
-        let message = values.first().cloned().unwrap_or_default();
-        throw::with_status(number - THROW_STATUS, &message, values.get(1))?;
+        _ => {
+            let values = values.take(2).collect::<Result<Vec<_>, _>>()?;
+            let message = values.first().cloned().unwrap_or_default();
+            throw::with_status(number - THROW_STATUS, &message, values.get(1))?;
+        }
     }
     Ok(Dynamic::UNIT)
 }

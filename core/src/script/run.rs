@@ -15,6 +15,7 @@ use super::host::Host;
 use super::json::{self, Unsendable};
 use super::memory::{held_bytes, uncounted};
 use super::packet::Arguments;
+use super::request::{HttpRequest, HttpResponse};
 use crate::auth::User;
 use crate::config;
 use crate::error::{ErrorCode, Failure};
@@ -36,6 +37,8 @@ pub struct Call {
     pub arguments: Arguments,
     /// `@USER`.
     pub user: Option<CallUser>,
+    /// The request that the script answers; none: no request triggered it.
+    pub request: Option<Arc<HttpRequest>>,
     /// The time of the run.
     pub timeout: Duration,
 }
@@ -64,6 +67,8 @@ impl CallUser {
 pub struct RunOutput {
     /// The result as JSON, with blobs beside it, or why there is none.
     pub outcome: Result<super::Payload, Failure>,
+    /// What a script that answers a request set of its answer.
+    pub response: HttpResponse,
     /// What was logged, as a JSON array.
     pub logs: Cow<'static, str>,
     /// Rhai operations.
@@ -86,6 +91,8 @@ pub(super) struct Run {
     pub other_args: rhai::Array,
     pub user: Option<CallUser>,
     pub user_value: Option<Dynamic>,
+    pub request: Option<Arc<HttpRequest>>,
+    pub response: HttpResponse,
     pub host: Arc<dyn Host>,
     pub limits: Arc<config::Scripts>,
     pub emits: usize,

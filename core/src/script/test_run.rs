@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::engine::ScriptEngine;
 use super::packet::Arguments;
 use super::recorded::{Emitted, RecordedHost};
+use super::request::{HttpRequest, HttpResponse};
 use super::run::{Call, CallUser};
 use super::thread::run_on_script_thread;
 use crate::error::{ErrorCode, Failure, Result};
@@ -26,6 +27,8 @@ pub struct TestCall {
     pub payload: Json,
     /// `@USER`.
     pub user: Option<CallUser>,
+    /// The request that it answers, if it is an HTTP script.
+    pub request: Option<Arc<HttpRequest>>,
     /// Whether a socket triggers it.
     pub has_socket: bool,
     /// Rooms that the socket is in.
@@ -41,6 +44,8 @@ pub struct TestCall {
 pub struct TestOutcome {
     /// The result, or why there is none.
     pub result: Result<Json, Failure>,
+    /// What it set of the answer to a request.
+    pub response: HttpResponse,
     /// What was logged.
     pub logs: Json,
     /// The calls of `@SOCKET` that act.
@@ -76,11 +81,13 @@ fn run(engine: &ScriptEngine, test: TestCall) -> TestOutcome {
         request_id: new_id(),
         arguments: Arguments::one(&test.payload),
         user: test.user,
+        request: test.request,
         timeout: test.timeout,
     };
     let output = engine.run(&script, &call, host.clone());
     TestOutcome {
         result: output.outcome.map(|payload| payload.to_value()),
+        response: output.response,
         logs: serde_json::from_str(&output.logs).unwrap_or_default(),
         emitted: host.emitted(),
         duration: output.duration,
@@ -91,6 +98,7 @@ fn run(engine: &ScriptEngine, test: TestCall) -> TestOutcome {
 fn not_compiled(failure: Failure) -> TestOutcome {
     TestOutcome {
         result: Err(failure),
+        response: HttpResponse::default(),
         logs: Json::Array(Vec::new()),
         emitted: Vec::new(),
         duration: Duration::ZERO,
