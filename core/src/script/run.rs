@@ -79,6 +79,20 @@ pub struct RunOutput {
     pub left_behind_bytes: u64,
 }
 
+impl RunOutput {
+    /// The outcome of a run that never was.
+    pub fn refused(failure: Failure) -> Self {
+        Self {
+            outcome: Err(failure),
+            response: HttpResponse::default(),
+            logs: "[]".into(),
+            operations: 0,
+            duration: Duration::ZERO,
+            left_behind_bytes: 0,
+        }
+    }
+}
+
 /// The run that this thread is in.
 pub(super) struct Run {
     pub gateway: Arc<str>,
