@@ -10,10 +10,7 @@ use gatewright_core::{Error, ErrorCode, Failure};
 
 use crate::error::ApiError;
 use crate::extract::check_origin;
-use crate::request::{ACCESS_COOKIE, bearer, cookie};
-
-/// The header of an app key.
-const APP_KEY_HEADER: &str = "x-app-token";
+use crate::request::{ACCESS_COOKIE, APP_KEY_HEADER, bearer, cookie};
 
 /// Who calls. An app key or a token in the `Authorization` header that does not count is refused
 /// with 401; a stale cookie alone is as good as none, since the browser sends it unasked.

@@ -3,6 +3,7 @@
 //! `router.rs` has every route on one page; one file per resource. What the API needs to know of
 //! the running gateway is the trait [`Live`]. This crate must not know Socket.IO.
 
+mod app_keys;
 mod caller;
 pub mod error;
 mod events;
@@ -13,10 +14,12 @@ mod logs;
 pub mod request;
 mod revisions;
 mod router;
+mod routes;
 mod script;
 mod state;
 mod stats;
 mod test_run;
+mod test_subject;
 mod users;
 
 pub use caller::Caller;

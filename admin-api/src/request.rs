@@ -9,6 +9,8 @@ use axum::http::header;
 pub const ACCESS_COOKIE: &str = "accessToken";
 /// The cookie of a refresh token.
 pub const REFRESH_COOKIE: &str = "refreshToken";
+/// The header of an app key.
+pub const APP_KEY_HEADER: &str = "x-app-token";
 
 /// A cookie's value, unless it is empty.
 pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -100,7 +100,7 @@ pub(super) fn record(hub: &Hub, handler: &Handler, call: &Call, output: &RunOutp
     handler.record(output, hub.config.scripts.left_behind_bytes);
     hub.metrics.queue_wait.observe(queued.as_secs_f64());
     let user_id = match &call.user {
-        Some(CallUser::Row(user)) => Some(user.id),
+        Some(CallUser::Row(user)) => Some(user.id.clone()),
         _ => None,
     };
     let code = output.outcome.as_ref().err().map(|failure| failure.code);
@@ -118,7 +118,7 @@ pub(super) fn record(hub: &Hub, handler: &Handler, call: &Call, output: &RunOutp
     if let Some(code) = code {
         tracing::debug!(
             request_id = %call.request_id, gateway = %handler.gateway, event = %handler.name,
-            ?user_id, %code, "a run failed"
+            %code, "a run failed"
         );
     }
 }

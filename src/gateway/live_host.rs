@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use gatewright_core::script::{Cache, Host, Member, Payload, Target};
 use gatewright_core::{ErrorCode, Failure};
-use uuid::Uuid;
 
 use super::connection::{Connection, NotTaken};
 use super::hub::Hub;
@@ -110,7 +109,7 @@ pub(super) fn send_from_anywhere(
         }
         Target::RoomOf(path, room) => gateway(path)?.each_in_room(room, send),
         Target::Gateway(path) => gateway(path)?.each(send),
-        Target::User(id) => connections_of(hub, id).iter().for_each(|connection| send(connection)),
+        Target::User(id) => hub.connections_of(id).iter().for_each(|connection| send(connection)),
         Target::Socket(id) => hub.connections_of_socket(id).iter().for_each(|connection| send(connection)),
         Target::All => hub.namespaces().values().for_each(|namespace| namespace.each(&send)),
         Target::Reply | Target::RoomWithoutSender(_) | Target::CurrentRoom(_) => {
@@ -122,14 +121,10 @@ pub(super) fn send_from_anywhere(
 
 /// Ends the connections of a user.
 pub(super) fn disconnect_user(hub: &Hub, user_id: &str) {
-    connections_of(hub, user_id).iter().for_each(|connection| connection.end());
+    hub.connections_of(user_id).iter().for_each(|connection| connection.end());
 }
 
 /// Ends the connections of a socket.
 pub(super) fn disconnect_socket(hub: &Hub, socket_id: &str) {
     hub.connections_of_socket(socket_id).iter().for_each(|connection| connection.end());
-}
-
-fn connections_of(hub: &Hub, user_id: &str) -> Vec<Arc<Connection>> {
-    Uuid::parse_str(user_id).map(|id| hub.connections_of(id)).unwrap_or_default()
 }

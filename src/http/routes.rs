@@ -84,15 +84,10 @@ fn seen_by_script(
         query.insert(name.into_owned(), value.into_owned().into());
     }
     let peer = parts.extensions.get().copied();
-    let request = HttpRequest {
-        method: parts.method.to_string(),
-        path: parts.uri.path().to_owned(),
-        ip: client_address(&parts.headers, peer, trusted_ip_header).to_string(),
-        params,
-        query,
-        ..HttpRequest::default()
-    };
-    Ok(request.with_headers(parts.headers.keys().map(|name| (name.to_string(), joined(&parts.headers, name)))))
+    let ip = client_address(&parts.headers, peer, trusted_ip_header).to_string();
+    let request = HttpRequest::new(parts.method.to_string(), parts.uri.path().to_owned(), ip, params, query);
+    Ok(request
+        .with_headers(parts.headers.keys().map(|name| (name.to_string(), joined(&parts.headers, name)))))
 }
 
 /// All values of a header, as one line.
@@ -161,7 +156,9 @@ fn body_text(json: String, set: &HttpResponse) -> String {
 fn set_headers(headers: &mut HeaderMap, set: &HttpResponse, may: impl Fn(&HeaderName) -> bool) {
     for (name, value) in &set.headers {
         // The script's calls have checked both.
-        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else { continue };
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
+            continue;
+        };
         if name == SET_COOKIE {
             headers.append(name, value);
         } else if may(&name) {

@@ -85,6 +85,11 @@ impl User {
         self.role == ROLE_ADMIN
     }
 
+    /// How histories name this user: by the e-mail address, which not every issuer tells.
+    pub fn author(&self) -> &str {
+        if self.email.is_empty() { self.id.as_str() } else { &self.email }
+    }
+
     /// The account of this user, which one of another issuer does not have.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ const HEADERS_MAX: usize = 64;
 const HEADER_BYTES_MAX: usize = 16 << 10;
 
 /// A request as a script sees it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HttpRequest {
     /// Upper case.
     pub method: String,
@@ -57,6 +57,17 @@ pub struct HttpResponse {
 }
 
 impl HttpRequest {
+    /// A request without headers.
+    pub fn new(
+        method: String,
+        path: String,
+        ip: String,
+        params: Map<String, Json>,
+        query: Map<String, Json>,
+    ) -> Self {
+        Self { method, path, ip, params, query, headers: Map::new() }
+    }
+
     /// The request with these headers: in lower case, and without those that hold secrets.
     pub fn with_headers(mut self, headers: impl IntoIterator<Item = (String, Json)>) -> Self {
         let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
