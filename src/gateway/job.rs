@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gatewright_core::auth::UserId;
 use gatewright_core::catalog::RunRecord;
 use gatewright_core::script::{Arguments, Call, CallUser, Handler, RunOutput};
 use gatewright_core::{ErrorCode, Failure, queue};
@@ -86,7 +87,7 @@ impl SocketJob {
             Some(script) => connection.hub().catalog.engine().run(script, &call, connection.clone()),
             None => RunOutput::refused(Failure::new(ErrorCode::NoHandler, "The handler is suspended")),
         };
-        record(connection.hub(), &handler, &call, &output, queued);
+        record(connection.hub(), &handler, &call, &output, queued, Some(&connection.id_text));
         match kind {
             JobKind::Connect => finish_connect(&connection, &call, &output),
             JobKind::Event => tell(&connection, &call, &output),
@@ -95,8 +96,15 @@ impl SocketJob {
     }
 }
 
-/// Puts a finished run on record.
-pub(super) fn record(hub: &Hub, handler: &Handler, call: &Call, output: &RunOutput, queued: Duration) {
+/// Puts a finished run on record. `socket_id`: whose job it was, if it was a socket's.
+pub(super) fn record(
+    hub: &Hub,
+    handler: &Handler,
+    call: &Call,
+    output: &RunOutput,
+    queued: Duration,
+    socket_id: Option<&str>,
+) {
     handler.record(output, hub.config.scripts.left_behind_bytes);
     hub.metrics.queue_wait.observe(queued.as_secs_f64());
     let user_id = match &call.user {
@@ -108,7 +116,7 @@ pub(super) fn record(hub: &Hub, handler: &Handler, call: &Call, output: &RunOutp
         request_id: call.request_id,
         gateway: handler.gateway.clone(),
         event_name: handler.name.clone(),
-        user_id,
+        user_id: user_id.clone(),
         code,
         duration_us: output.duration.as_micros() as u64,
         queued_us: queued.as_micros() as u64,
@@ -118,7 +126,7 @@ pub(super) fn record(hub: &Hub, handler: &Handler, call: &Call, output: &RunOutp
     if let Some(code) = code {
         tracing::debug!(
             request_id = %call.request_id, gateway = %handler.gateway, event = %handler.name,
-            %code, "a run failed"
+            user_id = user_id.as_ref().map(UserId::as_str), socket_id, %code, "a run failed"
         );
     }
 }

@@ -68,7 +68,7 @@ fn run(hub: &Arc<Hub>, call: RouteCall, request_id: Uuid, accepted_at: Instant) 
         Some(script) => hub.catalog.engine().run(script, &script_call, Arc::new(HubHost(hub.clone()))),
         None => RunOutput::refused(suspended()),
     };
-    record(hub, handler, &script_call, &output, queued);
+    record(hub, handler, &script_call, &output, queued, None);
     let outcome = output.outcome.map(|payload| {
         if payload.attachments.is_empty() { payload.json } else { payload.to_value().to_string() }
     });

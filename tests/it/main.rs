@@ -13,4 +13,5 @@ mod hot_reload;
 mod layering;
 mod limits;
 mod operation;
+mod routes;
 mod sandbox;

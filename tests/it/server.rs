@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -24,7 +24,8 @@ pub struct Server {
     pub data: TempDir,
     /// What it has written to standard output before it listened.
     pub greeting: String,
-    log: mpsc::Receiver<String>,
+    /// Locked so that threads of one test can share the server.
+    log: Mutex<mpsc::Receiver<String>>,
 }
 
 /// An HTTP answer.
@@ -91,14 +92,14 @@ impl Server {
             }
         };
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url, data, greeting, log }
+        Self { child, url, data, greeting, log: Mutex::new(log) }
     }
 
     /// Stops it with SIGTERM; how it ended, its data folder and its log.
     pub fn stop(mut self) -> (ExitStatus, TempDir, String) {
         self.signal("TERM");
         let status = self.child.wait().unwrap();
-        let log = self.log.iter().collect();
+        let log = self.log.get_mut().unwrap().iter().collect();
         let data = std::mem::replace(&mut self.data, tempfile::tempdir().unwrap());
         (status, data, log)
     }
