@@ -11,6 +11,7 @@ mod extract;
 mod gateways;
 mod list;
 mod logs;
+mod packs;
 pub mod request;
 mod revisions;
 mod router;

@@ -1,6 +1,5 @@
 //! `POST /admin/test/run`: a script with a recorded host, without a client.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,7 +134,7 @@ pub async fn run(
         rooms: Vec::new(),
         is_live: body.commit,
         old: body.old.unwrap_or_default(),
-        rows: BTreeMap::new(),
+        rows: Vec::new(),
         rows_of: Vec::new(),
     };
     let outcome = run_test(state.catalog.engine(), call).await?;

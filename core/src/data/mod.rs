@@ -108,8 +108,8 @@ impl Data {
     }
 
     /// Refuses a filter that cannot be asked of a table.
-    pub fn check_filter(&self, table: &str, filter: &serde_json::Value) -> Result<()> {
-        crate::store::list::condition(filter, &self.table(table)?.fields, self.backend()).map(drop)
+    pub fn check_filter(&self, table: &Table, filter: &serde_json::Value) -> Result<()> {
+        crate::store::list::condition(filter, &table.fields, self.backend()).map(drop)
     }
 
     fn db(&self) -> &DatabaseConnection {

@@ -118,13 +118,30 @@ impl Data {
         view(row)
     }
 
-    /// Whether such a table could be made, but for a taken name and references.
+    /// The table that this would make, or make of the table of that name: nothing is written.
+    /// References are not checked, since what they name may come with it.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR`.
-    pub(crate) fn check_table(&self, change: TableChange) -> Result<()> {
-        let table = Table::of_row(&self.new_row(change, None)?, true)?;
-        table.access.check(&table)
+    /// `VALIDATION_ERROR`, or `DUPLICATE_RESOURCE` for a name that another differs from by case alone.
+    pub(crate) fn check_table(&self, change: TableChange) -> Result<Table> {
+        let table = Table::of_row(&self.new_row(change, None)?, self.backend() == DbBackend::Sqlite)?;
+        table.access.check(&table)?;
+        self.check_name_is_free(&table.name, Some(&table.name))?;
+        Ok(table)
+    }
+
+    /// What a change would lose, for people: `likes (3 values)`; empty: nothing. Nothing is changed.
+    ///
+    /// # Errors
+    /// As [`Self::update_table`], but for losses.
+    pub(crate) async fn losses(&self, id: Uuid, change: &TableChange) -> Result<String> {
+        let on = self.db().begin().await?;
+        let row = table_row::Entity::find_by_id(id).one(&on).await?;
+        let row = row.ok_or_else(|| Failure::not_found("table", id))?;
+        let table = Table::of_row(&row, self.backend() == DbBackend::Sqlite)?;
+        let losses = alter::losses(&on, &table, &Alteration::new(&table, change)?).await?;
+        on.rollback().await?;
+        Ok(alter::losses_text(&losses))
     }
 
     fn new_row(&self, change: TableChange, pack: Option<&str>) -> Result<table_row::Model> {
@@ -160,7 +177,10 @@ impl Data {
                 let new = alteration.table(&old, &change, backend)?;
                 new.access.check(&new)?;
                 self.check_references(&new)?;
-                alter::check_rows(on, &old, &alteration, change.confirm).await?;
+                let losses = alter::losses(on, &old, &alteration).await?;
+                if !change.confirm {
+                    alter::refuse_losses(&losses)?;
+                }
                 for statement in schema::alter(&old, &new, &alteration.columns, backend) {
                     on.execute_raw(statement).await.map_err(|error| refusal(error, &new))?;
                 }
@@ -256,16 +276,6 @@ impl Data {
         }
         let message = format!("{} is needed by {}; delete those first", table.name, by.join(", "));
         Err(Failure::new(ErrorCode::DuplicateResource, message).into())
-    }
-
-    /// Marks a table as a pack's.
-    pub(crate) async fn own_table(&self, id: Uuid, pack: &str) -> Result<()> {
-        table_row::Entity::update_many()
-            .col_expr(table_row::Column::Pack, Expr::value(pack))
-            .filter(table_row::Column::Id.eq(id))
-            .exec(self.db())
-            .await?;
-        Ok(())
     }
 
     fn check_references(&self, table: &Table) -> Result<()> {
