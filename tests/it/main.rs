@@ -17,6 +17,7 @@ mod layering;
 mod limits;
 mod lists;
 mod operation;
+mod packs;
 mod postgres;
 mod routes;
 mod sandbox;

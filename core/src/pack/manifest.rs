@@ -82,8 +82,10 @@ impl Pack {
         let mut things = manifest.into_things();
         let (mut keys, mut script_files) = (BTreeSet::new(), BTreeSet::new());
         for thing in &mut things {
+            if let Err(failure) = check(thing) {
+                return Err(wrong(format!("{}: {}", thing.subject(), failure.message)));
+            }
             let subject = thing.subject();
-            check(thing).map_err(|failure| wrong(format!("{subject}: {}", failure.message)))?;
             let key = thing.key();
             // No two tables differ by case alone.
             let is_table = matches!(thing, Thing::Table(_));
