@@ -20,10 +20,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use sea_orm::{DatabaseConnection, DbBackend, EntityTrait};
+use sea_orm::{DbBackend, EntityTrait};
 
 use crate::error::{Failure, Result};
-use crate::store::{Store, table as table_row};
+use crate::store::{Bounded, Store, table as table_row};
 
 pub use access::{Access, Action, Actor, Grant, Rule};
 pub use column::{Column, ColumnKind, ColumnSpec};
@@ -107,7 +107,7 @@ impl Data {
         &self.runtime
     }
 
-    fn db(&self) -> &DatabaseConnection {
+    fn db(&self) -> &Bounded {
         self.store.db()
     }
 
