@@ -42,7 +42,7 @@ impl App {
         let store = Store::open(&config, &metrics).await.context("cannot open the database")?;
         let engine = Arc::new(ScriptEngine::new(&config.scripts, secret.clone()));
         let catalog = Catalog::open(store.clone(), engine, config.clone(), metrics.clone()).await?;
-        let accounts = Accounts::new(store.clone(), secret, config.auth.clone());
+        let accounts = Accounts::new(store.clone(), secret, config.auth.clone())?;
         Ok(Self { config, store, accounts: Arc::new(accounts), catalog: Arc::new(catalog), metrics })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use gatewright_core::config::{FlagValue, Sources};
+use uuid::Uuid;
 
 /// The file that is read when no other is named.
 const CONFIG_FILE: &str = "gatewright.toml";
@@ -43,6 +44,8 @@ pub enum Command {
     User(UserArgs),
     /// Prints a token for a user, without a password
     Token(TokenArgs),
+    /// Makes, lists and deletes app keys, with which programs call the HTTP API
+    AppKey(AppKeyArgs),
     /// Prints the effective configuration, and where each value came from
     Config(ServeArgs),
     /// Brings the database up to date and lists its migrations
@@ -183,6 +186,39 @@ pub enum UserCommand {
     },
     /// Lists users
     List(DatabaseArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct AppKeyArgs {
+    #[command(subcommand)]
+    pub command: AppKeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AppKeyCommand {
+    /// Makes an app key and prints it, this once; programs send it as the header x-app-token
+    Create {
+        /// The name for people
+        #[arg(long)]
+        name: String,
+        /// socket:read, socket:broadcast, data:read, data:write or routes; may stand several times
+        #[arg(long, required = true, value_name = "SCOPE")]
+        scope: Vec<String>,
+        /// How long it counts: 90s, 15m, 12h, 30d; without it, until it is deleted
+        #[arg(long, value_name = "TIME", value_parser = parse_ttl)]
+        expires: Option<Duration>,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Lists app keys, without the keys themselves
+    List(DatabaseArgs),
+    /// Deletes an app key: it no longer counts
+    Delete {
+        /// The id that `create` and `list` print
+        id: Uuid,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
 }
 
 #[derive(Debug, Args)]

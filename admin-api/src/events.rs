@@ -78,7 +78,7 @@ pub async fn create(
     Path(gateway_id): Path<Uuid>,
     Json(body): Json<EventBody>,
 ) -> Result<(StatusCode, axum::Json<EventView>)> {
-    let event = state.catalog.create_event(gateway_id, body.into(), &admin.user.email).await?;
+    let event = state.catalog.create_event(gateway_id, body.into(), admin.user.author()).await?;
     state.live.catalog_changed();
     Ok((StatusCode::CREATED, axum::Json(event.into())))
 }
@@ -102,7 +102,7 @@ pub async fn update(
     Path(id): Path<Uuid>,
     Json(body): Json<EventBody>,
 ) -> Result<axum::Json<EventView>> {
-    let event = state.catalog.update_event(id, body.into(), &admin.user.email).await?;
+    let event = state.catalog.update_event(id, body.into(), admin.user.author()).await?;
     state.live.catalog_changed();
     Ok(axum::Json(event.into()))
 }

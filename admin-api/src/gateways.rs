@@ -112,7 +112,7 @@ pub async fn create(
     Admin(admin): Admin,
     Json(body): Json<GatewayBody>,
 ) -> Result<(StatusCode, axum::Json<GatewayView>)> {
-    let gateway = state.catalog.create_gateway(body.into(), &admin.user.email, None).await?;
+    let gateway = state.catalog.create_gateway(body.into(), admin.user.author(), None).await?;
     state.live.catalog_changed();
     Ok((StatusCode::CREATED, axum::Json(gateway.into())))
 }
@@ -137,7 +137,7 @@ pub async fn update(
     Path(id): Path<Uuid>,
     Json(body): Json<GatewayBody>,
 ) -> Result<axum::Json<GatewayView>> {
-    let gateway = state.catalog.update_gateway(id, body.into(), &admin.user.email).await?;
+    let gateway = state.catalog.update_gateway(id, body.into(), admin.user.author()).await?;
     state.live.catalog_changed();
     Ok(axum::Json(gateway.into()))
 }

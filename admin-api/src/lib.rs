@@ -3,6 +3,8 @@
 //! `router.rs` has every route on one page; one file per resource. What the API needs to know of
 //! the running gateway is the trait [`Live`]. This crate must not know Socket.IO.
 
+mod app_keys;
+mod caller;
 pub mod error;
 mod events;
 mod extract;
@@ -18,6 +20,7 @@ mod stats;
 mod test_run;
 mod users;
 
+pub use caller::Caller;
 pub use error::ApiError;
 pub use extract::{Admin, Identity, Json, OptionalJson, Query, check_origin};
 pub use router::router;

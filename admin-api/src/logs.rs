@@ -21,7 +21,7 @@ pub struct LogParams {
     request_id: Option<Uuid>,
     gateway: Option<String>,
     event_name: Option<String>,
-    user_id: Option<Uuid>,
+    user_id: Option<String>,
     /// `ok` or `error`.
     outcome: Option<String>,
     code: Option<String>,
@@ -46,7 +46,7 @@ pub struct RunView {
     request_id: Uuid,
     gateway: String,
     event_name: String,
-    user_id: Option<Uuid>,
+    user_id: Option<String>,
     /// `ok` or `error`.
     outcome: &'static str,
     code: Option<&'static str>,
@@ -110,7 +110,7 @@ impl From<RunRecord> for RunView {
             request_id: run.request_id,
             gateway: run.gateway.to_string(),
             event_name: run.event_name.to_string(),
-            user_id: run.user_id,
+            user_id: run.user_id.map(|id| id.to_string()),
             outcome: if run.code.is_some() { "error" } else { "ok" },
             code: run.code.map(|code| code.as_str()),
             duration_ms: run.duration_us as f64 / 1000.0,

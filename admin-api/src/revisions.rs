@@ -62,7 +62,7 @@ pub async fn restore_event(
     Admin(admin): Admin,
     Path((id, number)): Path<(Uuid, i64)>,
 ) -> Result<axum::Json<EventView>> {
-    let event = state.catalog.restore_event(id, number, &admin.user.email).await?;
+    let event = state.catalog.restore_event(id, number, admin.user.author()).await?;
     state.live.catalog_changed();
     Ok(axum::Json(event.into()))
 }
@@ -75,7 +75,7 @@ pub async fn restore_gateway(
     Admin(admin): Admin,
     Path((id, number)): Path<(Uuid, i64)>,
 ) -> Result<axum::Json<GatewayView>> {
-    let gateway = state.catalog.restore_gateway(id, number, &admin.user.email).await?;
+    let gateway = state.catalog.restore_gateway(id, number, admin.user.author()).await?;
     state.live.catalog_changed();
     Ok(axum::Json(gateway.into()))
 }

@@ -4,7 +4,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::AdminState;
-use crate::{events, gateways, logs, revisions, script, stats, test_run, users};
+use crate::{app_keys, events, gateways, logs, revisions, script, stats, test_run, users};
 
 /// The routes under `/admin`, with their description.
 pub fn router(state: AdminState) -> OpenApiRouter {
@@ -22,6 +22,8 @@ pub fn router(state: AdminState) -> OpenApiRouter {
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::get, users::update, users::delete))
         .routes(routes!(users::revoke_tokens))
+        .routes(routes!(app_keys::list, app_keys::create))
+        .routes(routes!(app_keys::get, app_keys::update, app_keys::delete))
         .routes(routes!(script::validate))
         .routes(routes!(test_run::run))
         .routes(routes!(logs::list))

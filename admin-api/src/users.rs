@@ -17,17 +17,20 @@ use crate::state::AdminState;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserView {
-    id: Uuid,
+    /// A UUID, or what another issuer says.
+    id: String,
     email: String,
     name: String,
     role: String,
-    is_enabled: bool,
-    #[serde(with = "time::serde::rfc3339")]
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    #[serde(with = "time::serde::rfc3339")]
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Time,
+    /// This and the times: only of a user who has an account here, not of one of another issuer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_enabled: Option<bool>,
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    created_at: Option<Time>,
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    updated_at: Option<Time>,
 }
 
 /// A new user.
@@ -141,13 +144,13 @@ pub async fn revoke_tokens(
 impl From<User> for UserView {
     fn from(user: User) -> Self {
         Self {
-            id: user.id,
+            id: user.id.to_string(),
             email: user.email,
             name: user.name,
             role: user.role,
-            is_enabled: user.is_enabled,
-            created_at: user.created_at,
-            updated_at: user.updated_at,
+            is_enabled: user.account.as_ref().map(|account| account.is_enabled),
+            created_at: user.account.as_ref().map(|account| account.created_at),
+            updated_at: user.account.as_ref().map(|account| account.updated_at),
         }
     }
 }

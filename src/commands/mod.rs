@@ -1,5 +1,6 @@
 //! The subcommands other than `serve`.
 
+pub mod app_key;
 pub mod check;
 pub mod config;
 pub mod database;

@@ -25,7 +25,7 @@ pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
             let user = user(&app, &email).await?;
             let (password, is_made_up) = or_made_up(password);
             let change = UserChange { password: Some(password.clone()), ..UserChange::default() };
-            app.accounts.update_user(user.id, change).await?;
+            app.accounts.update_user(user.own_account()?.id, change).await?;
             println!("{} has a new password; all sessions are ended", user.email);
             print_password(&password, is_made_up);
         }
@@ -54,7 +54,8 @@ async fn list(database: DatabaseArgs) -> anyhow::Result<()> {
         };
         let users = app.accounts.list_users(&query).await?.rows;
         for user in &users {
-            let state = if user.is_enabled { "" } else { " (disabled)" };
+            let is_enabled = user.own_account()?.is_enabled;
+            let state = if is_enabled { "" } else { " (disabled)" };
             println!("{} {:<12} {}{state}", user.id, user.role, user.email);
         }
         if (users.len() as u64) < LIMIT_MAX {

@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gatewright_core::auth::{SignedIn, User};
+use gatewright_core::auth::{SignedIn, User, UserId};
 use gatewright_core::queue::Lane;
 use gatewright_core::store::{self, Time};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
-use uuid::Uuid;
 
 use super::hub::{Hub, Seat};
 use super::job::Job;
@@ -146,8 +145,8 @@ impl Connection {
     }
 
     /// The user's id.
-    pub fn user_id(&self) -> Option<Uuid> {
-        self.identity.read().as_ref().map(|identity| identity.user.id)
+    pub fn user_id(&self) -> Option<UserId> {
+        self.identity.read().as_ref().map(|identity| identity.user.id.clone())
     }
 
     /// Who is signed in, and until when.

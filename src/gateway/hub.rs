@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gatewright_admin_api::Live;
-use gatewright_core::auth::Accounts;
+use gatewright_core::auth::{Accounts, UserId};
 use gatewright_core::catalog::{Catalog, LiveGateway, RunLog};
 use gatewright_core::config::Config;
 use gatewright_core::metrics::Metrics;
@@ -17,7 +17,6 @@ use gatewright_core::script::Cache;
 use parking_lot::{Mutex, RwLock};
 use socketioxide::layer::SocketIoLayer;
 use socketioxide::{SocketIo, SocketIoBuilder};
-use uuid::Uuid;
 
 use super::connect;
 use super::connection::{Connection, SocketId};
@@ -67,7 +66,7 @@ pub struct Hub {
     pub(super) runtime: tokio::runtime::Handle,
     io: OnceLock<SocketIo>,
     namespaces: ArcSwap<Namespaces>,
-    users: RwLock<HashMap<Uuid, Vec<Arc<Connection>>>>,
+    users: RwLock<HashMap<UserId, Vec<Arc<Connection>>>>,
     upgrades: Mutex<HashMap<SocketId, TransportHandle>>,
     connection_count: Arc<AtomicUsize>,
     is_draining: AtomicBool,
@@ -165,7 +164,7 @@ impl Hub {
     /// Adds a connection that was let in.
     pub(super) fn add(&self, connection: &Arc<Connection>) {
         if let Some(identity) = connection.identity() {
-            self.users.write().entry(identity.user.id).or_default().push(connection.clone());
+            self.users.write().entry(identity.user.id.clone()).or_default().push(connection.clone());
             self.expiries.add(connection, identity.expires_at);
         }
         connection.namespace.add(connection.clone());
@@ -186,9 +185,9 @@ impl Hub {
         connection.namespace.remove(connection)
     }
 
-    /// All connections of a user.
-    pub fn connections_of(&self, user: Uuid) -> Vec<Arc<Connection>> {
-        self.users.read().get(&user).cloned().unwrap_or_default()
+    /// All connections of the user with this id.
+    pub fn connections_of(&self, user_id: &str) -> Vec<Arc<Connection>> {
+        self.users.read().get(user_id).cloned().unwrap_or_default()
     }
 
     /// All connections of users who are signed in.

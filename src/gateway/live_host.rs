@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use gatewright_core::script::{Cache, Host, Member, Payload, Target};
 use gatewright_core::{ErrorCode, Failure};
-use uuid::Uuid;
 
 use super::connection::{Connection, NotTaken};
 use super::hub::Hub;
@@ -68,7 +67,7 @@ impl Host for Connection {
     }
 
     fn disconnect_user(&self, user_id: &str) {
-        connections_of(self.hub(), user_id).iter().for_each(|connection| connection.end());
+        self.hub().connections_of(user_id).iter().for_each(|connection| connection.end());
     }
 
     fn disconnect_socket(&self, socket_id: &str) {
@@ -106,7 +105,7 @@ fn send_from_anywhere(hub: &Hub, target: Target<'_>, send: impl Fn(&Connection))
         }
         Target::RoomOf(path, room) => gateway(path)?.each_in_room(room, send),
         Target::Gateway(path) => gateway(path)?.each(send),
-        Target::User(id) => connections_of(hub, id).iter().for_each(|connection| send(connection)),
+        Target::User(id) => hub.connections_of(id).iter().for_each(|connection| send(connection)),
         Target::Socket(id) => hub.connections_of_socket(id).iter().for_each(|connection| send(connection)),
         Target::All => hub.namespaces().values().for_each(|namespace| namespace.each(&send)),
         Target::Reply | Target::RoomWithoutSender(_) | Target::CurrentRoom(_) => {
@@ -114,8 +113,4 @@ fn send_from_anywhere(hub: &Hub, target: Target<'_>, send: impl Fn(&Connection))
         }
     }
     Ok(())
-}
-
-fn connections_of(hub: &Hub, user_id: &str) -> Vec<Arc<Connection>> {
-    Uuid::parse_str(user_id).map(|id| hub.connections_of(id)).unwrap_or_default()
 }

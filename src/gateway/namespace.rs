@@ -171,10 +171,7 @@ impl Namespace {
         let packet = PresencePacket {
             action,
             room: name,
-            member: PresenceMember {
-                socket_id: &connection.id_text,
-                user_id: connection.user_id().map(|id| id.to_string()),
-            },
+            member: PresenceMember { socket_id: &connection.id_text, user_id: connection.user_id() },
             count: members.len(),
         };
         // Sent while the room is held, so that counts arrive in their order.

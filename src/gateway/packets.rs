@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use gatewright_core::auth::UserId;
 use gatewright_core::script::Payload;
 use gatewright_core::{ErrorCode, Failure};
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -122,7 +123,7 @@ pub struct PresencePacket<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct PresenceMember<'a> {
     pub socket_id: &'a str,
-    pub user_id: Option<String>,
+    pub user_id: Option<UserId>,
 }
 
 /// The answer to a refused or granted `token_refresh`.

@@ -128,7 +128,7 @@ pub fn refresh(connection: &Arc<Connection>, packet: &str, ack: Option<AckSender
 async fn renew(hub: &Hub, connection: &Arc<Connection>, token: &str) -> Result<Time, Failure> {
     let identity: SignedIn =
         hub.accounts.authenticate(token).await.map_err(gatewright_core::Error::into_failure)?;
-    if connection.user_id() != Some(identity.user.id) {
+    if connection.user_id().as_ref() != Some(&identity.user.id) {
         return Err(Failure::new(ErrorCode::AuthInvalid, "The token is not of the user who is connected"));
     }
     let expires_at = identity.expires_at;

@@ -41,11 +41,13 @@ async fn follow(hub: &Arc<Hub>) -> gatewright_core::Result<()> {
     hub.reconcile();
     let connections = hub.signed_in_connections();
     let sessions: Vec<_> =
-        connections.iter().filter_map(|connection| connection.identity()).map(|of| of.session_id).collect();
+        connections.iter().filter_map(|connection| connection.identity()?.session_id).collect();
     let live = hub.accounts.live_sessions(&sessions).await?;
     for connection in connections {
         let Some(identity) = connection.identity() else { continue };
-        match live.get(&identity.session_id) {
+        // A token of another issuer has no session: it counts until it expires.
+        let Some(session_id) = identity.session_id else { continue };
+        match live.get(&session_id) {
             Some(user) => connection.set_identity(SignedIn { user: user.clone(), ..identity }),
             None => connection.end(),
         }

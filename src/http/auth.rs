@@ -102,7 +102,8 @@ pub async fn refresh_token(
     Ok(signed_in(state.hub.accounts.refresh(&token).await?, &headers))
 }
 
-/// Signs out: the session's tokens no longer count, and the user's sockets are disconnected.
+/// Signs out: the session's tokens no longer count, and the user's sockets are disconnected. A
+/// token of another issuer counts on until it expires; only that issuer can end it.
 #[utoipa::path(post, path = "/auth/logout", tag = "accounts", request_body = RefreshBody,
     responses((status = 204)))]
 pub async fn logout(
@@ -115,11 +116,13 @@ pub async fn logout(
     let token = refresh_token_of(&headers, body);
     let of_token = token.and_then(|token| accounts.session_of_refresh_token(&token));
     let (session, user) = match identity {
-        Ok(Identity(signed_in)) => (signed_in.session_id, signed_in.user.id),
-        Err(error) => of_token.ok_or(error)?,
+        Ok(Identity(signed_in)) => (signed_in.session_id, signed_in.user.id.clone()),
+        Err(error) => of_token.map(|(session, user)| (Some(session), user.into())).ok_or(error)?,
     };
-    accounts.end_session(session).await?;
-    for connection in state.hub.connections_of(user) {
+    if let Some(session) = session {
+        accounts.end_session(session).await?;
+    }
+    for connection in state.hub.connections_of(user.as_str()) {
         connection.end();
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
@@ -144,14 +147,15 @@ pub async fn register(
     Ok((StatusCode::CREATED, axum::Json(state.hub.accounts.create_user(new).await?.into())))
 }
 
-/// A short-lived token for `auth.token` of a socket.
+/// A short-lived token for `auth.token` of a socket. For a user of another issuer there is none:
+/// the issuer's own token serves.
 #[utoipa::path(post, path = "/auth/websocket-token", tag = "accounts",
     responses((status = 200, body = WebsocketToken)))]
 pub async fn websocket_token(
     State(state): State<HttpState>,
     Identity(identity): Identity,
 ) -> Result<axum::Json<WebsocketToken>> {
-    let (token, expires_at) = state.hub.accounts.websocket_token(&identity);
+    let (token, expires_at) = state.hub.accounts.websocket_token(&identity)?;
     Ok(axum::Json(WebsocketToken { token, expires_at: expires_at.format(&Rfc3339).unwrap_or_default() }))
 }
 
@@ -171,7 +175,7 @@ pub async fn change_me(
 ) -> Result<axum::Json<UserView>> {
     let change =
         UserChange { name: body.name, email: body.email, password: body.password, ..Default::default() };
-    Ok(axum::Json(state.hub.accounts.update_user(identity.user.id, change).await?.into()))
+    Ok(axum::Json(state.hub.accounts.update_user(identity.user.own_account()?.id, change).await?.into()))
 }
 
 /// The refresh token of the body or of the cookie.

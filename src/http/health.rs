@@ -6,8 +6,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use gatewright_admin_api::{ApiError, Identity};
-use gatewright_core::{ErrorCode, Failure};
+use gatewright_admin_api::{ApiError, Caller};
+use gatewright_core::auth::Scope;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -48,15 +48,11 @@ pub async fn ready(State(state): State<HttpState>) -> (StatusCode, axum::Json<He
     }
 }
 
-/// The metrics, for an admin. With `metrics.listen` they are served there without sign-in.
+/// The metrics, for an admin or an app key with `socket:read`. With `metrics.listen` they are
+/// served there without sign-in.
 #[utoipa::path(get, path = "/metrics", tag = "operation", responses((status = 200, body = String)))]
-pub async fn metrics(
-    State(state): State<HttpState>,
-    Identity(identity): Identity,
-) -> Result<Response, ApiError> {
-    if !identity.user.is_admin() {
-        return Err(Failure::new(ErrorCode::Authorization, "This needs the role admin").into());
-    }
+pub async fn metrics(State(state): State<HttpState>, caller: Caller) -> Result<Response, ApiError> {
+    caller.check_admin_or(Scope::SocketRead)?;
     Ok(text(&state))
 }
 

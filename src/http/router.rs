@@ -6,12 +6,12 @@ use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use gatewright_admin_api::request::{ACCESS_COOKIE, REFRESH_COOKIE, cookie};
+use gatewright_admin_api::request::{ACCESS_COOKIE, APP_KEY_HEADER, REFRESH_COOKIE, cookie};
 use gatewright_admin_api::{ApiError, check_origin};
 use gatewright_core::{ErrorCode, Failure};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
@@ -39,7 +39,10 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
         .merge(gatewright_admin_api::router(state.admin()))
         .split_for_parts();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    api.components.get_or_insert_default().add_security_scheme("token", bearer);
+    let app_key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(APP_KEY_HEADER)));
+    let components = api.components.get_or_insert_default();
+    components.add_security_scheme("token", bearer);
+    components.add_security_scheme("appKey", app_key);
     let mut router = router.merge(swagger(api));
     if with_demo {
         router = router.route("/demo/chat", get(demo::chat)).route("/demo/socket.io.js", get(demo::client));

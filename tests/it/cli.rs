@@ -15,9 +15,9 @@ use super::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Answer, PATIENCE, Server, gatew
 
 /// What a finished command said.
 #[derive(Debug)]
-struct Done {
+pub struct Done {
     code: Option<i32>,
-    out: String,
+    pub out: String,
     err: String,
 }
 
@@ -29,11 +29,11 @@ impl Done {
     }
 
     /// Both streams: where a message goes is not what these tests are about.
-    fn all(&self) -> String {
+    pub fn all(&self) -> String {
         format!("{}{}", self.out, self.err)
     }
 
-    fn check(&self, code: i32, mentions: &[&str]) -> &Self {
+    pub fn check(&self, code: i32, mentions: &[&str]) -> &Self {
         assert_eq!(self.code, Some(code), "{}", self.all());
         for word in mentions {
             assert!(self.all().contains(word), "{word:?} is not in\n{}", self.all());
@@ -43,10 +43,10 @@ impl Done {
 }
 
 /// A folder to run commands in, so that no gatewright.toml of elsewhere counts.
-struct Place(TempDir);
+pub struct Place(TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
@@ -65,7 +65,7 @@ impl Place {
         self.path(name).display().to_string()
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
@@ -78,11 +78,11 @@ impl Place {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Done {
+    pub fn run(&self, args: &[&str]) -> Done {
         self.run_with(args, &[])
     }
 
-    fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
+    pub fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
         Done::of(self.command(args, env))
     }
 
@@ -94,7 +94,7 @@ impl Place {
     }
 
     /// `serve` that is expected to end by itself; one that does start is an error, not a hang.
-    fn fails_to_serve(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
+    pub fn fails_to_serve(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
         let mut all = vec!["serve"];
         all.extend(args);
         let mut running = Running::spawn(self.command(&all, env));
@@ -188,7 +188,10 @@ fn cli_help() {
     let place = Place::new();
     place.run(&["--help"]).check(
         0,
-        &["serve", "demo", "check", "test", "pack", "user", "token", "config", "migrate", "backup"],
+        &[
+            "serve", "demo", "check", "test", "pack", "user", "token", "app-key", "config", "migrate",
+            "backup",
+        ],
     );
     let check = |command: &str, mentions: &[&str]| {
         let mut args: Vec<_> = command.split(' ').collect();
@@ -211,6 +214,8 @@ fn cli_help() {
     check("user passwd", &["--email", "--password", "--data"]);
     check("user list", &["--data"]);
     check("token", &["--user", "--ttl", "--data"]);
+    check("app-key", &["create", "list", "delete"]);
+    check("app-key create", &["--name", "--scope", "socket:read", "--expires", "--data"]);
     check("config", &["--config"]);
     check("migrate", &["--data"]);
     check("backup", &["FILE", "--data"]);
@@ -269,18 +274,18 @@ fn cli_config_layers() {
     // Every documented setting is shown, whatever its section.
     let defaults = include_str!("../../core/src/config/config.default.toml").parse::<toml::Table>().unwrap();
     let shown = place.run(&["config"]).out;
-    for (key, value) in &defaults {
-        let keys = value.as_table().map_or_else(
-            || vec![key.clone()],
-            |section| section.keys().map(|inner| format!("{key}.{inner}")).collect(),
-        );
-        for key in keys {
-            assert!(
-                shown.lines().any(|line| line.starts_with(&format!("{key} "))),
-                "{key} is not in\n{shown}"
-            );
-        }
+    for key in keys_of(&defaults) {
+        assert!(shown.lines().any(|line| line.starts_with(&format!("{key} "))), "{key} is not in\n{shown}");
     }
+}
+
+/// The dotted keys of a table and of those in it.
+fn keys_of(table: &toml::Table) -> Vec<String> {
+    let keys = table.iter().flat_map(|(key, value)| match value.as_table() {
+        None => vec![key.clone()],
+        Some(section) => keys_of(section).into_iter().map(|inner| format!("{key}.{inner}")).collect(),
+    });
+    keys.collect()
 }
 
 #[test]

@@ -7,10 +7,12 @@ mod server;
 
 mod accounts;
 mod admin_api;
+mod app_keys;
 mod cli;
 mod connecting;
 mod events;
 mod hot_reload;
+mod issuers;
 mod layering;
 mod limits;
 mod lists;

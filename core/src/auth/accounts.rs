@@ -9,6 +9,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, Quer
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use super::issuer::Issuer;
 use super::password::verify_password;
 use super::throttle::Throttle;
 use super::token::{Claims, Secret, TokenKind, invalid_token};
@@ -22,11 +23,14 @@ use crate::store::{self, Store, Time, session, user};
 const HASHES_AT_ONCE: usize = 4;
 /// Sessions that one query asks for; databases bound the number of parameters.
 const SESSIONS_AT_ONCE: usize = 500;
+/// The longest token that is looked at.
+const TOKEN_BYTES_MAX: usize = 16 << 10;
 
 /// All that concerns users and their tokens.
 pub struct Accounts {
     pub(super) store: Store,
     secret: Arc<Secret>,
+    issuer: Option<Issuer>,
     settings: config::Auth,
     throttle: Throttle,
     hashing: Semaphore,
@@ -50,19 +54,23 @@ pub struct SignIn {
 /// Who a token belongs to.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
-    /// The user, as the database has it now.
+    /// The user, as the database has it now or as the token's issuer says.
     pub user: Arc<User>,
-    /// The session that the token belongs to.
-    pub session_id: Uuid,
+    /// The session that the token belongs to; none: it is of another issuer.
+    pub session_id: Option<Uuid>,
     /// When the token expires.
     pub expires_at: Time,
 }
 
 impl Accounts {
-    /// Accounts in `store` with tokens signed by `secret`.
-    pub fn new(store: Store, secret: Arc<Secret>, settings: config::Auth) -> Self {
+    /// Accounts in `store` with tokens signed by `secret`, or by the configured issuer.
+    ///
+    /// # Errors
+    /// When the issuer's key cannot be read or does not fit.
+    pub fn new(store: Store, secret: Arc<Secret>, settings: config::Auth) -> Result<Self> {
+        let issuer = Issuer::open(&settings.issuer)?;
         let throttle = Throttle::new(settings.login_failures_per_minute);
-        Self { store, secret, settings, throttle, hashing: Semaphore::new(HASHES_AT_ONCE) }
+        Ok(Self { store, secret, issuer, settings, throttle, hashing: Semaphore::new(HASHES_AT_ONCE) })
     }
 
     /// Whether anyone may register.
@@ -100,15 +108,8 @@ impl Accounts {
             return Err(Failure::new(ErrorCode::Authentication, "Wrong e-mail address or password").into());
         };
         self.throttle.succeed(&account_key);
-        self.open_session(row.into(), remember).await
-    }
-
-    /// Opens a session for a user who has just proved who they are.
-    pub async fn open_session(&self, user: User, remember: bool) -> Result<SignIn> {
-        let days = if remember { self.settings.remember_days } else { self.settings.refresh_token_days };
-        let expires_at = store::now() + Duration::from_secs(u64::from(days) * 86_400);
-        let row = self.insert_session(user.id, remember, expires_at).await?;
-        Ok(self.sign_in(&row, user))
+        let session = self.open_session(row.id, remember).await?;
+        Ok(self.sign_in(&session, row.into()))
     }
 
     /// A new pair of tokens for a refresh token. It counts once: one that comes back ends its session.
@@ -148,16 +149,34 @@ impl Accounts {
         self.secret.verify(token, TokenKind::Refresh).ok().map(|claims| (claims.sid, claims.sub))
     }
 
-    /// Who an access token belongs to. Asks the database: a disabled user or an ended session
-    /// does not count.
+    /// Who an access token of ours or of the configured issuer belongs to. Ours asks the database:
+    /// a disabled user or an ended session does not count.
     ///
     /// # Errors
     /// `AUTH_INVALID`.
     pub async fn authenticate(&self, token: &str) -> Result<SignedIn> {
-        let claims = self.secret.verify(token, TokenKind::Access)?;
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(invalid_token().into());
+        }
+        let Ok(claims) = self.secret.verify(token, TokenKind::Access) else {
+            return self.authenticate_with_issuer(token).await;
+        };
         let (row, user) = self.live_session(&claims).await?;
         let expires_at = Time::from_unix_timestamp(claims.exp).map_err(|_| invalid_token())?;
-        Ok(SignedIn { user: Arc::new(user), session_id: row.id, expires_at })
+        Ok(SignedIn { user: Arc::new(user), session_id: Some(row.id), expires_at })
+    }
+
+    async fn authenticate_with_issuer(&self, token: &str) -> Result<SignedIn> {
+        let issuer = self.issuer.as_ref().ok_or_else(invalid_token)?;
+        let (user, expires_at) = issuer.verify(token)?;
+        // However it is spelled: a column of UUIDs would take it for that user's.
+        if let Ok(id) = Uuid::parse_str(user.id.as_str())
+            && user::Entity::find_by_id(id).one(self.store.db()).await?.is_some()
+        {
+            tracing::warn!(user_id = %id, "a token of the issuer has the id of a user here; it is refused");
+            return Err(invalid_token().into());
+        }
+        Ok(SignedIn { user: Arc::new(user), session_id: None, expires_at })
     }
 
     /// The users of those of these sessions that still count.
@@ -187,15 +206,26 @@ impl Accounts {
     }
 
     /// A token for `auth.token` of the session's user.
-    pub fn websocket_token(&self, signed_in: &SignedIn) -> (String, Time) {
+    ///
+    /// # Errors
+    /// `AUTHORIZATION_ERROR` for a user of another issuer, whose own token serves for that.
+    pub fn websocket_token(&self, signed_in: &SignedIn) -> Result<(String, Time)> {
+        let Some(session_id) = signed_in.session_id else {
+            let message = "This token is of another issuer: give it to the socket as it is";
+            return Err(Failure::new(ErrorCode::Authorization, message).into());
+        };
+        let user_id = signed_in.user.own_account()?.id;
         let ttl = Duration::from_secs(u64::from(self.settings.websocket_token_minutes) * 60);
-        self.token(signed_in.user.id, signed_in.session_id, TokenKind::Access, 0, store::now() + ttl)
+        Ok(self.token(user_id, session_id, TokenKind::Access, 0, store::now() + ttl))
     }
 
     /// A token for a user without a password, for the operator.
+    ///
+    /// # Errors
+    /// `AUTHORIZATION_ERROR` for a user of another issuer.
     pub async fn token_for(&self, user: &User, ttl: Duration) -> Result<(String, Time)> {
-        let row = self.insert_session(user.id, false, store::now() + ttl).await?;
-        Ok(self.token(user.id, row.id, TokenKind::Access, 0, row.expires_at))
+        let row = self.insert_session(user.own_account()?.id, false, store::now() + ttl).await?;
+        Ok(self.token(row.user_id, row.id, TokenKind::Access, 0, row.expires_at))
     }
 
     /// Runs work that takes a core for a while, on a thread for that.
@@ -205,6 +235,12 @@ impl Accounts {
     ) -> Result<T> {
         let _permit = self.hashing.acquire().await.map_err(|error| Error::Internal(error.to_string()))?;
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    async fn open_session(&self, user_id: Uuid, remember: bool) -> Result<session::Model> {
+        let days = if remember { self.settings.remember_days } else { self.settings.refresh_token_days };
+        let expires_at = store::now() + Duration::from_secs(u64::from(days) * 86_400);
+        self.insert_session(user_id, remember, expires_at).await
     }
 
     async fn insert_session(
@@ -248,9 +284,9 @@ impl Accounts {
     fn sign_in(&self, row: &session::Model, user: User) -> SignIn {
         let ttl = Duration::from_secs(u64::from(self.settings.access_token_minutes) * 60);
         let (access_token, access_expires_at) =
-            self.token(user.id, row.id, TokenKind::Access, 0, store::now() + ttl);
+            self.token(row.user_id, row.id, TokenKind::Access, 0, store::now() + ttl);
         let (refresh_token, refresh_expires_at) =
-            self.token(user.id, row.id, TokenKind::Refresh, row.generation, row.expires_at);
+            self.token(row.user_id, row.id, TokenKind::Refresh, row.generation, row.expires_at);
         SignIn { access_token, access_expires_at, refresh_token, refresh_expires_at, user }
     }
 

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::accounts::Accounts;
 use super::password::hash_password;
+use super::user_id::UserId;
 use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::store::list::{ListQuery, Page};
@@ -16,20 +17,32 @@ pub const ROLE_ADMIN: &str = "admin";
 /// The role of a user for whom none is named.
 pub const ROLE_USER: &str = "user";
 const PASSWORD_CHARS_MIN: usize = 8;
-const TEXT_CHARS_MAX: usize = 200;
+pub(super) const TEXT_CHARS_MAX: usize = 200;
 
 /// A user without secrets, as scripts (`@USER`) and clients see it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
-    /// UUID v7.
-    pub id: Uuid,
-    /// Unique, lower case.
+    /// Unlike all other users'.
+    pub id: UserId,
+    /// Unique and in lower case, where the user has an account here; else as the issuer says.
     pub email: String,
     /// For people.
     pub name: String,
     /// `user`, `admin` or a name that an admin defined.
     pub role: String,
+    /// The account here; none: the user is one of another issuer.
+    #[serde(flatten)]
+    pub account: Option<Account>,
+}
+
+/// What only a user of this installation has.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Account {
+    /// The user's id as the row has it: a UUID v7.
+    #[serde(skip)]
+    pub id: Uuid,
     /// A disabled user cannot sign in.
     pub is_enabled: bool,
     /// When it was made.
@@ -71,18 +84,37 @@ impl User {
     pub fn is_admin(&self) -> bool {
         self.role == ROLE_ADMIN
     }
+
+    /// How histories name this user: by the e-mail address, which not every issuer tells.
+    pub fn author(&self) -> &str {
+        if self.email.is_empty() { self.id.as_str() } else { &self.email }
+    }
+
+    /// The account of this user, which one of another issuer does not have.
+    ///
+    /// # Errors
+    /// `AUTHORIZATION_ERROR`.
+    pub fn own_account(&self) -> Result<&Account> {
+        self.account.as_ref().ok_or_else(|| {
+            let message = "Another issuer signed this token: its users have no account here";
+            Failure::new(ErrorCode::Authorization, message).into()
+        })
+    }
 }
 
 impl From<user::Model> for User {
     fn from(row: user::Model) -> Self {
         Self {
-            id: row.id,
+            id: row.id.into(),
             email: row.email,
             name: row.name,
             role: row.role,
-            is_enabled: row.is_enabled,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
+            account: Some(Account {
+                id: row.id,
+                is_enabled: row.is_enabled,
+                created_at: row.created_at,
+                updated_at: row.updated_at,
+            }),
         }
     }
 }

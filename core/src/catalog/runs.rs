@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use crate::auth::UserId;
 use crate::error::ErrorCode;
 
 /// Rings: threads beyond share.
@@ -24,7 +25,7 @@ pub struct RunRecord {
     /// The event's name as its row has it.
     pub event_name: Arc<str>,
     /// Who sent it.
-    pub user_id: Option<Uuid>,
+    pub user_id: Option<UserId>,
     /// How it failed; none: it did not.
     pub code: Option<ErrorCode>,
     /// From start to end, in microseconds.
@@ -44,7 +45,7 @@ pub struct RunFilter {
     pub request_id: Option<Uuid>,
     pub gateway: Option<String>,
     pub event_name: Option<String>,
-    pub user_id: Option<Uuid>,
+    pub user_id: Option<String>,
     pub is_failed: Option<bool>,
     pub code: Option<String>,
 }
@@ -105,7 +106,10 @@ impl RunFilter {
         is(self.request_id.as_ref(), &run.request_id)
             && is(self.gateway.as_deref(), &run.gateway)
             && is(self.event_name.as_deref(), &run.event_name)
-            && self.user_id.is_none_or(|user| run.user_id == Some(user))
+            && self
+                .user_id
+                .as_deref()
+                .is_none_or(|user| run.user_id.as_ref().is_some_and(|id| id.as_str() == user))
             && self.is_failed.is_none_or(|failed| run.code.is_some() == failed)
             && self.code.as_deref().is_none_or(|code| run.code.is_some_and(|found| found.as_str() == code))
     }

@@ -1,6 +1,6 @@
 //! What each setting may be, beyond its type.
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, issuer};
 
 /// Refuses values that make no sense.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -60,7 +60,8 @@ fn check_auth(config: &Config) -> Result<(), ConfigError> {
     at_least("auth.websocket_token_minutes", u64::from(auth.websocket_token_minutes), 1)?;
     at_least("auth.refresh_token_days", u64::from(auth.refresh_token_days), 1)?;
     at_least("auth.remember_days", u64::from(auth.remember_days), 1)?;
-    at_least("auth.login_failures_per_minute", u64::from(auth.login_failures_per_minute), 1)
+    at_least("auth.login_failures_per_minute", u64::from(auth.login_failures_per_minute), 1)?;
+    issuer::check(&auth.issuer)
 }
 
 fn check_text(config: &Config) -> Result<(), ConfigError> {
@@ -109,6 +110,10 @@ fn at_most(key: &str, value: u64, most: u64) -> Result<(), ConfigError> {
     if value <= most { Ok(()) } else { Err(wrong(key, value, format!("{most} or less"))) }
 }
 
-fn wrong(key: &str, value: impl std::fmt::Display, allowed: impl std::fmt::Display) -> ConfigError {
+pub(super) fn wrong(
+    key: &str,
+    value: impl std::fmt::Display,
+    allowed: impl std::fmt::Display,
+) -> ConfigError {
     ConfigError(format!("`{key}` is {value}; allowed: {allowed}"))
 }

@@ -12,7 +12,7 @@ const ENV_PREFIX: &str = "GATEWRIGHT_";
 /// Variables with this prefix belong to the test suite, not to the configuration.
 const ENV_TEST_PREFIX: &str = "GATEWRIGHT_TEST_";
 /// Settings that are never shown.
-const SECRETS: [&str; 2] = ["admin_password", "database_url"];
+const SECRETS: [&str; 3] = ["admin_password", "auth.issuer.secret", "database_url"];
 
 /// Where settings come from besides the defaults.
 #[derive(Debug, Default)]

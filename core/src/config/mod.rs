@@ -4,6 +4,7 @@
 //! over it. This module must not know what any setting is for beyond its allowed values.
 
 mod check;
+mod issuer;
 mod load;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer};
 
 pub use check::is_origin;
+pub use issuer::{Issuer, IssuerAlgorithm, IssuerKey};
 pub use load::{ConfigError, FlagValue, Loaded, Setting, Sources, load};
 
 /// The documented defaults, as shipped.
@@ -86,6 +88,7 @@ pub struct Scripts {
     pub expression_depth: usize,
     pub value_depth: usize,
     pub emits: usize,
+    pub database_calls: usize,
     pub log_bytes: usize,
     pub result_bytes: usize,
     pub string_bytes: usize,
@@ -114,6 +117,7 @@ pub struct Auth {
     pub remember_days: u32,
     pub register: bool,
     pub login_failures_per_minute: u32,
+    pub issuer: Issuer,
 }
 
 /// `[logs]`.

@@ -111,7 +111,12 @@ pub(super) async fn check_rows(
 }
 
 /// That the values of a column still are some afterwards.
-async fn check_values(on: &DatabaseTransaction, table: &Table, before: &Column, after: &Column) -> Result<()> {
+async fn check_values(
+    on: &DatabaseTransaction,
+    table: &Table,
+    before: &Column,
+    after: &Column,
+) -> Result<()> {
     if after.required && !before.required && after.default.is_none() {
         let nulls = Cond::all().add(Expr::col(column_iden(&before.name)).is_null());
         refuse_if_any(on, table, nulls, &after.name, "have no value; give the column a default").await?;
@@ -128,7 +133,8 @@ async fn check_new(on: &DatabaseTransaction, table: &Table, column: &Column) -> 
     if !column.required || column.default.is_some() {
         return Ok(());
     }
-    refuse_if_any(on, table, Cond::all(), &column.name, "would have no value; give the column a default").await
+    refuse_if_any(on, table, Cond::all(), &column.name, "would have no value; give the column a default")
+        .await
 }
 
 async fn refuse_if_any(
@@ -173,7 +179,8 @@ pub(super) async fn fill_defaults(
     for altered in &alteration.columns {
         let column = &altered.after;
         let is_new = !altered.keeps_values();
-        let is_newly_required = altered.before.as_ref().is_some_and(|before| !before.required) && column.required;
+        let is_newly_required =
+            altered.before.as_ref().is_some_and(|before| !before.required) && column.required;
         let default = if is_new || is_newly_required { column.default_value()? } else { None };
         let Some(default) = default else { continue };
         let update = Query::update()

@@ -191,14 +191,17 @@ impl ColumnSpec {
 
     fn check_values(&self, kind: ColumnKind) -> Result<()> {
         let is_enum = kind == ColumnKind::Enum;
-        let is_distinct = (1..self.values.len()).all(|index| !self.values[..index].contains(&self.values[index]));
+        let is_distinct =
+            (1..self.values.len()).all(|index| !self.values[..index].contains(&self.values[index]));
         let is_bounded = |value: &String| (1..=ENUM_CHARS_MAX).contains(&value.chars().count());
         if is_enum == self.values.is_empty()
             || self.values.len() > ENUM_VALUES_MAX
             || !is_distinct
             || !self.values.iter().all(is_bounded)
         {
-            let message = format!("an enum, and nothing else, has `values`: 1 to {ENUM_VALUES_MAX} distinct texts of 1 to {ENUM_CHARS_MAX} characters");
+            let message = format!(
+                "an enum, and nothing else, has `values`: 1 to {ENUM_VALUES_MAX} distinct texts of 1 to {ENUM_CHARS_MAX} characters"
+            );
             return Err(Failure::invalid(&self.name, message).into());
         }
         Ok(())
@@ -265,7 +268,8 @@ impl Column {
                 value.as_str().and_then(|text| Uuid::parse_str(text).ok()).map(|id| id.to_string().into())
             }
             ColumnKind::Enum => {
-                let is_known = value.as_str().is_some_and(|text| self.values.iter().any(|known| known == text));
+                let is_known =
+                    value.as_str().is_some_and(|text| self.values.iter().any(|known| known == text));
                 if !is_known {
                     let message = format!("takes one of {}", self.values.join(", "));
                     return Err(Failure::invalid(&self.name, message).into());
@@ -338,7 +342,11 @@ mod tests {
             ("datetime", json!("yesterday"), None),
             ("json", json!({ "a": [1, "\0"] }), None),
             ("json", json!({ "a": [1] }), Some(json!({ "a": [1] }))),
-            ("uuid", json!("0189AAAA-0000-7000-8000-000000000000"), Some(json!("0189aaaa-0000-7000-8000-000000000000"))),
+            (
+                "uuid",
+                json!("0189AAAA-0000-7000-8000-000000000000"),
+                Some(json!("0189aaaa-0000-7000-8000-000000000000")),
+            ),
             ("enum", json!("b"), Some(json!("b"))),
             ("enum", json!("c"), None),
             ("string", json!(null), Some(json!(null))),

@@ -48,7 +48,8 @@ pub(super) fn refusal(error: DbErr, table: &Table) -> Error {
 pub(super) fn refused_delete(error: DbErr, table: &Table) -> Error {
     match violation(&error) {
         Some(Violation::Reference) => {
-            let message = format!("Other rows refer to this row of {}; delete or change those first", table.name);
+            let message =
+                format!("Other rows refer to this row of {}; delete or change those first", table.name);
             Failure::new(ErrorCode::DuplicateResource, message).into()
         }
         _ => error.into(),
@@ -56,7 +57,8 @@ pub(super) fn refused_delete(error: DbErr, table: &Table) -> Error {
 }
 
 fn violation(error: &DbErr) -> Option<Violation> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
         return None;
     };
     let error = error.as_database_error()?;

@@ -107,6 +107,11 @@ impl Data {
         &self.runtime
     }
 
+    /// Refuses a filter that cannot be asked of a table.
+    pub fn check_filter(&self, table: &str, filter: &serde_json::Value) -> Result<()> {
+        crate::store::list::condition(filter, &self.table(table)?.fields, self.backend()).map(drop)
+    }
+
     fn db(&self) -> &Bounded {
         self.store.db()
     }

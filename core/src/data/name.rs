@@ -17,8 +17,11 @@ const RESERVED_COLUMNS: [&str; 10] =
 pub(super) fn check_table_name(name: &str) -> Result<()> {
     let lower = name.to_ascii_lowercase();
     check("name", name)?;
-    if RESERVED_TABLES.contains(&lower.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix)) {
-        let message = format!("{name} is reserved; names may not begin with {}", RESERVED_PREFIXES.join(", "));
+    if RESERVED_TABLES.contains(&lower.as_str())
+        || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
+    {
+        let message =
+            format!("{name} is reserved; names may not begin with {}", RESERVED_PREFIXES.join(", "));
         return Err(Failure::invalid("name", message).into());
     }
     Ok(())

@@ -4,8 +4,8 @@
 //! enum are kept by [`super::Table`], so that changing them rewrites nothing.
 
 use sea_orm::sea_query::{
-    Alias, ColumnDef, DynIden, Expr, ExprTrait, ForeignKey, Index, IntoIden, Query, SimpleExpr, Table as SqlTable,
-    TableCreateStatement,
+    Alias, ColumnDef, DynIden, Expr, ExprTrait, ForeignKey, Index, IntoIden, Query, SimpleExpr,
+    Table as SqlTable, TableCreateStatement,
 };
 use sea_orm::{DbBackend, Statement};
 use sha2::{Digest, Sha256};
@@ -133,10 +133,17 @@ fn index_name(table: Uuid, column: &str) -> String {
 }
 
 /// From the columns of `before` to those of `after`, which still has the name of `before`.
-pub(super) fn alter(before: &Table, after: &Table, columns: &[Altered], backend: DbBackend) -> Vec<Statement> {
+pub(super) fn alter(
+    before: &Table,
+    after: &Table,
+    columns: &[Altered],
+    backend: DbBackend,
+) -> Vec<Statement> {
     let dropped = || {
         let is_kept = |column: &Column| {
-            columns.iter().any(|altered| altered.before.as_ref().is_some_and(|before| before.name == column.name))
+            columns
+                .iter()
+                .any(|altered| altered.before.as_ref().is_some_and(|before| before.name == column.name))
         };
         before.own_columns().iter().filter(move |column| !is_kept(column))
     };
@@ -162,7 +169,8 @@ pub(super) fn alter(before: &Table, after: &Table, columns: &[Altered], backend:
 }
 
 fn drop_index(table: &Table, column: &Column, backend: DbBackend) -> Statement {
-    backend.build(Index::drop().name(index_name(table.id, &column.name)).table(table.iden.clone()).if_exists())
+    backend
+        .build(Index::drop().name(index_name(table.id, &column.name)).table(table.iden.clone()).if_exists())
 }
 
 fn drop_column(table: &Table, name: &str, backend: DbBackend) -> Statement {
@@ -203,7 +211,12 @@ fn alter_column(table: &Table, altered: &Altered, backend: DbBackend) -> Vec<Sta
 }
 
 /// On PostgreSQL alone; SQLite rebuilds.
-fn alter_type_or_reference(table: &Table, before: &Column, after: &Column, backend: DbBackend) -> Vec<Statement> {
+fn alter_type_or_reference(
+    table: &Table,
+    before: &Column,
+    after: &Column,
+    backend: DbBackend,
+) -> Vec<Statement> {
     let mut statements = Vec::new();
     if before.references.is_some() && before.references != after.references {
         let drop = format!(

@@ -82,6 +82,14 @@ impl Transaction {
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A connection goes back to its pool by a task.
+        let _in_runtime = self.data.runtime().enter();
+        self.open.get_mut().take();
+    }
+}
+
 impl Session {
     pub(super) fn new(data: Arc<Data>, keep: Keep) -> Self {
         Self { data, keep, open: Mutex::default() }

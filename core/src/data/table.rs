@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::access::Access;
 use super::column::{self, Column, ColumnKind};
-use crate::error::{ErrorCode, Error, Failure, Result};
+use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::store::list::Field;
 use crate::store::{self, table, time_text};
 
@@ -88,6 +88,11 @@ impl Table {
         &self.columns[1..self.columns.len() - 2]
     }
 
+    /// The names of all its columns.
+    pub fn column_names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
     /// A column by name.
     pub(super) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
@@ -156,8 +161,11 @@ impl Table {
     fn unknown(&self, name: &str) -> Failure {
         let known = self.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
         let shown: String = name.chars().take(100).collect();
-        Failure::new(ErrorCode::Validation, format!("There is no field {shown} in {}; known: {known}", self.name))
-            .with_details(serde_json::json!({ "field": shown }))
+        Failure::new(
+            ErrorCode::Validation,
+            format!("There is no field {shown} in {}; known: {known}", self.name),
+        )
+        .with_details(serde_json::json!({ "field": shown }))
     }
 
     /// The columns that `fields` names; all for none.
@@ -178,6 +186,20 @@ impl Table {
 }
 
 impl RowChange {
+    /// The same change, but for these values.
+    ///
+    /// # Errors
+    /// As [`Table::new_row`].
+    pub fn with(mut self, table: &Table, data: &Row) -> Result<Self> {
+        for (name, change) in table.change(data)?.columns {
+            match self.columns.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, present)) => *present = change,
+                None => self.columns.push((name, change)),
+            }
+        }
+        Ok(self)
+    }
+
     /// What a row would be after this change.
     ///
     /// # Errors
@@ -203,7 +225,8 @@ impl RowChange {
 
 /// The amount of `{"_inc": 5}`.
 fn increment(column: &Column, value: &Json) -> Result<Option<Json>> {
-    let Some(by) = value.as_object().filter(|object| object.len() == 1).and_then(|object| object.get(INC)) else {
+    let Some(by) = value.as_object().filter(|object| object.len() == 1).and_then(|object| object.get(INC))
+    else {
         return Ok(None);
     };
     let amount = match column.kind {

@@ -97,7 +97,11 @@ impl Data {
         table.access.check(&table)?;
         self.check_references(&table)?;
         if self.tables().len() >= TABLES_MAX {
-            return Err(Failure::new(ErrorCode::Validation, format!("There are {TABLES_MAX} tables already")).into());
+            return Err(Failure::new(
+                ErrorCode::Validation,
+                format!("There are {TABLES_MAX} tables already"),
+            )
+            .into());
         }
         self.check_name_is_free(&row.name, None)?;
         let (to_insert, statements) = (row.clone(), schema::create(&table, self.backend()));
@@ -193,7 +197,8 @@ impl Data {
         for mut row in table_row::Entity::find().filter(table_row::Column::Id.ne(table.id)).all(on).await? {
             let mut columns: Vec<Column> = serde_json::from_value(row.columns.clone()).unwrap_or_default();
             let mut names_it = false;
-            for column in columns.iter_mut().filter(|column| column.references.as_ref() == Some(&table.name)) {
+            for column in columns.iter_mut().filter(|column| column.references.as_ref() == Some(&table.name))
+            {
                 column.references = Some(to.to_owned());
                 names_it = true;
             }
@@ -219,7 +224,8 @@ impl Data {
             self.check_unneeded(on, &table).await?;
             let rows = alter::count_rows(on, &table, None).await?;
             if rows > 0 && !confirm {
-                let message = format!("This would lose the {rows} rows of {}; confirm=true does it", table.name);
+                let message =
+                    format!("This would lose the {rows} rows of {}; confirm=true does it", table.name);
                 let failure = Failure::new(ErrorCode::Validation, message);
                 return Err(failure.with_details(json!({ "rows": rows })).into());
             }
@@ -302,9 +308,16 @@ impl Data {
         let done = async {
             let on = writer::begin(&turn.connection).await?;
             let done = work(&on).await?;
-            let broken = on.query_one_raw(sea_orm::Statement::from_string(DbBackend::Sqlite, "PRAGMA foreign_key_check"));
+            let broken = on.query_one_raw(sea_orm::Statement::from_string(
+                DbBackend::Sqlite,
+                "PRAGMA foreign_key_check",
+            ));
             if broken.await?.is_some() {
-                return Err(Failure::new(ErrorCode::Validation, "A reference would name a row that does not exist").into());
+                return Err(Failure::new(
+                    ErrorCode::Validation,
+                    "A reference would name a row that does not exist",
+                )
+                .into());
             }
             on.commit().await?;
             Ok(done)
@@ -354,7 +367,8 @@ fn checked_description(description: String) -> Result<String> {
     if description.len() <= BYTES_MAX && !description.contains('\0') {
         return Ok(description);
     }
-    Err(Failure::invalid("description", format!("must have at most {BYTES_MAX} bytes, none of them U+0000")).into())
+    Err(Failure::invalid("description", format!("must have at most {BYTES_MAX} bytes, none of them U+0000"))
+        .into())
 }
 
 fn already(name: &str) -> Failure {
@@ -368,7 +382,8 @@ fn taken(error: sea_orm::DbErr, name: &str) -> Error {
 /// A table that is there without a definition is somebody else's.
 fn exists(error: sea_orm::DbErr, name: &str) -> Error {
     if error.to_string().contains("already exists") {
-        let message = format!("The database has a table {name} that Gatewright did not make; choose another name");
+        let message =
+            format!("The database has a table {name} that Gatewright did not make; choose another name");
         return Failure::new(ErrorCode::DuplicateResource, message).into();
     }
     error.into()

@@ -147,7 +147,9 @@ pub(super) async fn run(
     wanted: Wanted,
 ) -> Result<Written, DbErr> {
     match wanted {
-        Wanted::Count => on.execute_raw(statement).await.map(|done: ExecResult| Written::Count(done.rows_affected())),
+        Wanted::Count => {
+            on.execute_raw(statement).await.map(|done: ExecResult| Written::Count(done.rows_affected()))
+        }
         Wanted::Rows => on.query_all_raw(statement).await.map(Written::Rows),
     }
 }

@@ -1,14 +1,18 @@
 //! The grammar of `@NAME`, as custom syntax of Rhai: strings and comments are never touched, and
 //! positions in errors are those of the author's text.
 
+use std::sync::Arc;
+
 use rhai::{
     Dynamic, Engine, EvalAltResult, EvalContext, Expression, ImmutableString, LexError, ParseError, Position,
 };
 
 use super::cache::CacheMacro;
 use super::helpers::Helpers;
+use super::rows::Rows;
 use super::run::{self, CallUser, with_run};
 use super::socket_api::SocketMacro;
+use super::table_api::{self, Repos};
 use super::throw::{self, Throw};
 
 /// Arguments that `@LOGS` takes at most: each is one level of Rhai's parser.
@@ -19,10 +23,11 @@ type Outcome = Result<Dynamic, Box<EvalAltResult>>;
 type Value = fn() -> Outcome;
 
 /// The macros that are a value, with how it is made. A macro is known by its place here.
-const VALUES: [(&str, Value); 14] = [
+const VALUES: [(&str, Value); 15] = [
     ("BODY", body),
     ("DATA", body),
     ("ARGS", args),
+    ("OLD", || Ok(with_run(|run| run.old.clone()))),
     ("EVENT", || Ok(with_run(|run| ImmutableString::from(&*run.event).into()))),
     ("GATEWAY", || Ok(with_run(|run| ImmutableString::from(&*run.gateway).into()))),
     ("REQUEST_ID", || Ok(with_run(|run| ImmutableString::from(run.request_id.to_string()).into()))),
@@ -38,16 +43,24 @@ const VALUES: [(&str, Value); 14] = [
 ];
 /// `@LOGS(…)`.
 const LOGS: i64 = 100;
+/// `@REPOS.table` or `@REPOS["table"]`.
+const REPOS: i64 = 101;
+/// `@TRANSACTION { … }`.
+const TRANSACTION: i64 = 102;
+/// The macros that are more than a value.
+const FORMS: [(&str, i64); 3] = [("LOGS", LOGS), ("REPOS", REPOS), ("TRANSACTION", TRANSACTION)];
 /// `@THROW404(…)` and the like: this and the status.
 const THROW_STATUS: i64 = 1000;
 
 /// Registers `@`.
-pub(super) fn register(engine: &mut Engine) {
+pub(super) fn register(engine: &mut Engine, rows: Option<Arc<Rows>>) {
     // Makes `@`, which Rhai reserves, a keyword; the next call puts the real grammar in place.
     engine
         .register_custom_syntax(["@", "$ident$"], false, |_, _| Ok(Dynamic::UNIT))
         .expect("`@` is free for custom syntax");
-    engine.register_custom_syntax_with_state_raw("@", parse, false, evaluate);
+    engine.register_custom_syntax_with_state_raw("@", parse, false, move |context, arguments, state| {
+        evaluate(context, arguments, state, rows.as_ref())
+    });
 }
 
 /// The next token that is wanted after `symbols`; none: the macro is complete.
@@ -61,6 +74,13 @@ fn parse(
     }
     if symbols.len() == 2 {
         *state = Dynamic::from(number_of(&symbols[1])?);
+    }
+    match state.as_int() {
+        Ok(TRANSACTION) if symbols.len() == 2 => return Ok(Some("$block$".into())),
+        Ok(REPOS) if symbols.len() == 2 && look_ahead == "." => return Ok(Some(".".into())),
+        Ok(REPOS) if symbols.len() == 3 => return Ok(Some("$ident$".into())),
+        Ok(REPOS) if symbols.len() == 4 => return table_api::check_known(&symbols[3]).map(|()| None),
+        _ => {}
     }
     let takes_arguments = state.as_int().is_ok_and(|number| number == LOGS || number >= THROW_STATUS);
     if !takes_arguments {
@@ -83,13 +103,13 @@ fn number_of(name: &str) -> Result<i64, ParseError> {
     if let Some(number) = VALUES.iter().position(|(known, _)| *known == name) {
         return Ok(number as i64);
     }
-    if name == "LOGS" {
-        return Ok(LOGS);
+    if let Some((_, number)) = FORMS.iter().find(|(known, _)| *known == name) {
+        return Ok(*number);
     }
     if let Some(status) = name.strip_prefix("THROW").and_then(|status| status.parse::<u16>().ok()) {
         return Ok(THROW_STATUS + i64::from(status));
     }
-    let known = VALUES.iter().map(|(known, _)| *known).chain(["LOGS"]);
+    let known = VALUES.iter().map(|(known, _)| *known).chain(FORMS.map(|(known, _)| known));
     let nearest = known.min_by_key(|known| strsim::damerau_levenshtein(known, name));
     let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean @{nearest}?"));
     Err(error(format!("there is no macro @{name}{hint}")))
@@ -99,12 +119,25 @@ fn error(message: String) -> ParseError {
     LexError::ImproperSymbol("@".to_owned(), message).into_err(Position::NONE)
 }
 
-fn evaluate(context: &mut EvalContext, arguments: &[Expression], state: &Dynamic) -> Outcome {
+fn evaluate(
+    context: &mut EvalContext,
+    arguments: &[Expression],
+    state: &Dynamic,
+    rows: Option<&Arc<Rows>>,
+) -> Outcome {
     let number = state.as_int().unwrap_or_default();
     if let Some((_, value)) = usize::try_from(number).ok().and_then(|number| VALUES.get(number)) {
         return value();
     }
     // The first of the arguments is the macro's name.
+    match (number, arguments.get(1)) {
+        (TRANSACTION, Some(block)) => return table_api::transaction(rows, context, block),
+        (REPOS, Some(table)) => {
+            return Ok(table_api::table_of_repos(table.get_string_value().unwrap_or_default()));
+        }
+        (REPOS, None) => return Ok(Dynamic::from(Repos)),
+        _ => {}
+    }
     let values = arguments[1..].iter().map(|argument| argument.eval_with_context(context));
     if number == LOGS {
         for value in values {
