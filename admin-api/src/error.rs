@@ -12,18 +12,27 @@ use uuid::Uuid;
 
 /// An error on its way out. Internals are logged under the request id that the client gets.
 #[derive(Debug)]
-pub struct ApiError(Error);
+pub struct ApiError {
+    error: Error,
+    /// Of the run that failed; none: one is made up.
+    request_id: Option<Uuid>,
+}
 
 /// The result of a handler.
 pub type Result<T> = std::result::Result<T, ApiError>;
 
 impl<E: Into<Error>> From<E> for ApiError {
     fn from(error: E) -> Self {
-        Self(error.into())
+        Self { error: error.into(), request_id: None }
     }
 }
 
 impl ApiError {
+    /// The failure of a script's run, with the request id that it has in the log.
+    pub fn of_run(failure: Failure, request_id: Uuid) -> Self {
+        Self { error: failure.into(), request_id: Some(request_id) }
+    }
+
     /// `BAD_REQUEST`: the request itself cannot be understood.
     pub fn bad_request(message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         Failure::new(ErrorCode::BadRequest, message).into()
@@ -58,9 +67,9 @@ struct ErrorDetail {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let request_id = new_id();
-        let failure = tracing::info_span!("request", %request_id).in_scope(|| self.0.into_failure());
-        let status = failure.code.status();
+        let request_id = self.request_id.unwrap_or_else(new_id);
+        let failure = tracing::info_span!("request", %request_id).in_scope(|| self.error.into_failure());
+        let status = failure.status();
         let retry_after_ms =
             failure.details.as_ref().and_then(|details| details.get("retryAfterMs")?.as_u64());
         let message = failure.message.into_owned();

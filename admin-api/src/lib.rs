@@ -14,15 +14,17 @@ mod logs;
 pub mod request;
 mod revisions;
 mod router;
+mod routes;
 mod script;
 mod state;
 mod stats;
 mod test_run;
+mod test_subject;
 mod users;
 
 pub use caller::Caller;
 pub use error::ApiError;
-pub use extract::{Admin, Identity, Json, OptionalJson, Query, check_origin};
+pub use extract::{Admin, Identity, Json, OptionalJson, Query, body_of, check_origin, is_json};
 pub use router::router;
 pub use state::{AdminState, Live};
 pub use users::UserView;

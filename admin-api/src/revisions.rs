@@ -12,6 +12,7 @@ use crate::events::EventView;
 use crate::extract::{Admin, Path, Query};
 use crate::gateways::GatewayView;
 use crate::list::{ListAnswer, ListParams};
+use crate::routes::RouteView;
 use crate::state::AdminState;
 
 /// One saved version of a script.
@@ -54,6 +55,19 @@ pub async fn list_of_gateway(
     params.answer::<_, RevisionView>(state.catalog.list_revisions(id, &params.query()?).await?)
 }
 
+/// Lists the versions of a route's script, newest first.
+#[utoipa::path(get, path = "/admin/routes/{id}/revisions", operation_id = "listRevisionsOfRoute", tag = "routes", params(ListParams),
+    responses((status = 200, body = ListAnswer<RevisionView>)))]
+pub async fn list_of_route(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+    Query(params): Query<ListParams>,
+) -> Result<axum::Json<ListAnswer<serde_json::Value>>> {
+    state.catalog.route(id).await?;
+    params.answer::<_, RevisionView>(state.catalog.list_revisions(id, &params.query()?).await?)
+}
+
 /// Saves an earlier version of an event's script again, as the newest.
 #[utoipa::path(post, path = "/admin/events/{id}/revisions/{number}/restore", operation_id = "restoreEvent", tag = "events",
     responses((status = 200, body = EventView)))]
@@ -78,6 +92,19 @@ pub async fn restore_gateway(
     let gateway = state.catalog.restore_gateway(id, number, admin.user.author()).await?;
     state.live.catalog_changed();
     Ok(axum::Json(gateway.into()))
+}
+
+/// Saves an earlier version of a route's script again, as the newest.
+#[utoipa::path(post, path = "/admin/routes/{id}/revisions/{number}/restore", operation_id = "restoreRoute", tag = "routes",
+    responses((status = 200, body = RouteView)))]
+pub async fn restore_route(
+    State(state): State<AdminState>,
+    Admin(admin): Admin,
+    Path((id, number)): Path<(Uuid, i64)>,
+) -> Result<axum::Json<RouteView>> {
+    let route = state.catalog.restore_route(id, number, &admin.user.email).await?;
+    state.live.catalog_changed();
+    Ok(axum::Json(route.into()))
 }
 
 impl From<Revision> for RevisionView {

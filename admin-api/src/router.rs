@@ -4,7 +4,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::AdminState;
-use crate::{app_keys, events, gateways, logs, revisions, script, stats, test_run, users};
+use crate::{app_keys, events, gateways, logs, revisions, routes, script, stats, test_run, users};
 
 /// The routes under `/admin`, with their description.
 pub fn router(state: AdminState) -> OpenApiRouter {
@@ -19,6 +19,11 @@ pub fn router(state: AdminState) -> OpenApiRouter {
         .routes(routes!(events::resume))
         .routes(routes!(revisions::list_of_event))
         .routes(routes!(revisions::restore_event))
+        .routes(routes!(routes::list, routes::create))
+        .routes(routes!(routes::get, routes::update, routes::delete))
+        .routes(routes!(routes::resume))
+        .routes(routes!(revisions::list_of_route))
+        .routes(routes!(revisions::restore_route))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::get, users::update, users::delete))
         .routes(routes!(users::revoke_tokens))

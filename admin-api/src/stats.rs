@@ -33,7 +33,9 @@ pub struct ConnectionStats {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HandlerStats {
+    /// A gateway's path, or `routes`.
     gateway: String,
+    /// An event's name, or a route's method and path.
     event_name: String,
     count: u64,
     errors: u64,
@@ -48,12 +50,8 @@ pub struct HandlerStats {
 #[utoipa::path(get, path = "/admin/stats", operation_id = "getStats", tag = "operation", responses((status = 200, body = Stats)))]
 pub async fn get(State(state): State<AdminState>, _: Admin) -> Result<axum::Json<Stats>> {
     let gateways = state.live.connections();
-    let catalog = state.catalog.live();
-    let mut handlers: Vec<_> = catalog
-        .values()
-        .flat_map(|gateway| gateway.handlers())
-        .map(|handler| handler_stats(handler))
-        .collect();
+    let mut handlers: Vec<_> =
+        state.catalog.handlers().iter().map(|handler| handler_stats(handler)).collect();
     handlers.sort_by(|a, b| (&a.gateway, &a.event_name).cmp(&(&b.gateway, &b.event_name)));
     Ok(axum::Json(Stats {
         connections: ConnectionStats { total: gateways.values().sum(), gateways },

@@ -1,12 +1,12 @@
 //! `POST /admin/test/run`: a script with a recorded host, without a client.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use gatewright_core::catalog::{SavedScript, ScriptSelector};
+use gatewright_core::Failure;
 use gatewright_core::script::{CallUser, TestCall, run_test};
-use gatewright_core::{ErrorCode, Failure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use utoipa::ToSchema;
@@ -15,40 +15,55 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::extract::{Admin, Json as JsonBody};
 use crate::state::AdminState;
-
-const KINDS: &str = "websocket_event, websocket_connection, websocket_disconnection, script";
+use crate::test_subject::subject_of;
 
 /// What to run.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TestRunBody {
-    /// `websocket_event`, `websocket_connection`, `websocket_disconnection` or `script`.
+    /// `websocket_event`, `websocket_connection`, `websocket_disconnection`, `http_route`, `table_hook`
+    /// or `script`.
     #[serde(default)]
-    kind: String,
-    /// `path` is accepted too.
+    pub(crate) kind: String,
+    /// Of the gateway, or of a request such as `/orders/42/ship`; `path` is accepted too.
     #[serde(alias = "path")]
-    gateway_path: Option<String>,
-    gateway_id: Option<Uuid>,
+    pub(crate) gateway_path: Option<String>,
+    pub(crate) gateway_id: Option<Uuid>,
     /// `name` is accepted too.
     #[serde(alias = "name")]
-    event_name: Option<String>,
-    event_id: Option<Uuid>,
+    pub(crate) event_name: Option<String>,
+    pub(crate) event_id: Option<Uuid>,
+    /// The route whose script runs; without it the one that takes `method` and `path`.
+    pub(crate) route_id: Option<Uuid>,
+    /// Of the request; GET by default.
+    pub(crate) method: Option<String>,
     /// `sourceCode` is accepted too. Without it the saved handler runs.
     #[serde(alias = "sourceCode")]
-    script: Option<String>,
+    pub(crate) script: Option<String>,
     /// `body` is accepted too.
     #[serde(alias = "body")]
     payload: Option<Json>,
     /// `@USER`.
     user: Option<Json>,
-    headers: Option<Map<String, Json>>,
-    #[expect(dead_code, reason = "accepted for scripts of HTTP; those of sockets have no parameters")]
-    params: Option<Map<String, Json>>,
-    query: Option<Map<String, Json>>,
+    pub(crate) headers: Option<Map<String, Json>>,
+    /// `@PARAMS` of a route; without it those of `path`.
+    pub(crate) params: Option<Map<String, Json>>,
+    pub(crate) query: Option<Map<String, Json>>,
     /// 1 to 30000, 5000 by default; `timeout` is accepted too.
     #[serde(alias = "timeout")]
     timeout_ms: Option<u64>,
-    /// Whether requests that write may leave.
+    /// `@OLD` of a hook.
+    pub(crate) old: Option<Json>,
+    /// The hook whose script runs; without it `script`.
+    pub(crate) hook_id: Option<Uuid>,
+    /// Of a hook, as in its definition; a script that was sent needs no more than `on`.
+    #[expect(dead_code, reason = "accepted so that a hook's definition can be sent as it is")]
+    table: Option<String>,
+    #[expect(dead_code, reason = "accepted so that a hook's definition can be sent as it is")]
+    when: Option<String>,
+    /// `create`, `update` or `delete`, or an array whose first is meant.
+    on: Option<Json>,
+    /// Whether requests that write may leave, and rows that are written stay.
     #[serde(default)]
     commit: bool,
 }
@@ -62,9 +77,17 @@ pub struct TestRunAnswer {
     result: Option<Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<TestRunError>,
+    /// Of the answer, where `@STATUS` set it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// Of the answer, where `@HEADER` set any; several cookies are an array.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    headers: Map<String, Json>,
     logs: Json,
     /// One `{method, args}` for each `@SOCKET` call that acts, in order.
     emitted: Vec<Json>,
+    /// One `{table, operation, row}` for each row that was written, in order; undone unless `commit`.
+    writes: Vec<Json>,
     duration_ms: f64,
     operations: u64,
 }
@@ -78,6 +101,15 @@ pub struct TestRunError {
     details: Option<Json>,
 }
 
+impl TestRunBody {
+    /// What is done to the row of a hook.
+    pub(crate) fn operation(&self) -> Option<String> {
+        let on = self.on.as_ref().map(|on| on.get(0).unwrap_or(on));
+        let on = on.and_then(|on| on.as_str().map(str::to_owned));
+        on.or_else(|| self.event_name.clone())
+    }
+}
+
 /// Runs a script against a recorded host. Nothing leaves.
 #[utoipa::path(post, path = "/admin/test/run", operation_id = "runTest", tag = "scripts", request_body = TestRunBody,
     responses((status = 200, body = TestRunAnswer)))]
@@ -86,79 +118,34 @@ pub async fn run(
     _: Admin,
     JsonBody(body): JsonBody<TestRunBody>,
 ) -> Result<axum::Json<TestRunAnswer>> {
-    let event = event_of(&body)?;
-    let (gateway, saved) = saved_script(&state, &body, event.as_deref()).await?;
-    let timeout = timeout(&state, &body, saved.as_ref())?;
-    let source = body.script.clone().or_else(|| saved.as_ref().map(|saved| saved.source.clone()));
-    let Some(source) = source.filter(|source| !source.trim().is_empty()) else {
-        return Err(Failure::new(ErrorCode::MissingScript, "Send a script, or name a saved handler").into());
-    };
+    let subject = subject_of(&state, &body).await?;
     let call = TestCall {
-        source,
-        gateway,
-        event: saved.map_or_else(|| event.unwrap_or_default(), |saved| saved.event_name),
+        source: subject.source,
+        gateway: subject.gateway,
+        event: subject.event,
         payload: payload_of(&body),
+        timeout: timeout(&state, &body, subject.timeout)?,
+        has_socket: match body.kind.as_str() {
+            "http_route" | "table_hook" => false,
+            "script" => body.gateway_path.is_some(),
+            _ => true,
+        },
+        request: subject.request,
         user: body.user.filter(|user| !user.is_null()).map(|user| CallUser::Given(Arc::new(user))),
-        has_socket: body.kind != "script" || body.gateway_path.is_some(),
         rooms: Vec::new(),
-        timeout,
         is_live: body.commit,
+        old: body.old.unwrap_or_default(),
+        rows: BTreeMap::new(),
+        rows_of: Vec::new(),
     };
     let outcome = run_test(state.catalog.engine(), call).await?;
     Ok(axum::Json(answer(outcome)))
 }
 
-/// The name of the event that the script runs for.
-fn event_of(body: &TestRunBody) -> Result<Option<String>> {
-    match body.kind.as_str() {
-        "websocket_event" if body.event_name.is_none() && body.event_id.is_none() => {
-            Err(Failure::new(ErrorCode::MissingEventName, "Name the event: eventName or eventId").into())
-        }
-        "websocket_event" => Ok(body.event_name.clone()),
-        "websocket_connection" => Ok(Some("connection".to_owned())),
-        "websocket_disconnection" => Ok(Some("disconnection".to_owned())),
-        "script" => Ok(body.event_name.clone()),
-        other => {
-            let message = format!("There is no kind {other:?}; known: {KINDS}");
-            Err(Failure::new(ErrorCode::InvalidTestKind, message).into())
-        }
-    }
-}
-
-/// The gateway's path, and the saved handler where no script was sent.
-async fn saved_script(
-    state: &AdminState,
-    body: &TestRunBody,
-    event: Option<&str>,
-) -> Result<(String, Option<SavedScript>)> {
-    let names_gateway = body.gateway_id.is_some() || body.gateway_path.is_some() || body.event_id.is_some();
-    if body.script.is_none() && !names_gateway {
-        return Ok(("/".to_owned(), None));
-    }
-    let path = match body.gateway_id {
-        Some(id) => state.catalog.gateway(id).await?.path,
-        None => body.gateway_path.clone().unwrap_or_else(|| "/".to_owned()),
-    };
-    if body.script.is_some() {
-        return Ok((path, None));
-    }
-    let selector = match (body.kind.as_str(), body.event_id, event) {
-        ("websocket_event", Some(id), _) => ScriptSelector::EventId(id),
-        ("websocket_event", None, Some(name)) => ScriptSelector::Event { path: &path, name },
-        ("websocket_connection", ..) => ScriptSelector::Connection { path: &path },
-        ("websocket_disconnection", ..) => ScriptSelector::Disconnection { path: &path },
-        _ => return Ok((path, None)),
-    };
-    let saved = state.catalog.saved_script(selector).await?;
-    Ok((saved.as_ref().map_or(path, |saved| saved.gateway_path.clone()), saved))
-}
-
-fn timeout(state: &AdminState, body: &TestRunBody, saved: Option<&SavedScript>) -> Result<Duration> {
+fn timeout(state: &AdminState, body: &TestRunBody, saved: Option<Duration>) -> Result<Duration> {
     let most = state.config.scripts.timeout_max_ms;
     match body.timeout_ms {
-        None => {
-            Ok(saved.map_or(Duration::from_millis(state.config.scripts.timeout_ms), |saved| saved.timeout))
-        }
+        None => Ok(saved.unwrap_or(Duration::from_millis(state.config.scripts.timeout_ms))),
         Some(ms) if (1..=most).contains(&ms) => Ok(Duration::from_millis(ms)),
         Some(_) => Err(Failure::invalid("timeoutMs", format!("must be 1 to {most}")).into()),
     }
@@ -191,9 +178,26 @@ fn answer(outcome: gatewright_core::script::TestOutcome) -> TestRunAnswer {
         success: error.is_none(),
         result,
         error,
+        status: outcome.response.status,
+        headers: headers_of(outcome.response.headers),
         logs: outcome.logs,
         emitted: outcome.emitted.iter().map(|emitted| json!(emitted)).collect(),
+        writes: outcome.writes.iter().map(|write| json!(write)).collect(),
         duration_ms: outcome.duration.as_secs_f64() * 1000.0,
         operations: outcome.operations,
     }
+}
+
+/// Headers as an object.
+fn headers_of(headers: Vec<(String, String)>) -> Map<String, Json> {
+    let mut all = Map::new();
+    for (name, value) in headers {
+        let value = Json::from(value);
+        match all.get_mut(&name) {
+            None => drop(all.insert(name, value)),
+            Some(Json::Array(values)) => values.push(value),
+            Some(first) => *first = Json::Array(vec![first.take(), value]),
+        }
+    }
+    all
 }

@@ -135,6 +135,15 @@ impl Failure {
         self
     }
 
+    /// The HTTP status of an answer with this failure: that of its code, but for `HTTP_ERROR`, whose
+    /// details have it as `statusCode`.
+    pub fn status(&self) -> u16 {
+        let own = self.details.as_ref().filter(|_| self.code == ErrorCode::Http);
+        let own = own.and_then(|details| u16::try_from(details.get("statusCode")?.as_u64()?).ok());
+        // What is below is no final answer of HTTP.
+        own.filter(|status| (200..=599).contains(status)).unwrap_or(self.code.status())
+    }
+
     /// `RESOURCE_NOT_FOUND` for a thing, e.g. `("event", id)`.
     pub fn not_found(what: &str, name: impl std::fmt::Display) -> Self {
         Self::new(ErrorCode::ResourceNotFound, format!("There is no {what} {name}"))

@@ -18,7 +18,7 @@ use super::connection::{Connection, Stage};
 use super::events::EventHandler;
 use super::handshake::Handshake;
 use super::hub::Hub;
-use super::job::{Job, JobKind};
+use super::job::{Job, JobKind, SocketJob};
 use super::namespace::Namespace;
 use super::packets::Refused;
 
@@ -173,7 +173,7 @@ fn close(connection: &Arc<Connection>, reason: DisconnectReason) {
 }
 
 fn job(connection: &Arc<Connection>, kind: JobKind, handler: &Arc<Handler>, body: &Json) -> Job {
-    Job {
+    Job::Socket(SocketJob {
         connection: connection.clone(),
         kind,
         event: handler.name.clone(),
@@ -181,7 +181,7 @@ fn job(connection: &Arc<Connection>, kind: JobKind, handler: &Arc<Handler>, body
         request_id: new_id(),
         arguments: Arguments::one(body),
         accepted_at: Instant::now(),
-    }
+    })
 }
 
 /// A script may see what the client sent along, but not the key to the user's account.

@@ -20,7 +20,7 @@ use socketioxide_core::Value;
 use uuid::Uuid;
 
 use super::connection::{Connection, Stage};
-use super::job::{Job, JobKind};
+use super::job::{Job, JobKind, SocketJob};
 use super::packets::{self, Ack, ErrorPacket, RateLimitedPacket, raw};
 use super::tokens;
 
@@ -78,7 +78,7 @@ fn accept(
         Ok(handler) => handler,
         Err(failure) => return Err((failure, ack)),
     };
-    let job = Job {
+    let job = SocketJob {
         connection: connection.clone(),
         kind: JobKind::Event,
         event: if *handler.name == *incoming.name { handler.name.clone() } else { (*incoming.name).into() },
@@ -87,7 +87,7 @@ fn accept(
         arguments: Arguments::from_packet(incoming.packet, attachments),
         accepted_at: Instant::now(),
     };
-    let pushed = connection.lane.push(job, || {
+    let pushed = connection.lane.push(Job::Socket(job), || {
         if let Some(ack) = ack.take() {
             acknowledge(connection, ack, &Ack::new(incoming.request_id, &incoming.name, None));
         }
@@ -101,7 +101,9 @@ fn accept(
                 Failure::new(ErrorCode::ShuttingDown, "The server is stopping; reconnect in a moment")
             }
         };
-        job.handler.count(failure.code);
+        if let Job::Socket(job) = job {
+            job.handler.count(failure.code);
+        }
         (failure, ack)
     })
 }

@@ -12,7 +12,7 @@ use gatewright_core::auth::{Accounts, UserId};
 use gatewright_core::catalog::{Catalog, LiveGateway, RunLog};
 use gatewright_core::config::Config;
 use gatewright_core::metrics::Metrics;
-use gatewright_core::queue::Queue;
+use gatewright_core::queue::{Group, Queue};
 use gatewright_core::script::Cache;
 use parking_lot::{Mutex, RwLock};
 use socketioxide::layer::SocketIoLayer;
@@ -56,6 +56,8 @@ pub struct Hub {
     pub metrics: Arc<Metrics>,
     pub runs: Arc<RunLog>,
     pub queue: Queue<Job>,
+    /// What the work of HTTP requests is counted as.
+    pub(super) http_group: Group<Job>,
     pub cache: Cache,
     pub(super) addresses: AddressRates,
     pub(super) expiries: Expiries,
@@ -89,6 +91,7 @@ impl Hub {
         let hub = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             runs_in_last_second: AtomicU64::new(0),
+            http_group: queue.group(),
             queue,
             cache: Cache::new(config.cache.bytes),
             addresses: AddressRates::new(&config.limits),

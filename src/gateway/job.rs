@@ -1,21 +1,33 @@
-//! The jobs of a socket: its connection script, its events, its disconnection script.
+//! What waits in the queue: the work of HTTP requests, and the jobs of sockets, which are the
+//! connection script, the events and the disconnection script.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gatewright_core::auth::UserId;
 use gatewright_core::catalog::RunRecord;
 use gatewright_core::script::{Arguments, Call, CallUser, Handler, RunOutput};
 use gatewright_core::{ErrorCode, Failure, queue};
 use uuid::Uuid;
 
 use super::connection::{Connection, Stage};
+use super::hub::Hub;
 use super::packets::{self, ErrorPacket, Outgoing, ResultPacket, raw};
+use super::work::Work;
 
 /// What a job holds besides its payload, about.
 const JOB_BYTES: usize = 256;
 
+/// What waits in the queue.
+pub enum Job {
+    /// A script of a socket.
+    Socket(SocketJob),
+    /// Work of an HTTP request.
+    Work(Work),
+}
+
 /// One script to run for a socket.
-pub struct Job {
+pub struct SocketJob {
     pub connection: Arc<Connection>,
     pub kind: JobKind,
     pub handler: Arc<Handler>,
@@ -39,6 +51,22 @@ pub enum JobKind {
 
 impl queue::Job for Job {
     fn run(self) {
+        match self {
+            Self::Socket(job) => job.run(),
+            Self::Work(work) => work.run(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Socket(job) => JOB_BYTES + job.arguments.bytes(),
+            Self::Work(work) => work.bytes(),
+        }
+    }
+}
+
+impl SocketJob {
+    fn run(self) {
         let stage = self.connection.stage();
         // What came before the connection script was to be let in by it.
         if self.kind != JobKind::Connect && stage != Stage::Open {
@@ -52,46 +80,44 @@ impl queue::Job for Job {
             request_id,
             arguments,
             user: connection.user().map(CallUser::Row),
+            request: None,
             timeout: handler.timeout,
+            test: None,
         };
         let output = match handler.script() {
             Some(script) => connection.hub().catalog.engine().run(script, &call, connection.clone()),
-            None => suspended(),
+            None => RunOutput::refused(Failure::new(ErrorCode::NoHandler, "The handler is suspended")),
         };
-        record(&connection, &handler, &call, &output, queued);
+        record(connection.hub(), &handler, &call, &output, queued, Some(&connection.id_text));
         match kind {
             JobKind::Connect => finish_connect(&connection, &call, &output),
             JobKind::Event => tell(&connection, &call, &output),
             JobKind::Disconnect => {}
         }
     }
-
-    fn bytes(&self) -> usize {
-        JOB_BYTES + self.arguments.bytes()
-    }
 }
 
-/// The outcome of a job whose handler was suspended while it waited.
-fn suspended() -> RunOutput {
-    RunOutput {
-        outcome: Err(Failure::new(ErrorCode::NoHandler, "The handler is suspended")),
-        logs: "[]".into(),
-        operations: 0,
-        duration: Duration::ZERO,
-        left_behind_bytes: 0,
-    }
-}
-
-fn record(connection: &Connection, handler: &Handler, call: &Call, output: &RunOutput, queued: Duration) {
-    let hub = connection.hub();
+/// Puts a finished run on record. `socket_id`: whose job it was, if it was a socket's.
+pub(super) fn record(
+    hub: &Hub,
+    handler: &Handler,
+    call: &Call,
+    output: &RunOutput,
+    queued: Duration,
+    socket_id: Option<&str>,
+) {
     handler.record(output, hub.config.scripts.left_behind_bytes);
     hub.metrics.queue_wait.observe(queued.as_secs_f64());
+    let user_id = match &call.user {
+        Some(CallUser::Row(user)) => Some(user.id.clone()),
+        _ => None,
+    };
     let code = output.outcome.as_ref().err().map(|failure| failure.code);
     hub.runs.add(RunRecord {
         request_id: call.request_id,
         gateway: handler.gateway.clone(),
         event_name: handler.name.clone(),
-        user_id: connection.user_id(),
+        user_id: user_id.clone(),
         code,
         duration_us: output.duration.as_micros() as u64,
         queued_us: queued.as_micros() as u64,
@@ -101,7 +127,7 @@ fn record(connection: &Connection, handler: &Handler, call: &Call, output: &RunO
     if let Some(code) = code {
         tracing::debug!(
             request_id = %call.request_id, gateway = %handler.gateway, event = %handler.name,
-            socket_id = %connection.id, %code, "a run failed"
+            user_id = user_id.as_ref().map(UserId::as_str), socket_id, %code, "a run failed"
         );
     }
 }

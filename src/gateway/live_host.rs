@@ -1,4 +1,4 @@
-//! The live host of scripts: what `@SOCKET` really does.
+//! The live host of the scripts of sockets: what `@SOCKET` really does.
 
 use std::sync::Arc;
 
@@ -67,11 +67,11 @@ impl Host for Connection {
     }
 
     fn disconnect_user(&self, user_id: &str) {
-        self.hub().connections_of(user_id).iter().for_each(|connection| connection.end());
+        disconnect_user(self.hub(), user_id);
     }
 
     fn disconnect_socket(&self, socket_id: &str) {
-        self.hub().connections_of_socket(socket_id).iter().for_each(|connection| connection.end());
+        disconnect_socket(self.hub(), socket_id);
     }
 
     fn get(&self, key: &str) -> Option<Arc<str>> {
@@ -97,7 +97,11 @@ impl Host for Connection {
 }
 
 /// The emits that need no triggering socket.
-fn send_from_anywhere(hub: &Hub, target: Target<'_>, send: impl Fn(&Connection)) -> Result<(), Failure> {
+pub(super) fn send_from_anywhere(
+    hub: &Hub,
+    target: Target<'_>,
+    send: impl Fn(&Connection),
+) -> Result<(), Failure> {
     let gateway = |path| hub.namespace(path).ok_or_else(|| Failure::not_found("gateway", path));
     match target {
         Target::RoomOfAll(room) => {
@@ -113,4 +117,14 @@ fn send_from_anywhere(hub: &Hub, target: Target<'_>, send: impl Fn(&Connection))
         }
     }
     Ok(())
+}
+
+/// Ends the connections of a user.
+pub(super) fn disconnect_user(hub: &Hub, user_id: &str) {
+    hub.connections_of(user_id).iter().for_each(|connection| connection.end());
+}
+
+/// Ends the connections of a socket.
+pub(super) fn disconnect_socket(hub: &Hub, socket_id: &str) {
+    hub.connections_of_socket(socket_id).iter().for_each(|connection| connection.end());
 }

@@ -1,10 +1,12 @@
-//! The HTTP side: sign-in, health, metrics, documentation, and the admin API beneath.
+//! The HTTP side: sign-in, health, metrics, documentation, the admin API beneath, and the routes
+//! that scripts serve.
 
 mod auth;
 mod demo;
 mod health;
 mod listener;
 mod router;
+mod routes;
 
 use std::sync::Arc;
 

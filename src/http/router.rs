@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{HttpState, auth, demo, health};
+use super::{HttpState, auth, demo, health, routes};
 
 /// What the description of the API begins with.
 #[derive(OpenApi)]
@@ -48,7 +48,7 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
         router = router.route("/demo/chat", get(demo::chat)).route("/demo/socket.io.js", get(demo::client));
     }
     router
-        .fallback(not_found)
+        .merge(Router::new().fallback(routes::serve).with_state(state.clone()))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(state.clone(), guard_cookies))
         .layer(cors(&state.hub.config.allowed_origins))
@@ -94,11 +94,6 @@ fn cors(allowed: &[String]) -> CorsLayer {
     } else {
         layer.allow_origin(AllowOrigin::list(listed)).allow_credentials(true)
     }
-}
-
-async fn not_found(request: Request) -> ApiError {
-    let message = format!("There is no {}; see /docs", request.uri().path());
-    Failure::new(ErrorCode::ResourceNotFound, message).into()
 }
 
 async fn method_not_allowed(request: Request) -> ApiError {

@@ -18,4 +18,5 @@ mod limits;
 mod lists;
 mod operation;
 mod postgres;
+mod routes;
 mod sandbox;

@@ -25,6 +25,7 @@ pub struct Server {
     pub data: Data,
     /// What it has written to standard output before it listened.
     pub greeting: String,
+    /// Locked so that threads of one test can share the server.
     log: Mutex<mpsc::Receiver<String>>,
 }
 

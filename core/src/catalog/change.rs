@@ -1,11 +1,13 @@
-//! What changes of a gateway or an event: an absent field stays, `Some(None)` clears it.
+//! What changes of a gateway, an event or a route: an absent field stays, `Some(None)` clears it.
 
 use serde_json::Value as Json;
 
 use super::gateways::GatewayLimits;
+use super::route_path;
+use super::routes::RouteAccess;
 use crate::config::Config;
 use crate::error::{Failure, Result};
-use crate::store::{check_json, check_text, event, gateway};
+use crate::store::{check_json, check_text, event, gateway, route};
 
 /// Names that never reach a handler: Socket.IO keeps them for itself, or the product does.
 const RESERVED_EVENTS: [&str; 7] = [
@@ -59,7 +61,20 @@ pub struct EventChange {
     pub delivery: Option<String>,
 }
 
-fn set<T>(field: &mut T, value: Option<T>) {
+/// What changes of a route.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields of a route")]
+pub struct RouteChange {
+    pub method: Option<String>,
+    pub path: Option<String>,
+    pub description: Option<String>,
+    pub is_enabled: Option<bool>,
+    pub access: Option<String>,
+    pub source_code: Option<String>,
+    pub timeout_ms: Option<Option<i64>>,
+}
+
+pub(super) fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
     }
@@ -125,6 +140,24 @@ impl EventChange {
     }
 }
 
+impl RouteChange {
+    /// Lays the change over a row and checks the outcome.
+    pub(super) fn apply(self, row: &mut route::Model, config: &Config) -> Result<()> {
+        set(&mut row.method, self.method.map(|method| route_path::method(&method)).transpose()?);
+        set(&mut row.path, self.path.map(|path| route_path::pattern(&path)).transpose()?);
+        set(&mut row.description, self.description);
+        set(&mut row.is_enabled, self.is_enabled);
+        set(&mut row.access, self.access);
+        set(&mut row.source_code, self.source_code);
+        set(&mut row.timeout_ms, self.timeout_ms);
+        if RouteAccess::parse(&row.access).is_none() {
+            return Err(Failure::invalid("access", "must be public, user, admin or app").into());
+        }
+        check_description(&row.description)?;
+        check_timeout("timeoutMs", row.timeout_ms, config)
+    }
+}
+
 fn check_path(path: &str) -> Result<()> {
     let is_segment = |segment: &str| {
         !segment.is_empty()
@@ -150,7 +183,7 @@ fn check_event_name(name: &str) -> Result<()> {
     check_text("eventName", name)
 }
 
-fn check_description(description: &str) -> Result<()> {
+pub(super) fn check_description(description: &str) -> Result<()> {
     if description.len() > DESCRIPTION_BYTES_MAX {
         let message = format!("must have at most {DESCRIPTION_BYTES_MAX} bytes");
         return Err(Failure::invalid("description", message).into());

@@ -145,7 +145,7 @@ impl Catalog {
         self.changed().await
     }
 
-    /// Lets the suspended scripts of a gateway or an event run again, on this node.
+    /// Lets the suspended scripts of a gateway, an event or a route run again, on this node.
     ///
     /// # Errors
     /// `RESOURCE_NOT_FOUND` when it has no live script.
@@ -164,10 +164,9 @@ impl Catalog {
         if sources.is_empty() {
             return Ok(());
         }
-        let engine = self.engine.clone();
-        let checked = run_on_script_thread(move || {
-            sources.iter().try_for_each(|source| engine.compile(source).map(drop))
-        });
+        let (engine, tables) = (self.engine.clone(), self.table_names());
+        let checked =
+            run_on_script_thread(move || sources.iter().try_for_each(|source| engine.check(source, &tables)));
         Ok(checked.await?.map_err(Failure::from)?)
     }
 
@@ -186,12 +185,7 @@ impl Catalog {
     }
 
     fn handlers_of(&self, owner: Uuid) -> Vec<std::sync::Arc<Handler>> {
-        let live = self.live();
-        live.values()
-            .flat_map(|gateway| gateway.handlers())
-            .filter(|handler| handler.owner == owner)
-            .cloned()
-            .collect()
+        self.handlers().into_iter().filter(|handler| handler.owner == owner).collect()
     }
 
     fn event_view(&self, row: event::Model) -> Event {

@@ -8,13 +8,15 @@ use sea_orm::EntityTrait;
 use uuid::Uuid;
 
 use super::gateways::GatewayLimits;
+use super::hooks::live_hooks;
+use super::live_routes::live_routes;
 use super::{Catalog, LiveGateways};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::script::{
     Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT, run_on_script_thread,
 };
-use crate::store::{event, gateway};
+use crate::store::{event, gateway, hook, route};
 
 /// A gateway as events and connections see it.
 pub struct LiveGateway {
@@ -87,49 +89,60 @@ impl Limits {
     }
 }
 
-/// The rows that a snapshot is made of.
+/// The rows that the snapshots are made of.
 struct Rows {
     gateways: Vec<gateway::Model>,
     events: Vec<event::Model>,
+    routes: Vec<route::Model>,
+    hooks: Vec<hook::Model>,
 }
 
 impl Catalog {
-    /// Makes the snapshot anew from the database. Handlers that have not changed are kept, with
+    /// Makes the snapshots anew from the database. Handlers that have not changed are kept, with
     /// their record.
     pub async fn reload(&self) -> Result<()> {
         let _one_at_a_time = self.reloading.lock().await;
+        if let Some(data) = self.engine.data() {
+            data.reload().await?;
+        }
         let rows = Rows {
             gateways: gateway::Entity::find().all(self.store.db()).await?,
             events: event::Entity::find().all(self.store.db()).await?,
+            routes: route::Entity::find().all(self.store.db()).await?,
+            hooks: hook::Entity::find().all(self.store.db()).await?,
         };
         let (engine, metrics, config, before) =
-            (self.engine.clone(), self.metrics.clone(), self.config.clone(), self.live());
-        let live = run_on_script_thread(move || {
-            let kept: HashMap<_, _> = before
-                .values()
-                .flat_map(|gateway| gateway.handlers())
-                .map(|handler| ((handler.owner, handler.script_name), handler.clone()))
-                .collect();
+            (self.engine.clone(), self.metrics.clone(), self.config.clone(), self.handlers());
+        let (live, routes, hooks) = run_on_script_thread(move || {
+            let kept: HashMap<_, _> =
+                before.into_iter().map(|handler| ((handler.owner, handler.script_name), handler)).collect();
             let make = |from: HandlerSource<'_>| match kept.get(&(from.owner, from.script)) {
                 Some(handler) if handler.is_from(&from) => handler.clone(),
                 _ => Arc::new(Handler::new(&from, &engine, &metrics)),
             };
-            snapshot(rows, &config, &make)
+            let routes = live_routes(rows.routes, &config, &make);
+            let hooks = live_hooks(rows.hooks, &config, &make);
+            (snapshot(&rows.gateways, &rows.events, &config, &make), routes, hooks)
         })
         .await?;
         self.live.store(Arc::new(live.map_err(Error::Internal)?));
+        self.live_routes.store(Arc::new(routes));
+        let handlers = hooks.values().flatten().map(|hook| hook.handler.clone()).collect();
+        self.live_hooks.store(Arc::new(handlers));
+        self.engine.set_hooks(hooks);
         Ok(())
     }
 }
 
 fn snapshot(
-    rows: Rows,
+    gateways: &[gateway::Model],
+    events: &[event::Model],
     config: &Config,
     make: &dyn Fn(HandlerSource<'_>) -> Arc<Handler>,
 ) -> Result<LiveGateways, String> {
     let mut live = LiveGateways::new();
-    for row in &rows.gateways {
-        let events = rows.events.iter().filter(|event| event.gateway_id == row.id && event.is_enabled);
+    for row in gateways {
+        let events = events.iter().filter(|event| event.gateway_id == row.id && event.is_enabled);
         let gateway = live_gateway(row, events, config, make)?;
         live.insert(gateway.path.clone(), Arc::new(gateway));
     }

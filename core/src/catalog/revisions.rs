@@ -27,7 +27,7 @@ pub struct Revision {
 }
 
 impl Catalog {
-    /// One page of the history of a gateway or an event.
+    /// One page of the history of a gateway, an event or a route.
     pub async fn list_revisions(&self, owner: Uuid, query: &ListQuery) -> Result<Page<Revision>> {
         let scope = Cond::all().add(revision::Column::OwnerId.eq(owner));
         let query =
@@ -61,7 +61,8 @@ impl Catalog {
         self.update_gateway(id, change, author).await
     }
 
-    async fn revision(&self, owner: Uuid, number: i64) -> Result<Revision> {
+    /// One version.
+    pub(super) async fn revision(&self, owner: Uuid, number: i64) -> Result<Revision> {
         let row = revision::Entity::find()
             .filter(revision::Column::OwnerId.eq(owner))
             .filter(revision::Column::Number.eq(number))

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use sea_orm::EntityTrait;
+use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
-use super::Catalog;
 use super::live::timeout;
+use super::live_routes::event_of;
+use super::{Catalog, Found, ROUTES, RouteTable};
 use crate::error::{Failure, Result};
-use crate::store::{event, gateway};
+use crate::store::{event, gateway, route};
 
 /// Which script.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +49,67 @@ pub struct SavedScript {
     pub timeout: Duration,
 }
 
+/// The saved script of a route, as a request of its method and path finds it.
+#[derive(Debug, Clone)]
+pub struct SavedRoute {
+    /// Upper case.
+    pub method: String,
+    /// With `{name}` for a parameter.
+    pub path: String,
+    /// Of the path that was asked for.
+    pub params: Map<String, Json>,
+    /// The script; its event's name is the method and the path.
+    pub script: SavedScript,
+}
+
 impl Catalog {
+    /// A saved route by its id; a path that it matches gives the parameters.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`; `BAD_REQUEST` for a parameter that is no UTF-8 text.
+    pub async fn saved_route_by_id(&self, id: Uuid, path: Option<&str>) -> Result<SavedRoute> {
+        let row = self.route_row(id).await?;
+        let mut table = RouteTable::default();
+        table.insert(&row.method, &row.path, ());
+        let found = path.map(|path| table.find(&row.method, path)).transpose()?;
+        let params = match found {
+            Some(Found::Route(_, params)) if path != Some(&row.path) => params,
+            _ => Map::new(),
+        };
+        Ok(self.saved_route_of(row, params))
+    }
+
+    /// The saved route that a request would find, enabled or not. The path of a route as it is
+    /// written finds it too, without parameters.
+    ///
+    /// # Errors
+    /// As [`Self::saved_route_by_id`].
+    pub async fn saved_route(&self, method: &str, path: &str) -> Result<SavedRoute> {
+        let method = method.to_ascii_uppercase();
+        let rows = route::Entity::find().all(self.store.db()).await?;
+        if let Some(row) = rows.iter().find(|row| row.method == method && row.path == path) {
+            return Ok(self.saved_route_of(row.clone(), Map::new()));
+        }
+        let mut table = RouteTable::default();
+        for row in &rows {
+            table.insert(&row.method, &row.path, row);
+        }
+        match table.find(&method, path)? {
+            Found::Route(row, params) => Ok(self.saved_route_of((*row).clone(), params)),
+            _ => Err(Failure::not_found("route", event_of(&method, path)).into()),
+        }
+    }
+
+    fn saved_route_of(&self, row: route::Model, params: Map<String, Json>) -> SavedRoute {
+        let script = SavedScript {
+            gateway_path: ROUTES.to_owned(),
+            event_name: event_of(&row.method, &row.path),
+            source: row.source_code,
+            timeout: timeout(row.timeout_ms, &self.config),
+        };
+        SavedRoute { method: row.method, path: row.path, params, script }
+    }
+
     /// A saved script; none where the gateway has no such script.
     ///
     /// # Errors

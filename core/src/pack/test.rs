@@ -92,6 +92,7 @@ pub async fn run_tests(engine: &Arc<ScriptEngine>, pack: &Pack) -> Result<TestRe
                 event,
                 payload: test.payload.clone().unwrap_or_else(|| default_payload(test.kind)),
                 user: test.user.clone().map(|user| CallUser::Given(Arc::new(user))),
+                request: None,
                 has_socket: true,
                 rooms: test.rooms.clone(),
                 timeout: TIMEOUT,

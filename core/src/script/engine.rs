@@ -15,6 +15,7 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
 use super::hooks::Hooks;
 use super::host::{Host, Payload};
 use super::memory::{counted, held_bytes, uncounted};
+use super::request::HttpResponse;
 use super::rows::{Rows, RowsWrite};
 use super::run::{self, Call, Run, RunOutput, Shared};
 use super::{failure, helpers, hints, json, macros, socket_api, strings, table_api, throw};
@@ -147,6 +148,7 @@ impl ScriptEngine {
         let left_behind_bytes = ((held_bytes() - held_before).max(0) as u64).saturating_sub(left.by_hooks);
         RunOutput {
             outcome,
+            response: left.response,
             logs: left.logs,
             operations: left.operations,
             duration: start.elapsed(),
@@ -168,6 +170,8 @@ impl ScriptEngine {
             other_args: arguments,
             user: call.user.clone(),
             user_value: None,
+            request: call.request.clone(),
+            response: HttpResponse::default(),
             host,
             limits: self.limits.clone(),
             old: call
@@ -200,19 +204,23 @@ impl ScriptEngine {
             })
         });
         let Some((mut run, operations)) = left else {
-            return (outcome, Left { logs: NO_LOGS, operations: 0, by_hooks: 0, writes: Vec::new() });
+            return (outcome, Left { logs: NO_LOGS, ..Left::default() });
         };
         let logs = match uncounted(|| std::mem::take(&mut run.shared.logs)) {
             logs if logs.is_empty() => NO_LOGS,
             logs => uncounted(|| format!("[{logs}]").into()),
         };
-        let writes = run.shared.writes.take().unwrap_or_default();
-        let by_hooks = run.shared.left_by_hooks;
+        let left = Left {
+            response: std::mem::take(&mut run.response),
+            logs,
+            operations,
+            by_hooks: run.shared.left_by_hooks,
+            writes: run.shared.writes.take().unwrap_or_default(),
+        };
         uncounted(|| drop(run.shared.session.take()));
         let ended = run.ended.take();
         drop(run);
-        let outcome = ended.map_or(outcome, Err);
-        (outcome.map_err(moved_out), Left { logs, operations, by_hooks, writes })
+        (ended.map_or(outcome, Err).map_err(moved_out), left)
     }
 
     /// The result as it leaves the run: made uncounted, since another thread frees it.
@@ -231,7 +239,9 @@ fn not_json<E>(_: E) -> Failure {
 }
 
 /// What is left of a run besides its outcome.
+#[derive(Default)]
 struct Left {
+    response: HttpResponse,
     logs: Cow<'static, str>,
     operations: u64,
     /// Bytes that hooks have left behind, which are not the script's.

@@ -16,7 +16,7 @@ use crate::error::{ErrorCode, Failure};
 use crate::metrics::Metrics;
 use crate::store::Time;
 
-/// The name of an event's script.
+/// The name of an event's or a route's script.
 pub const SCRIPT_EVENT: &str = "sourceCode";
 /// The name of a gateway's connection script.
 pub const SCRIPT_CONNECTION: &str = "connectionScript";
@@ -32,9 +32,9 @@ pub struct HandlerSource<'a> {
     pub script: &'static str,
     /// The version of its owner's row: another one is another handler.
     pub version: Time,
-    /// The path of its gateway.
+    /// The path of its gateway, or `routes`.
     pub gateway: &'a str,
-    /// The event's name, or `connection` or `disconnection`.
+    /// The event's name, `connection` or `disconnection`, or a route's method and path.
     pub name: &'a str,
     /// The script.
     pub source: &'a str,
@@ -46,14 +46,14 @@ pub struct HandlerSource<'a> {
 
 /// A live script.
 pub struct Handler {
-    /// The event, or the gateway.
+    /// The event, the gateway or the route.
     pub owner: Uuid,
     /// Which of its owner's scripts it is.
     pub script_name: &'static str,
     version: Time,
-    /// The path of its gateway.
+    /// The path of its gateway, or `routes`.
     pub gateway: Arc<str>,
-    /// The event's name, or `connection` or `disconnection`.
+    /// The event's name, `connection` or `disconnection`, or a route's method and path.
     pub name: Arc<str>,
     /// The time of one run.
     pub timeout: Duration,

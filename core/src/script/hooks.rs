@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use super::failure;
 use super::handler::Handler;
 use super::memory::{counted, held_bytes, uncounted};
+use super::request::HttpResponse;
 use super::rows::{Operation, to_row};
 use super::run::{self, Run, Shared, with_run};
 use super::throw::raise;
@@ -148,6 +149,8 @@ fn hook_run(outer: &Run, operation: Operation, body: Dynamic, old: Dynamic) -> R
         other_args: rhai::Array::new(),
         user: outer.user.clone(),
         user_value: None,
+        request: None,
+        response: HttpResponse::default(),
         host: outer.host.clone(),
         limits: outer.limits.clone(),
         old,

@@ -96,9 +96,9 @@ pub trait Host: Send + Sync {
     fn leave(&self, room: &str);
     /// The rooms of the triggering socket.
     fn rooms(&self) -> Vec<String>;
-    /// Who is in a room of this gateway.
+    /// Who is in a room of this gateway; of all gateways where no socket triggered the run.
     fn members(&self, room: &str) -> Vec<Member>;
-    /// How many are in a room of this gateway.
+    /// How many are in a room of this gateway; of all where no socket triggered the run.
     fn room_size(&self, room: &str) -> usize;
     /// Ends the triggering socket's connection once what was emitted before has been sent.
     fn disconnect(&self);

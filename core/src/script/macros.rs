@@ -9,6 +9,7 @@ use rhai::{
 
 use super::cache::CacheMacro;
 use super::helpers::Helpers;
+use super::request;
 use super::rows::Rows;
 use super::run::{self, CallUser, with_run};
 use super::socket_api::SocketMacro;
@@ -36,19 +37,23 @@ const VALUES: [(&str, Value); 15] = [
     ("THROW", || Ok(Dynamic::from(Throw))),
     ("CACHE", || Ok(Dynamic::from(CacheMacro))),
     ("HELPERS", || Ok(Dynamic::from(Helpers))),
-    // Scripts that no request triggered have none of these.
-    ("PARAMS", || Ok(rhai::Map::new().into())),
-    ("QUERY", || Ok(rhai::Map::new().into())),
-    ("REQ", || Ok(rhai::Map::new().into())),
+    ("PARAMS", request::params),
+    ("QUERY", request::query),
+    ("REQ", request::req),
 ];
 /// `@LOGS(…)`.
 const LOGS: i64 = 100;
+/// `@STATUS(code)`.
+const STATUS: i64 = 101;
+/// `@HEADER(name, value)`.
+const HEADER: i64 = 102;
 /// `@REPOS.table` or `@REPOS["table"]`.
-const REPOS: i64 = 101;
+const REPOS: i64 = 200;
 /// `@TRANSACTION { … }`.
-const TRANSACTION: i64 = 102;
-/// The macros that are more than a value.
-const FORMS: [(&str, i64); 3] = [("LOGS", LOGS), ("REPOS", REPOS), ("TRANSACTION", TRANSACTION)];
+const TRANSACTION: i64 = 201;
+/// The macros that are more than a value, but for `@THROW404(…)`.
+const FORMS: [(&str, i64); 5] =
+    [("LOGS", LOGS), ("STATUS", STATUS), ("HEADER", HEADER), ("REPOS", REPOS), ("TRANSACTION", TRANSACTION)];
 /// `@THROW404(…)` and the like: this and the status.
 const THROW_STATUS: i64 = 1000;
 
@@ -75,19 +80,23 @@ fn parse(
     if symbols.len() == 2 {
         *state = Dynamic::from(number_of(&symbols[1])?);
     }
-    match state.as_int() {
-        Ok(TRANSACTION) if symbols.len() == 2 => return Ok(Some("$block$".into())),
-        Ok(REPOS) if symbols.len() == 2 && look_ahead == "." => return Ok(Some(".".into())),
-        Ok(REPOS) if symbols.len() == 3 => return Ok(Some("$ident$".into())),
-        Ok(REPOS) if symbols.len() == 4 => return table_api::check_known(&symbols[3]).map(|()| None),
+    let number = state.as_int().unwrap_or_default();
+    match (number, symbols.len()) {
+        (TRANSACTION, 2) => return Ok(Some("$block$".into())),
+        (REPOS, 2) if look_ahead == "." => return Ok(Some(".".into())),
+        (REPOS, 3) => return Ok(Some("$ident$".into())),
+        (REPOS, 5..) | (TRANSACTION, 3..) => return Ok(None),
+        (REPOS, 4) => return table_api::check_known(&symbols[3]).map(|()| None),
         _ => {}
     }
-    let takes_arguments = state.as_int().is_ok_and(|number| number == LOGS || number >= THROW_STATUS);
-    if !takes_arguments {
+    if number < LOGS || number == REPOS {
         return Ok(None);
     }
     Ok(match symbols[symbols.len() - 1].as_str() {
-        ")" | "()" => None,
+        ")" | "()" => {
+            let arguments = symbols.iter().filter(|symbol| *symbol == "$expr$").count();
+            return check_arguments(number, arguments).map(|()| None);
+        }
         "$expr$" if look_ahead == "," => Some(",".into()),
         "$expr$" => Some(")".into()),
         "(" if look_ahead == ")" => Some(")".into()),
@@ -115,6 +124,16 @@ fn number_of(name: &str) -> Result<i64, ParseError> {
     Err(error(format!("there is no macro @{name}{hint}")))
 }
 
+fn check_arguments(number: i64, count: usize) -> Result<(), ParseError> {
+    match number {
+        STATUS if count != 1 => Err(error("@STATUS takes one argument: `@STATUS(201)`".to_owned())),
+        HEADER if count != 2 => {
+            Err(error("@HEADER takes two arguments: `@HEADER(\"name\", \"value\")`".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn error(message: String) -> ParseError {
     LexError::ImproperSymbol("@".to_owned(), message).into_err(Position::NONE)
 }
@@ -138,15 +157,23 @@ fn evaluate(
         (REPOS, None) => return Ok(Dynamic::from(Repos)),
         _ => {}
     }
-    let values = arguments[1..].iter().map(|argument| argument.eval_with_context(context));
-    if number == LOGS {
-        for value in values {
-            run::log(&value?)?;
+    let mut values = arguments[1..].iter().map(|argument| argument.eval_with_context(context));
+    match number {
+        LOGS => values.try_for_each(|value| run::log(&value?))?,
+        STATUS | HEADER => {
+            let values = values.collect::<Result<Vec<_>, _>>()?;
+            match &*values {
+                [status] => request::set_status(status)?,
+                [name, value] => request::set_header(name, value)?,
+                // The parser has counted them.
+                _ => {}
+            }
         }
-    } else {
-        let values = values.take(2).collect::<Result<Vec<_>, _>>()?;
-        let message = values.first().cloned().unwrap_or_default();
-        throw::with_status(number - THROW_STATUS, &message, values.get(1))?;
+        _ => {
+            let values = values.take(2).collect::<Result<Vec<_>, _>>()?;
+            let message = values.first().cloned().unwrap_or_default();
+            throw::with_status(number - THROW_STATUS, &message, values.get(1))?;
+        }
     }
     Ok(Dynamic::UNIT)
 }

@@ -25,6 +25,15 @@ impl Arguments {
         Self { json: format!("[null,{value}]").into(), attachments: Vec::new() }
     }
 
+    /// One argument, from JSON text.
+    ///
+    /// # Errors
+    /// When the text is not one JSON value.
+    pub fn one_of_text(json: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str::<IgnoredAny>(json)?;
+        Ok(Self { json: format!("[null,{json}]").into(), attachments: Vec::new() })
+    }
+
     /// The size in memory.
     pub fn bytes(&self) -> usize {
         self.json.len() + self.attachments.iter().map(Vec::len).sum::<usize>()

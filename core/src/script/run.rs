@@ -16,6 +16,7 @@ use super::host::Host;
 use super::json::{self, Unsendable};
 use super::memory::{held_bytes, uncounted};
 use super::packet::Arguments;
+use super::request::{HttpRequest, HttpResponse};
 use crate::auth::User;
 use crate::config;
 use crate::data::{Session, Write};
@@ -38,6 +39,8 @@ pub struct Call {
     pub arguments: Arguments,
     /// `@USER`.
     pub user: Option<CallUser>,
+    /// The request that the script answers; none: no request triggered it.
+    pub request: Option<Arc<HttpRequest>>,
     /// The time of the run.
     pub timeout: Duration,
     /// What makes it a test run, whose writes are recorded; none: a live run.
@@ -83,6 +86,8 @@ impl CallUser {
 pub struct RunOutput {
     /// The result as JSON, with blobs beside it, or why there is none.
     pub outcome: Result<super::Payload, Failure>,
+    /// What a script that answers a request set of its answer.
+    pub response: HttpResponse,
     /// What was logged, as a JSON array.
     pub logs: Cow<'static, str>,
     /// Rhai operations.
@@ -93,6 +98,21 @@ pub struct RunOutput {
     pub left_behind_bytes: u64,
     /// What a test run wrote.
     pub writes: Vec<Write>,
+}
+
+impl RunOutput {
+    /// The outcome of a run that never was.
+    pub fn refused(failure: Failure) -> Self {
+        Self {
+            outcome: Err(failure),
+            response: HttpResponse::default(),
+            logs: "[]".into(),
+            operations: 0,
+            duration: Duration::ZERO,
+            left_behind_bytes: 0,
+            writes: Vec::new(),
+        }
+    }
 }
 
 /// The run that this thread is in.
@@ -107,6 +127,8 @@ pub(super) struct Run {
     pub other_args: rhai::Array,
     pub user: Option<CallUser>,
     pub user_value: Option<Dynamic>,
+    pub request: Option<Arc<HttpRequest>>,
+    pub response: HttpResponse,
     pub host: Arc<dyn Host>,
     pub limits: Arc<config::Scripts>,
     /// The row before the write, in a hook.

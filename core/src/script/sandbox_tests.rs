@@ -28,6 +28,7 @@ fn call(body: &Json, timeout: Duration) -> Call {
         request_id: crate::id::new_id(),
         arguments: Arguments::one(body),
         user: None,
+        request: None,
         timeout,
         test: None,
     }

@@ -5,6 +5,7 @@ use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 use super::host::{Host, Member, Target};
 use super::json;
 use super::memory::uncounted;
+use super::request::is_answering;
 use super::run::{self, host, with_run};
 use super::throw::raise;
 use crate::error::{ErrorCode, Failure};
@@ -105,7 +106,7 @@ fn register_rooms(engine: &mut Engine) {
 fn register_connection(engine: &mut Engine) {
     engine
         .register_get("id", |_: &mut SocketMacro| -> Outcome<Dynamic> {
-            Ok(host().socket_id().map_or(Dynamic::UNIT, |id| id.to_owned().into()))
+            Ok(triggering("id")?.socket_id().map_or(Dynamic::UNIT, |id| id.to_owned().into()))
         })
         .register_fn("disconnect", |_: &mut SocketMacro| -> Outcome {
             let host = triggering("disconnect")?;
@@ -145,7 +146,8 @@ fn triggering(call: &str) -> Outcome<std::sync::Arc<dyn Host>> {
     if host.socket_id().is_some() {
         return Ok(host);
     }
-    Err(format!("@SOCKET.{call} needs a socket: it does not exist in a script without one").into())
+    let context = if is_answering() { "an HTTP script" } else { "a script that no socket triggered" };
+    Err(format!("@SOCKET.{call} needs a socket: it does not exist in {context}").into())
 }
 
 fn emit(target: Target<'_>, event: &str, data: &Dynamic) -> Outcome {

@@ -81,6 +81,7 @@ impl Fixture {
                 request_id: crate::id::new_id(),
                 arguments: Arguments::one(&json!({})),
                 user: Some(CallUser::Given(Arc::new(json!({ "id": "u1", "name": "Ada", "role": "user" })))),
+                request: None,
                 timeout,
                 test: None,
             };
@@ -370,6 +371,7 @@ fn a_test_run_leaves_nothing_and_says_what_it_wrote() {
             user: None,
             has_socket: true,
             rooms: Vec::new(),
+            request: None,
             timeout: Duration::from_secs(60),
             is_live,
             old: Json::Null,

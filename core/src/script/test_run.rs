@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::engine::ScriptEngine;
 use super::packet::Arguments;
 use super::recorded::{Emitted, RecordedHost};
+use super::request::{HttpRequest, HttpResponse};
 use super::run::{Call, CallUser, TestInputs};
 use super::thread::run_on_script_thread;
 use crate::data::{Find, Keep, ROWS_MAX, Row, Session, Table, Write};
@@ -28,6 +29,8 @@ pub struct TestCall {
     pub payload: Json,
     /// `@USER`.
     pub user: Option<CallUser>,
+    /// The request that it answers, if it is an HTTP script.
+    pub request: Option<Arc<HttpRequest>>,
     /// Whether a socket triggers it.
     pub has_socket: bool,
     /// Rooms that the socket is in.
@@ -49,6 +52,8 @@ pub struct TestCall {
 pub struct TestOutcome {
     /// The result, or why there is none.
     pub result: Result<Json, Failure>,
+    /// What it set of the answer to a request.
+    pub response: HttpResponse,
     /// What was logged.
     pub logs: Json,
     /// The calls of `@SOCKET` that act.
@@ -116,12 +121,14 @@ fn run(engine: &ScriptEngine, test: TestCall, session: Option<Arc<Session>>) -> 
         request_id: new_id(),
         arguments: Arguments::one(&test.payload),
         user: test.user,
+        request: test.request,
         timeout: test.timeout,
         test: Some(TestInputs { session, old: test.old }),
     };
     let output = engine.run(&script, &call, host.clone());
     TestOutcome {
         result: output.outcome.map(|payload| payload.to_value()),
+        response: output.response,
         logs: serde_json::from_str(&output.logs).unwrap_or_default(),
         emitted: host.emitted(),
         duration: output.duration,
@@ -134,6 +141,7 @@ fn run(engine: &ScriptEngine, test: TestCall, session: Option<Arc<Session>>) -> 
 fn not_compiled(failure: Failure) -> TestOutcome {
     TestOutcome {
         result: Err(failure),
+        response: HttpResponse::default(),
         logs: Json::Array(Vec::new()),
         emitted: Vec::new(),
         duration: Duration::ZERO,

@@ -1,0 +1,63 @@
+//! Work of HTTP requests on the worker threads: scripts never run on async threads.
+
+use gatewright_core::queue::{self, Refusal};
+use gatewright_core::{ErrorCode, Failure};
+use tokio::sync::oneshot;
+
+use super::hub::Hub;
+use super::job::Job;
+
+/// What a piece of work holds besides what its maker counts, about.
+const WORK_BYTES: usize = 256;
+
+/// One piece of work, which tells its own outcome.
+pub struct Work {
+    run: Box<dyn FnOnce() + Send>,
+    bytes: usize,
+}
+
+impl queue::Job for Work {
+    fn run(self) {
+        (self.run)();
+    }
+
+    fn bytes(&self) -> usize {
+        WORK_BYTES + self.bytes
+    }
+}
+
+impl Hub {
+    /// Does a piece of work on a worker thread, in its turn beside the jobs of sockets, and gives
+    /// back what came of it. Each piece is a lane of its own; all share the group of HTTP.
+    /// `bytes`: what the work holds while it waits, about. It is done even if nobody waits for the
+    /// outcome any more.
+    ///
+    /// Must not be waited for on a worker thread: all of them might.
+    ///
+    /// # Errors
+    /// `QUEUE_FULL`, `SHUTTING_DOWN`, and `INTERNAL_ERROR` when the work panics.
+    pub async fn run_on_worker<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (done, outcome) = oneshot::channel();
+        let run = Box::new(move || {
+            // The receiver is gone only when nobody waits for the outcome any more.
+            let _ = done.send(work());
+        });
+        let lane = self.queue.lane(&self.http_group);
+        lane.push(Job::Work(Work { run, bytes }), || {}).map_err(|(refusal, _)| refused(refusal))?;
+        lane.open(None);
+        outcome.await.map_err(|_| Failure::new(ErrorCode::Internal, "Internal error"))
+    }
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::Full => Failure::new(ErrorCode::QueueFull, "Too many requests wait; try again in a moment"),
+        Refusal::Closed => {
+            Failure::new(ErrorCode::ShuttingDown, "The server is stopping; try again in a moment")
+        }
+    }
+}
