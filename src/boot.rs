@@ -9,6 +9,7 @@ use anyhow::Context;
 use gatewright_core::auth::{Accounts, NewUser, ROLE_ADMIN, Secret};
 use gatewright_core::catalog::{Catalog, RunLog};
 use gatewright_core::config::{self, Config, LogFormat, Sources};
+use gatewright_core::data::Data;
 use gatewright_core::metrics::Metrics;
 use gatewright_core::script::ScriptEngine;
 use gatewright_core::store::Store;
@@ -40,7 +41,8 @@ impl App {
         let secret = Arc::new(Secret::of_data_dir(&config.data_dir)?);
         let metrics = Arc::new(Metrics::new());
         let store = Store::open(&config, &metrics).await.context("cannot open the database")?;
-        let engine = Arc::new(ScriptEngine::new(&config.scripts, secret.clone()));
+        let data = Data::open(store.clone()).await?;
+        let engine = Arc::new(ScriptEngine::new(&config.scripts, secret.clone(), Some(data)));
         let catalog = Catalog::open(store.clone(), engine, config.clone(), metrics.clone()).await?;
         let accounts = Accounts::new(store.clone(), secret, config.auth.clone())?;
         Ok(Self { config, store, accounts: Arc::new(accounts), catalog: Arc::new(catalog), metrics })
@@ -89,8 +91,10 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     let config = config::load(&sources)?.config;
     init_logs(&config)?;
     let app = App::open(config).await?;
+    let turn = app.store.turn().await?;
     app.bootstrap_admin().await?;
     packs::install_configured(&app).await?;
+    drop(turn);
     let runs = Arc::new(RunLog::new(app.config.logs.runs));
     let (hub, socket_io) =
         Hub::start(app.config.clone(), app.catalog.clone(), app.accounts.clone(), app.metrics.clone(), runs)?;

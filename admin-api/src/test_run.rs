@@ -1,5 +1,6 @@
 //! `POST /admin/test/run`: a script with a recorded host, without a client.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use crate::test_subject::subject_of;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TestRunBody {
-    /// `websocket_event`, `websocket_connection`, `websocket_disconnection`, `http_route` or `script`.
+    /// `websocket_event`, `websocket_connection`, `websocket_disconnection`, `http_route`, `table_hook`
+    /// or `script`.
     #[serde(default)]
     pub(crate) kind: String,
     /// Of the gateway, or of a request such as `/orders/42/ship`; `path` is accepted too.
@@ -50,7 +52,18 @@ pub struct TestRunBody {
     /// 1 to 30000, 5000 by default; `timeout` is accepted too.
     #[serde(alias = "timeout")]
     timeout_ms: Option<u64>,
-    /// Whether requests that write may leave.
+    /// `@OLD` of a hook.
+    pub(crate) old: Option<Json>,
+    /// The hook whose script runs; without it `script`.
+    pub(crate) hook_id: Option<Uuid>,
+    /// Of a hook, as in its definition; a script that was sent needs no more than `on`.
+    #[expect(dead_code, reason = "accepted so that a hook's definition can be sent as it is")]
+    table: Option<String>,
+    #[expect(dead_code, reason = "accepted so that a hook's definition can be sent as it is")]
+    when: Option<String>,
+    /// `create`, `update` or `delete`, or an array whose first is meant.
+    on: Option<Json>,
+    /// Whether requests that write may leave, and rows that are written stay.
     #[serde(default)]
     commit: bool,
 }
@@ -73,6 +86,8 @@ pub struct TestRunAnswer {
     logs: Json,
     /// One `{method, args}` for each `@SOCKET` call that acts, in order.
     emitted: Vec<Json>,
+    /// One `{table, operation, row}` for each row that was written, in order; undone unless `commit`.
+    writes: Vec<Json>,
     duration_ms: f64,
     operations: u64,
 }
@@ -84,6 +99,15 @@ pub struct TestRunError {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<Json>,
+}
+
+impl TestRunBody {
+    /// What is done to the row of a hook.
+    pub(crate) fn operation(&self) -> Option<String> {
+        let on = self.on.as_ref().map(|on| on.get(0).unwrap_or(on));
+        let on = on.and_then(|on| on.as_str().map(str::to_owned));
+        on.or_else(|| self.event_name.clone())
+    }
 }
 
 /// Runs a script against a recorded host. Nothing leaves.
@@ -102,7 +126,7 @@ pub async fn run(
         payload: payload_of(&body),
         timeout: timeout(&state, &body, subject.timeout)?,
         has_socket: match body.kind.as_str() {
-            "http_route" => false,
+            "http_route" | "table_hook" => false,
             "script" => body.gateway_path.is_some(),
             _ => true,
         },
@@ -110,6 +134,9 @@ pub async fn run(
         user: body.user.filter(|user| !user.is_null()).map(|user| CallUser::Given(Arc::new(user))),
         rooms: Vec::new(),
         is_live: body.commit,
+        old: body.old.unwrap_or_default(),
+        rows: BTreeMap::new(),
+        rows_of: Vec::new(),
     };
     let outcome = run_test(state.catalog.engine(), call).await?;
     Ok(axum::Json(answer(outcome)))
@@ -155,6 +182,7 @@ fn answer(outcome: gatewright_core::script::TestOutcome) -> TestRunAnswer {
         headers: headers_of(outcome.response.headers),
         logs: outcome.logs,
         emitted: outcome.emitted.iter().map(|emitted| json!(emitted)).collect(),
+        writes: outcome.writes.iter().map(|write| json!(write)).collect(),
         duration_ms: outcome.duration.as_secs_f64() * 1000.0,
         operations: outcome.operations,
     }

@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::state::AdminState;
 use crate::test_run::TestRunBody;
 
-const KINDS: &str = "websocket_event, websocket_connection, websocket_disconnection, http_route, script";
+const KINDS: &str =
+    "websocket_event, websocket_connection, websocket_disconnection, http_route, table_hook, script";
 
 /// What is run, and as what.
 pub struct Subject {
@@ -29,7 +30,33 @@ pub struct Subject {
 /// `INVALID_TEST_KIND`, `MISSING_EVENT_NAME`, `MISSING_SCRIPT`, and `RESOURCE_NOT_FOUND` for what
 /// is named and does not exist.
 pub async fn subject_of(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
-    if body.kind == "http_route" { of_route(state, body).await } else { of_socket(state, body).await }
+    match body.kind.as_str() {
+        "http_route" => of_route(state, body).await,
+        "table_hook" => of_hook(state, body).await,
+        _ => of_socket(state, body).await,
+    }
+}
+
+/// A script of a hook: the one that was sent, or of the hook with this id. `@EVENT` is the
+/// operation: what was sent, else an update where there is an old row.
+async fn of_hook(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
+    let saved = match body.hook_id {
+        Some(id) => Some(state.catalog.hook(id).await?),
+        None => None,
+    };
+    let operation = match (body.operation(), &saved) {
+        (Some(operation), _) => operation,
+        (None, _) if body.old.is_some() => "update".to_owned(),
+        (None, Some(saved)) => saved.on.first().cloned().unwrap_or_default(),
+        (None, None) => "create".to_owned(),
+    };
+    let source = body.script.clone().or(saved.map(|saved| saved.source_code));
+    let Some(source) = source.filter(|source| !source.trim().is_empty()) else {
+        let message = "Send a script, or name a saved hook by hookId";
+        return Err(Failure::new(ErrorCode::MissingScript, message).into());
+    };
+    let gateway = body.gateway_path.clone().unwrap_or_else(|| "/".to_owned());
+    Ok(Subject { source, gateway, event: operation, request: None, timeout: None })
 }
 
 /// A script of a socket, or of nothing.

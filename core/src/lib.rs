@@ -2,7 +2,7 @@
 //! sandbox, the catalog of gateways and the packs.
 //!
 //! Nothing here knows HTTP or Socket.IO. A module may use only those listed before it:
-//! `error`, `id`, `metrics`, `config`, `store`, `auth`, `queue`, `script`, `catalog`, `pack`.
+//! `error`, `id`, `metrics`, `config`, `store`, `auth`, `data`, `queue`, `script`, `catalog`, `pack`.
 
 pub mod error;
 pub mod id;
@@ -12,6 +12,8 @@ pub mod config;
 pub mod store;
 
 pub mod auth;
+
+pub mod data;
 
 pub mod queue;
 

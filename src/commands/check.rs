@@ -40,7 +40,7 @@ pub fn engine(args: &PathArgs) -> anyhow::Result<Arc<ScriptEngine>> {
         flags: Vec::new(),
     };
     let config = config::load(&sources)?.config;
-    Ok(Arc::new(ScriptEngine::new(&config.scripts, Arc::new(Secret::from_bytes([0; 32])))))
+    Ok(Arc::new(ScriptEngine::new(&config.scripts, Arc::new(Secret::from_bytes([0; 32])), None)))
 }
 
 /// The scripts of the packs under a path, or a script alone, by the path of their file.

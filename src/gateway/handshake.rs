@@ -14,7 +14,9 @@ use axum::body::Body;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, Request, Response, StatusCode};
 use futures_util::future::BoxFuture;
-use gatewright_admin_api::request::{ACCESS_COOKIE, bearer, client_address, cookie, cookie_counts};
+use gatewright_admin_api::request::{
+    ACCESS_COOKIE, SECRET_HEADERS, bearer, client_address, cookie, cookie_counts,
+};
 use gatewright_core::config;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -25,8 +27,6 @@ use super::transport::TransportHandle;
 
 /// Where Socket.IO is served.
 const PATH: &str = "/socket.io";
-/// What no script sees of a request.
-const SECRET_HEADERS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
 
 /// What is kept of the request that opened a transport.
 #[derive(Debug, Clone)]

@@ -82,6 +82,7 @@ impl SocketJob {
             user: connection.user().map(CallUser::Row),
             request: None,
             timeout: handler.timeout,
+            test: None,
         };
         let output = match handler.script() {
             Some(script) => connection.hub().catalog.engine().run(script, &call, connection.clone()),

@@ -63,6 +63,7 @@ fn run(hub: &Arc<Hub>, call: RouteCall, request_id: Uuid, accepted_at: Instant) 
         user: call.user.map(CallUser::Row),
         request: Some(Arc::new(call.request)),
         timeout: handler.timeout,
+        test: None,
     };
     let output = match handler.script() {
         Some(script) => hub.catalog.engine().run(script, &script_call, Arc::new(HubHost(hub.clone()))),

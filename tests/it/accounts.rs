@@ -384,7 +384,8 @@ fn tokens_of_the_command_line() {
     make_user(&server, EMAIL);
     let token = |email, ttl| {
         let mut command = gatewright();
-        command.args(["token", "--user", email, "--ttl", ttl, "--data"]).arg(server.data.path());
+        command.args(["token", "--user", email, "--ttl", ttl]);
+        server.data.give_to(&mut command);
         output(&mut command)
     };
     assert_eq!(me(&server, &token(EMAIL, "10m").1).json()["email"], EMAIL);
@@ -598,7 +599,8 @@ fn make_user(server: &Server, email: &str) -> String {
 /// A call by the first admin, with a token from the command line: it leaves the counts of logins alone.
 fn admin(server: &Server, method: &str, path: &str, body: Option<&Json>) -> Answer {
     let mut command = gatewright();
-    command.args(["token", "--user", ADMIN_EMAIL, "--data"]).arg(server.data.path());
+    command.args(["token", "--user", ADMIN_EMAIL]);
+    server.data.give_to(&mut command);
     let (made, token) = output(&mut command);
     assert!(made, "{token}");
     server.admin(&token, method, path, body)

@@ -9,24 +9,25 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use super::admin_api::send;
+use super::database::{Data, Database};
 use super::operation::{Polling, make_gateway, until};
 use super::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Answer, PATIENCE, Server, gatewright};
 
 /// What a finished command said.
 #[derive(Debug)]
-struct Done {
+pub struct Done {
     code: Option<i32>,
-    out: String,
+    pub out: String,
     err: String,
 }
 
 impl Done {
     /// Both streams: where a message goes is not what these tests are about.
-    fn all(&self) -> String {
+    pub fn all(&self) -> String {
         format!("{}{}", self.out, self.err)
     }
 
-    fn check(&self, code: i32, mentions: &[&str]) -> &Self {
+    pub fn check(&self, code: i32, mentions: &[&str]) -> &Self {
         assert_eq!(self.code, Some(code), "{}", self.all());
         for word in mentions {
             assert!(self.all().contains(word), "{word:?} is not in\n{}", self.all());
@@ -36,11 +37,18 @@ impl Done {
 }
 
 /// A folder to run commands in, so that no gatewright.toml of elsewhere counts.
-struct Place(TempDir);
+pub struct Place(TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
+    }
+
+    /// One whose commands use the database of a server that runs; its folder is [`data_of`].
+    fn beside(server: &Server) -> Self {
+        let place = Self::new();
+        place.write("gatewright.toml", &format!("database_url = {:?}\n", server.data.database_url()));
+        place
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -51,7 +59,7 @@ impl Place {
         self.path(name).display().to_string()
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
@@ -64,18 +72,18 @@ impl Place {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Done {
+    pub fn run(&self, args: &[&str]) -> Done {
         self.run_with(args, &[])
     }
 
-    fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
+    pub fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
         let output = self.command(args, env).output().unwrap();
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         Done { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
     }
 
     /// `serve` that is expected to end by itself; one that does start is an error, not a hang.
-    fn fails_to_serve(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
+    pub fn fails_to_serve(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
         let mut all = vec!["serve"];
         all.extend(args);
         let mut running = Running::spawn(self.command(&all, env));
@@ -169,7 +177,10 @@ fn cli_help() {
     let place = Place::new();
     place.run(&["--help"]).check(
         0,
-        &["serve", "demo", "check", "test", "pack", "user", "token", "config", "migrate", "backup"],
+        &[
+            "serve", "demo", "check", "test", "pack", "user", "token", "app-key", "config", "migrate",
+            "backup",
+        ],
     );
     let check = |command: &str, mentions: &[&str]| {
         let mut args: Vec<_> = command.split(' ').collect();
@@ -192,6 +203,8 @@ fn cli_help() {
     check("user passwd", &["--email", "--password", "--data"]);
     check("user list", &["--data"]);
     check("token", &["--user", "--ttl", "--data"]);
+    check("app-key", &["create", "list", "delete"]);
+    check("app-key create", &["--name", "--scope", "socket:read", "--expires", "--data"]);
     check("config", &["--config"]);
     check("migrate", &["--data"]);
     check("backup", &["FILE", "--data"]);
@@ -250,18 +263,18 @@ fn cli_config_layers() {
     // Every documented setting is shown, whatever its section.
     let defaults = include_str!("../../core/src/config/config.default.toml").parse::<toml::Table>().unwrap();
     let shown = place.run(&["config"]).out;
-    for (key, value) in &defaults {
-        let keys = value.as_table().map_or_else(
-            || vec![key.clone()],
-            |section| section.keys().map(|inner| format!("{key}.{inner}")).collect(),
-        );
-        for key in keys {
-            assert!(
-                shown.lines().any(|line| line.starts_with(&format!("{key} "))),
-                "{key} is not in\n{shown}"
-            );
-        }
+    for key in keys_of(&defaults) {
+        assert!(shown.lines().any(|line| line.starts_with(&format!("{key} "))), "{key} is not in\n{shown}");
     }
+}
+
+/// The dotted keys of a table and of those in it.
+fn keys_of(table: &toml::Table) -> Vec<String> {
+    let keys = table.iter().flat_map(|(key, value)| match value.as_table() {
+        None => vec![key.clone()],
+        Some(section) => keys_of(section).into_iter().map(|inner| format!("{key}.{inner}")).collect(),
+    });
+    keys.collect()
 }
 
 #[test]
@@ -379,7 +392,7 @@ fn cli_first_admin() {
 #[test]
 fn cli_users_and_tokens() {
     let server = Server::start();
-    let (place, data) = (Place::new(), data_of(&server));
+    let (place, data) = (Place::beside(&server), data_of(&server));
     let run = |args: &[&str]| {
         let mut all = args.to_vec();
         all.extend(["--data", &data]);
@@ -442,7 +455,8 @@ fn cli_migrate_and_backup() {
     assert!(place.path("new/gatewright.db").exists());
     place.run(&["migrate", "--data", "new"]).check(0, &[]);
 
-    let server = Server::start();
+    // A backup is for SQLite.
+    let server = Server::start_on(Database::Sqlite, &[], &[]);
     let token = server.admin_token();
     make_gateway(&server, &token, json!({ "path": "/kept" }), &[("e", "return 5;")]);
     let data = data_of(&server);
@@ -454,7 +468,7 @@ fn cli_migrate_and_backup() {
     // What comes after the copy is not in it.
     make_gateway(&server, &token, json!({ "path": "/later" }), &[]);
 
-    let restored = Server::start_in(copy, &[], &[]);
+    let restored = Server::start_in(Data::in_folder(copy), &[], &[]);
     let token = restored.admin_token();
     let paths = restored.admin(&token, "GET", "/admin/gateways?fields=path", None).json()["data"].clone();
     assert_eq!(paths, json!([{ "path": "/kept" }]));
@@ -651,7 +665,7 @@ fn event(server: &Server, token: &str, gateway: &str, name: &str) -> Option<Json
 #[test]
 fn cli_pack_on_a_running_server() {
     let server = Server::start();
-    let (place, data, token) = (Place::new(), data_of(&server), server.admin_token());
+    let (place, data, token) = (Place::beside(&server), data_of(&server), server.admin_token());
     small_pack(&place, "small", "return 1;");
     place.run(&["pack", "install", "small", "--data", &data]).check(0, &["/small"]);
     let mut socket =

@@ -28,7 +28,8 @@ fn cookies() {
 fn tokens() {
     let server = Server::start_with(&[LOGS], &[]);
     let program = env!("CARGO_BIN_EXE_gatewright");
-    tell(&server, &json!({ "program": program, "data": server.data.path() }));
+    let (data, url) = (server.data.path(), server.data.database_url());
+    tell(&server, &json!({ "program": program, "data": data, "databaseUrl": url }));
     run_scenario(&server, "tokens");
     check_log(server);
 }

@@ -200,9 +200,8 @@ fn operation_kill_loses_nothing_saved() {
     assert_eq!(server.admin(&token, "POST", "/admin/users", Some(&user)).status, 201);
     server.signal("KILL");
     server.wait();
-    let data = std::mem::replace(&mut server.data, tempfile::tempdir().unwrap());
 
-    let server = Server::start_in(data, &[], &[]);
+    let server = Server::start_in(server.data.clone(), &[], &[]);
     let event = server.admin(&token, "GET", &format!("/admin/events/{}", ids.events[0]), None);
     assert_eq!(event.status, 200, "a token from before counts after; {}", event.body);
     assert_eq!(event.json()["sourceCode"], "return 50;");

@@ -614,16 +614,7 @@ fn routes_test_runs() {
 #[test]
 fn routes_follow_another_process() {
     let api = Api::start();
-    let url = format!("sqlite://{}", api.server.data.path().join("gatewright.db").display());
-    assert!(api.server.data.path().join("gatewright.db").exists(), "the name of the database file");
-    let data = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(api.server.data.path()).unwrap().flatten() {
-        // The secret signs the tokens of both.
-        if !file.file_name().to_string_lossy().contains(".db") {
-            std::fs::copy(file.path(), data.path().join(file.file_name())).unwrap();
-        }
-    }
-    let other = Server::start_in(data, &[("DATABASE_URL", &url)], &[]);
+    let other = Server::start_in(api.server.data.clone(), &[], &[]);
     let route = api.route("GET", "/shared", "public", "return 1;");
     until("the route is live there", || (other.call("GET", "/shared", None, &[]).body == "1").then_some(()));
     assert_eq!(api.change(&route, json!({ "sourceCode": "return 2;" })).status, 200);

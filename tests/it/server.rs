@@ -1,4 +1,4 @@
-//! A server of one test: its own process, port and data folder.
+//! A server of one test: its own process, port and data.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -6,7 +6,8 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use tempfile::TempDir;
+
+use super::database::{Data, Database};
 
 /// The first admin of every test's server.
 pub const ADMIN_EMAIL: &str = "admin@example.com";
@@ -20,8 +21,8 @@ pub struct Server {
     child: Child,
     /// Such as `http://127.0.0.1:40123`.
     pub url: String,
-    /// Its data folder.
-    pub data: TempDir,
+    /// Its data folder and database.
+    pub data: Data,
     /// What it has written to standard output before it listened.
     pub greeting: String,
     /// Locked so that threads of one test can share the server.
@@ -65,13 +66,19 @@ impl Server {
 
     /// A server with these settings (`GATEWRIGHT_…` without the prefix) and flags.
     pub fn start_with(settings: &[(&str, &str)], flags: &[&str]) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), settings, flags)
+        Self::start_in(Data::new(), settings, flags)
     }
 
-    /// A server on a data folder of its own choice.
-    pub fn start_in(data: TempDir, settings: &[(&str, &str)], flags: &[&str]) -> Self {
+    /// A server on empty data in this kind of database; see [`super::database::on_each_database!`].
+    pub fn start_on(database: Database, settings: &[(&str, &str)], flags: &[&str]) -> Self {
+        Self::start_in(Data::on(database), settings, flags)
+    }
+
+    /// A server on data that is there: started again (`server.data.clone()`), or a second one.
+    pub fn start_in(data: Data, settings: &[(&str, &str)], flags: &[&str]) -> Self {
         let mut command = gatewright();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).args(flags);
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
+        data.give_to(&mut command);
         command.env("GATEWRIGHT_ADMIN_EMAIL", ADMIN_EMAIL).env("GATEWRIGHT_ADMIN_PASSWORD", ADMIN_PASSWORD);
         for (key, value) in settings {
             command.env(format!("GATEWRIGHT_{key}"), value);
@@ -95,13 +102,12 @@ impl Server {
         Self { child, url, data, greeting, log: Mutex::new(log) }
     }
 
-    /// Stops it with SIGTERM; how it ended, its data folder and its log.
-    pub fn stop(mut self) -> (ExitStatus, TempDir, String) {
+    /// Stops it with SIGTERM; how it ended, its data and its log.
+    pub fn stop(mut self) -> (ExitStatus, Data, String) {
         self.signal("TERM");
         let status = self.child.wait().unwrap();
         let log = self.log.get_mut().unwrap().iter().collect();
-        let data = std::mem::replace(&mut self.data, tempfile::tempdir().unwrap());
-        (status, data, log)
+        (status, self.data.clone(), log)
     }
 
     /// Sends a signal, e.g. `TERM`.

@@ -99,10 +99,7 @@ impl Accounts {
                 .with_details(serde_json::json!({ "retryAfterMs": wait.as_millis() as u64 }))
                 .into());
         }
-        let row = user::Entity::find()
-            .filter(user::Column::Email.eq(email.trim().to_lowercase()))
-            .one(self.store.db())
-            .await?;
+        let row = self.store.user_by_email(email).await?;
         let hash = row.as_ref().map(|row| row.password_hash.clone());
         let matches = self.blocking(move || verify_password(&password, hash.as_deref())).await?;
         let Some(row) = row.filter(|row| matches && row.is_enabled) else {

@@ -125,9 +125,11 @@ impl Issuer {
             let text = claim.as_ref().and_then(|claim| claims.get(claim)?.as_str());
             text.filter(|text| is_short(text)).unwrap_or_default().to_owned()
         };
+        // OpenID Connect: an address that is not verified may be anybody's.
+        let is_verified = claims.get("email_verified").is_none_or(|verified| *verified == true);
         let user = User {
             id: id.as_str().into(),
-            email: text(&self.settings.email_claim),
+            email: if is_verified { text(&self.settings.email_claim) } else { String::new() },
             name: text(&self.settings.name_claim),
             role: self.role(claims),
             account: None,

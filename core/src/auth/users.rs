@@ -137,9 +137,7 @@ impl Accounts {
 
     /// A user by e-mail address.
     pub async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
-        let row =
-            user::Entity::find().filter(user::Column::Email.eq(email.to_lowercase())).one(self.store.db());
-        Ok(row.await?.map(User::from))
+        Ok(self.store.user_by_email(email).await?.map(User::from))
     }
 
     /// Whether there is any admin.
@@ -251,10 +249,10 @@ fn check_password(password: &str) -> Result<()> {
 }
 
 fn check_text(field: &str, text: &str) -> Result<()> {
-    if text.chars().count() <= TEXT_CHARS_MAX {
-        return Ok(());
+    if text.chars().count() > TEXT_CHARS_MAX {
+        return Err(Failure::invalid(field, format!("must have at most {TEXT_CHARS_MAX} characters")).into());
     }
-    Err(Failure::invalid(field, format!("must have at most {TEXT_CHARS_MAX} characters")).into())
+    store::check_text(field, text)
 }
 
 fn taken(error: sea_orm::DbErr, email: &str) -> crate::Error {

@@ -7,7 +7,7 @@ use super::route_path;
 use super::routes::RouteAccess;
 use crate::config::Config;
 use crate::error::{Failure, Result};
-use crate::store::{event, gateway, route};
+use crate::store::{check_json, check_text, event, gateway, route};
 
 /// Names that never reach a handler: Socket.IO keeps them for itself, or the product does.
 const RESERVED_EVENTS: [&str; 7] = [
@@ -74,7 +74,7 @@ pub struct RouteChange {
     pub timeout_ms: Option<Option<i64>>,
 }
 
-fn set<T>(field: &mut T, value: Option<T>) {
+pub(super) fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
     }
@@ -106,6 +106,8 @@ impl GatewayChange {
         }
         check_path(&row.path)?;
         check_description(&row.description)?;
+        check_text("connectionScript", row.connection_script.as_deref().unwrap_or_default())?;
+        check_text("disconnectionScript", row.disconnection_script.as_deref().unwrap_or_default())?;
         check_timeout("scriptTimeoutMs", row.script_timeout_ms, config)
     }
 }
@@ -122,8 +124,10 @@ impl EventChange {
         set(&mut row.delivery, self.delivery);
         check_event_name(&row.event_name)?;
         check_description(&row.description)?;
+        check_text("sourceCode", &row.source_code)?;
         check_timeout("timeoutMs", row.timeout_ms, config)?;
         if let Some(schema) = &row.payload_schema {
+            check_json("payloadSchema", schema)?;
             crate::script::schema_validator(schema)
                 .map_err(|error| Failure::invalid("payloadSchema", format!("is no JSON Schema: {error}")))?;
         }
@@ -176,14 +180,15 @@ fn check_event_name(name: &str) -> Result<()> {
     if RESERVED_EVENTS.contains(&name) {
         return Err(Failure::invalid("eventName", format!("{name} is reserved")).into());
     }
-    Ok(())
+    check_text("eventName", name)
 }
 
-fn check_description(description: &str) -> Result<()> {
-    if description.len() <= DESCRIPTION_BYTES_MAX {
-        return Ok(());
+pub(super) fn check_description(description: &str) -> Result<()> {
+    if description.len() > DESCRIPTION_BYTES_MAX {
+        let message = format!("must have at most {DESCRIPTION_BYTES_MAX} bytes");
+        return Err(Failure::invalid("description", message).into());
     }
-    Err(Failure::invalid("description", format!("must have at most {DESCRIPTION_BYTES_MAX} bytes")).into())
+    check_text("description", description)
 }
 
 fn check_timeout(field: &str, ms: Option<i64>, config: &Config) -> Result<()> {

@@ -164,10 +164,9 @@ impl Catalog {
         if sources.is_empty() {
             return Ok(());
         }
-        let engine = self.engine.clone();
-        let checked = run_on_script_thread(move || {
-            sources.iter().try_for_each(|source| engine.compile(source).map(drop))
-        });
+        let (engine, tables) = (self.engine.clone(), self.table_names());
+        let checked =
+            run_on_script_thread(move || sources.iter().try_for_each(|source| engine.check(source, &tables)));
         Ok(checked.await?.map_err(Failure::from)?)
     }
 

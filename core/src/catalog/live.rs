@@ -8,6 +8,7 @@ use sea_orm::EntityTrait;
 use uuid::Uuid;
 
 use super::gateways::GatewayLimits;
+use super::hooks::live_hooks;
 use super::live_routes::live_routes;
 use super::{Catalog, LiveGateways};
 use crate::config::Config;
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::script::{
     Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT, run_on_script_thread,
 };
-use crate::store::{event, gateway, route};
+use crate::store::{event, gateway, hook, route};
 
 /// A gateway as events and connections see it.
 pub struct LiveGateway {
@@ -93,6 +94,7 @@ struct Rows {
     gateways: Vec<gateway::Model>,
     events: Vec<event::Model>,
     routes: Vec<route::Model>,
+    hooks: Vec<hook::Model>,
 }
 
 impl Catalog {
@@ -100,14 +102,18 @@ impl Catalog {
     /// their record.
     pub async fn reload(&self) -> Result<()> {
         let _one_at_a_time = self.reloading.lock().await;
+        if let Some(data) = self.engine.data() {
+            data.reload().await?;
+        }
         let rows = Rows {
             gateways: gateway::Entity::find().all(self.store.db()).await?,
             events: event::Entity::find().all(self.store.db()).await?,
             routes: route::Entity::find().all(self.store.db()).await?,
+            hooks: hook::Entity::find().all(self.store.db()).await?,
         };
         let (engine, metrics, config, before) =
             (self.engine.clone(), self.metrics.clone(), self.config.clone(), self.handlers());
-        let (live, routes) = run_on_script_thread(move || {
+        let (live, routes, hooks) = run_on_script_thread(move || {
             let kept: HashMap<_, _> =
                 before.into_iter().map(|handler| ((handler.owner, handler.script_name), handler)).collect();
             let make = |from: HandlerSource<'_>| match kept.get(&(from.owner, from.script)) {
@@ -115,11 +121,15 @@ impl Catalog {
                 _ => Arc::new(Handler::new(&from, &engine, &metrics)),
             };
             let routes = live_routes(rows.routes, &config, &make);
-            (snapshot(&rows.gateways, &rows.events, &config, &make), routes)
+            let hooks = live_hooks(rows.hooks, &config, &make);
+            (snapshot(&rows.gateways, &rows.events, &config, &make), routes, hooks)
         })
         .await?;
         self.live.store(Arc::new(live.map_err(Error::Internal)?));
         self.live_routes.store(Arc::new(routes));
+        let handlers = hooks.values().flatten().map(|hook| hook.handler.clone()).collect();
+        self.live_hooks.store(Arc::new(handlers));
+        self.engine.set_hooks(hooks);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The catalog: gateways, events and routes as the database has them, and as they are live.
+//! The catalog: gateways, events, routes and hooks as the database has them, and as they are live.
 //!
 //! [`Catalog::live`] and [`Catalog::live_routes`] are immutable snapshots; a change makes the next
 //! and swaps it in, so that readers never wait and a running job keeps what it was accepted with.
@@ -7,6 +7,7 @@
 mod change;
 mod events;
 mod gateways;
+mod hooks;
 mod live;
 mod live_routes;
 mod revisions;
@@ -15,13 +16,14 @@ mod routes;
 mod runs;
 mod saved;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use crate::config::Config;
-use crate::error::Result;
+use crate::data::Data;
+use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::script::{Handler, ScriptEngine};
 use crate::store::Store;
@@ -29,6 +31,7 @@ use crate::store::Store;
 pub use change::{EventChange, GatewayChange, LimitsChange, RouteChange};
 pub use events::{Event, Suspension};
 pub use gateways::{Gateway, GatewayLimits, GatewayPart};
+pub use hooks::{Hook, HookChange};
 pub use live::{Limits, LiveGateway};
 pub use live_routes::{Found, LiveRoute, LiveRoutes, ROUTES, RouteTable};
 pub use revisions::Revision;
@@ -48,6 +51,7 @@ pub struct Catalog {
     metrics: Arc<Metrics>,
     live: ArcSwap<LiveGateways>,
     live_routes: ArcSwap<LiveRoutes>,
+    live_hooks: ArcSwap<Vec<Arc<Handler>>>,
     /// One change of routes at a time, so that no two take the same requests.
     changing_routes: tokio::sync::Mutex<()>,
     /// One reload at a time, so that an older one never replaces a newer.
@@ -69,6 +73,7 @@ impl Catalog {
             metrics,
             live: ArcSwap::default(),
             live_routes: ArcSwap::default(),
+            live_hooks: ArcSwap::default(),
             changing_routes: tokio::sync::Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
         };
@@ -90,12 +95,27 @@ impl Catalog {
     pub fn handlers(&self) -> Vec<Arc<Handler>> {
         let (live, routes) = (self.live(), self.live_routes());
         let of_gateways = live.values().flat_map(|gateway| gateway.handlers());
-        of_gateways.chain(routes.all().iter().map(|route| &route.handler)).cloned().collect()
+        let of_routes = routes.all().iter().map(|route| &route.handler);
+        of_gateways.chain(of_routes).chain(self.live_hooks.load().iter()).cloned().collect()
     }
 
     /// The engine that compiles and runs the scripts.
     pub fn engine(&self) -> &Arc<ScriptEngine> {
         &self.engine
+    }
+
+    /// The tables that the scripts work with.
+    ///
+    /// # Errors
+    /// When the engine has none, which is not so in a server.
+    pub fn data(&self) -> Result<&Arc<Data>> {
+        self.engine.data().ok_or_else(|| Error::Internal("there are no tables".to_owned()))
+    }
+
+    /// The names of all tables.
+    fn table_names(&self) -> BTreeSet<String> {
+        let tables = self.engine.data().map(|data| data.tables());
+        tables.iter().flat_map(|tables| tables.keys().map(|name| String::from(&**name))).collect()
     }
 
     /// The database behind it.

@@ -88,6 +88,7 @@ pub struct Scripts {
     pub expression_depth: usize,
     pub value_depth: usize,
     pub emits: usize,
+    pub database_calls: usize,
     pub log_bytes: usize,
     pub result_bytes: usize,
     pub string_bytes: usize,

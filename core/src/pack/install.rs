@@ -57,6 +57,8 @@ type Content = BTreeMap<String, GatewaySpec>;
 
 /// What installing would change.
 pub async fn plan(catalog: &Catalog, pack: &Pack, options: InstallOptions) -> Result<Plan> {
+    store::check_text("name", &pack.name)?;
+    store::check_text("description", &pack.description)?;
     let installed = installed_content(catalog.store(), &pack.name).await?;
     let mut changes = Vec::new();
     for spec in &pack.gateways {

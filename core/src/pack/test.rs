@@ -97,6 +97,9 @@ pub async fn run_tests(engine: &Arc<ScriptEngine>, pack: &Pack) -> Result<TestRe
                 rooms: test.rooms.clone(),
                 timeout: TIMEOUT,
                 is_live: false,
+                old: Json::Null,
+                rows: Default::default(),
+                rows_of: Vec::new(),
             };
             let outcome = run_test(engine, call).await.map_err(|error| PackError(error.to_string()))?;
             report.results.push(TestResult { name, difference: difference(&test.expect, &outcome) });

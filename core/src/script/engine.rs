@@ -1,6 +1,7 @@
 //! Compiles and runs scripts.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,15 +10,18 @@ use rhai::packages::{
     BasicArrayPackage, BasicBlobPackage, BasicMapPackage, BasicMathPackage, BitFieldPackage, CorePackage,
     LogicPackage, MoreStringPackage, Package,
 };
-use rhai::{AST, Dynamic, Engine, Scope};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
 
+use super::hooks::Hooks;
 use super::host::{Host, Payload};
 use super::memory::{counted, held_bytes, uncounted};
 use super::request::HttpResponse;
-use super::run::{self, Call, Run, RunOutput};
-use super::{failure, helpers, hints, json, macros, socket_api, strings, throw};
+use super::rows::{Rows, RowsWrite};
+use super::run::{self, Call, Run, RunOutput, Shared};
+use super::{failure, helpers, hints, json, macros, socket_api, strings, table_api, throw};
 use crate::auth::Secret;
 use crate::config;
+use crate::data::{Data, Write};
 use crate::error::{ErrorCode, Failure};
 
 /// Compiles and runs scripts under the configured caps. One for the whole process; threads share
@@ -25,12 +29,13 @@ use crate::error::{ErrorCode, Failure};
 pub struct ScriptEngine {
     engine: Engine,
     limits: Arc<config::Scripts>,
+    rows: Option<Arc<Rows>>,
 }
 
 /// A compiled script.
 #[derive(Debug, Clone)]
 pub struct Script {
-    ast: AST,
+    pub(super) ast: AST,
 }
 
 /// Why a script does not compile, for its author.
@@ -53,19 +58,43 @@ impl From<CompileError> for Failure {
 }
 
 impl ScriptEngine {
-    /// An engine with these caps, whose scripts sign tokens with a key derived from `secret`.
-    pub fn new(limits: &config::Scripts, secret: Arc<Secret>) -> Self {
+    /// An engine with these caps, whose scripts sign tokens with a key derived from `secret` and
+    /// work with the tables of `data`; without any, a script that names a table compiles and fails
+    /// when it gets there.
+    pub fn new(limits: &config::Scripts, secret: Arc<Secret>, data: Option<Arc<Data>>) -> Self {
         let limits = Arc::new(limits.clone());
         let mut engine = Engine::new_raw();
         register_packages(&mut engine);
         set_caps(&mut engine, &limits);
         strings::register(&mut engine, limits.string_bytes);
-        macros::register(&mut engine);
         socket_api::register(&mut engine);
         throw::register(&mut engine);
         helpers::register(&mut engine, &limits, secret);
         super::cache::register(&mut engine);
-        Self { engine, limits }
+        let rows = data.map(|data| Arc::new(Rows::new(data)));
+        macros::register(&mut engine, rows.clone());
+        table_api::register(&mut engine, rows.clone());
+        Self { engine, limits, rows }
+    }
+
+    /// The tables that scripts work with.
+    pub fn data(&self) -> Option<&Arc<Data>> {
+        self.rows.as_ref().map(|rows| rows.data())
+    }
+
+    /// Takes over the hooks that run around writes from now on.
+    pub fn set_hooks(&self, hooks: Hooks) {
+        if let Some(rows) = &self.rows {
+            rows.set_hooks(hooks);
+        }
+    }
+
+    /// Compiles a script as [`Self::compile`], and refuses tables that are not among `tables`.
+    ///
+    /// # Errors
+    /// With the position in the author's text.
+    pub fn check(&self, source: &str, tables: &BTreeSet<String>) -> Result<(), CompileError> {
+        table_api::with_known_tables(tables, || self.compile(source)).map(drop)
     }
 
     /// Compiles a script. Takes a deep stack: call it on a script thread.
@@ -85,28 +114,51 @@ impl ScriptEngine {
 
     /// Runs a script to its end, whatever it does. Call it on a script thread.
     pub fn run(&self, script: &Script, call: &Call, host: Arc<dyn Host>) -> RunOutput {
+        self.run_as(call, host, |engine| {
+            engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &script.ast)
+        })
+    }
+
+    /// Writes rows as a script would, with the hooks that belong to it. Call it on a script thread.
+    pub fn write(&self, write: &RowsWrite, call: &Call, host: Arc<dyn Host>) -> RunOutput {
+        self.run_as(call, host, |engine| match &self.rows {
+            Some(rows) => rows.write(engine, write),
+            None => Err(table_api::no_tables()),
+        })
+    }
+
+    fn run_as(
+        &self,
+        call: &Call,
+        host: Arc<dyn Host>,
+        work: impl FnOnce(&Engine) -> Result<Dynamic, Box<EvalAltResult>>,
+    ) -> RunOutput {
         let start = Instant::now();
         let held_before = held_bytes();
         let timeout = call.timeout;
-        let (outcome, response, logs, operations) = counted(|| {
+        let (outcome, left) = counted(|| {
             let value = catch_unwind(AssertUnwindSafe(|| {
                 self.enter(call, host, start + timeout)?;
-                let mut scope = Scope::new();
-                self.engine
-                    .eval_ast_with_scope::<Dynamic>(&mut scope, &script.ast)
+                work(&self.engine)
                     .map_err(|error| failure::of_error(*error))
                     .and_then(|value| self.payload(&value))
             }));
             self.leave(value)
         });
-        let left_behind_bytes = (held_bytes() - held_before).max(0) as u64;
-        RunOutput { outcome, response, logs, operations, duration: start.elapsed(), left_behind_bytes }
+        let left_behind_bytes = ((held_bytes() - held_before).max(0) as u64).saturating_sub(left.by_hooks);
+        RunOutput {
+            outcome,
+            response: left.response,
+            logs: left.logs,
+            operations: left.operations,
+            duration: start.elapsed(),
+            left_behind_bytes,
+            writes: left.writes,
+        }
     }
 
     fn enter(&self, call: &Call, host: Arc<dyn Host>, deadline: Instant) -> Result<(), Failure> {
-        let mut arguments = call.arguments.read().map_err(|_| {
-            Failure::new(ErrorCode::InvalidPayload, "The payload is not JSON, or nests too deep")
-        })?;
+        let mut arguments = call.arguments.read().map_err(not_json)?;
         let has_body = !arguments.is_empty();
         let body = if has_body { arguments.remove(0) } else { rhai::Map::new().into() };
         let run = Run {
@@ -122,8 +174,17 @@ impl ScriptEngine {
             response: HttpResponse::default(),
             host,
             limits: self.limits.clone(),
-            emits: 0,
-            logs: String::new(),
+            old: call
+                .test
+                .as_ref()
+                .map_or(Ok(Dynamic::UNIT), |test| rhai::serde::to_dynamic(&test.old))
+                .map_err(not_json)?,
+            hook_depth: 0,
+            shared: Shared {
+                session: call.test.as_ref().and_then(|test| test.session.clone()),
+                writes: call.test.is_some().then(Vec::new),
+                ..Shared::default()
+            },
             ended: None,
         };
         run::enter(run, deadline);
@@ -134,7 +195,7 @@ impl ScriptEngine {
     fn leave(
         &self,
         value: std::thread::Result<Result<Payload, Failure>>,
-    ) -> (Result<Payload, Failure>, HttpResponse, Cow<'static, str>, u64) {
+    ) -> (Result<Payload, Failure>, Left) {
         let left = run::leave();
         let outcome = value.unwrap_or_else(|_panic| {
             uncounted(|| {
@@ -142,15 +203,24 @@ impl ScriptEngine {
                 Err(Failure::new(ErrorCode::Internal, "Internal error"))
             })
         });
-        let Some((mut run, operations)) = left else { return (outcome, HttpResponse::default(), NO_LOGS, 0) };
-        let logs = match uncounted(|| std::mem::take(&mut run.logs)) {
+        let Some((mut run, operations)) = left else {
+            return (outcome, Left { logs: NO_LOGS, ..Left::default() });
+        };
+        let logs = match uncounted(|| std::mem::take(&mut run.shared.logs)) {
             logs if logs.is_empty() => NO_LOGS,
             logs => uncounted(|| format!("[{logs}]").into()),
         };
-        let (ended, response) = (run.ended.take(), std::mem::take(&mut run.response));
+        let left = Left {
+            response: std::mem::take(&mut run.response),
+            logs,
+            operations,
+            by_hooks: run.shared.left_by_hooks,
+            writes: run.shared.writes.take().unwrap_or_default(),
+        };
+        uncounted(|| drop(run.shared.session.take()));
+        let ended = run.ended.take();
         drop(run);
-        let outcome = ended.map_or(outcome, Err);
-        (outcome.map_err(moved_out), response, logs, operations)
+        (ended.map_or(outcome, Err).map_err(moved_out), left)
     }
 
     /// The result as it leaves the run: made uncounted, since another thread frees it.
@@ -162,6 +232,21 @@ impl ScriptEngine {
             })
         })
     }
+}
+
+fn not_json<E>(_: E) -> Failure {
+    Failure::new(ErrorCode::InvalidPayload, "The payload is not JSON, or nests too deep")
+}
+
+/// What is left of a run besides its outcome.
+#[derive(Default)]
+struct Left {
+    response: HttpResponse,
+    logs: Cow<'static, str>,
+    operations: u64,
+    /// Bytes that hooks have left behind, which are not the script's.
+    by_hooks: u64,
+    writes: Vec<Write>,
 }
 
 /// The JSON of a run that logged nothing.

@@ -30,6 +30,21 @@ pub(super) fn of_error(error: EvalAltResult) -> Failure {
     }
 }
 
+/// The code alone, of an error that goes on.
+pub(super) fn code_of(error: &EvalAltResult) -> ErrorCode {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) => code_of(inner),
+        EvalAltResult::ErrorRuntime(value, _) => {
+            value.read_lock::<Thrown>().map_or(ErrorCode::ScriptExecution, |thrown| thrown.failure.code)
+        }
+        EvalAltResult::ErrorTooManyOperations(_) | EvalAltResult::ErrorStackOverflow(_) => {
+            ErrorCode::ScriptOperationLimit
+        }
+        EvalAltResult::ErrorDataTooLarge(..) => ErrorCode::ScriptMemoryLimit,
+        _ => ErrorCode::ScriptExecution,
+    }
+}
+
 /// The error where it happened, not the calls around it.
 fn innermost(mut error: EvalAltResult) -> EvalAltResult {
     loop {

@@ -142,21 +142,33 @@ impl Handler {
 
     /// Takes a finished run into the record; suspends a handler that has left too much behind.
     pub fn record(&self, output: &RunOutput, left_behind_bytes_max: u64) {
-        self.seconds.observe(output.duration.as_secs_f64());
+        let code = output.outcome.as_ref().err().map(|failure| failure.code);
         self.metrics.script_operations.inc_by(output.operations);
-        match &output.outcome {
-            Ok(_) => self.succeeded.inc(),
-            Err(failure) => {
+        self.note(code, output.duration, output.left_behind_bytes, left_behind_bytes_max);
+    }
+
+    /// Takes one run, or one hook of a run, into the record.
+    pub(super) fn note(
+        &self,
+        code: Option<ErrorCode>,
+        duration: Duration,
+        left_behind_bytes: u64,
+        left_behind_bytes_max: u64,
+    ) {
+        self.seconds.observe(duration.as_secs_f64());
+        match code {
+            None => self.succeeded.inc(),
+            Some(code) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
-                self.count(failure.code);
+                self.count(code);
             }
         }
-        if output.left_behind_bytes > 0 {
-            let before = self.left_behind_bytes.fetch_add(output.left_behind_bytes, Ordering::Relaxed);
-            if before + output.left_behind_bytes >= left_behind_bytes_max {
+        if left_behind_bytes > 0 {
+            let before = self.left_behind_bytes.fetch_add(left_behind_bytes, Ordering::Relaxed);
+            if before + left_behind_bytes >= left_behind_bytes_max {
                 self.suspend(format!(
                     "its runs left {} bytes allocated, most likely by a closure that holds itself; save it again or resume it",
-                    before + output.left_behind_bytes
+                    before + left_behind_bytes
                 ));
             }
         }

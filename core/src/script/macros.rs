@@ -1,6 +1,8 @@
 //! The grammar of `@NAME`, as custom syntax of Rhai: strings and comments are never touched, and
 //! positions in errors are those of the author's text.
 
+use std::sync::Arc;
+
 use rhai::{
     Dynamic, Engine, EvalAltResult, EvalContext, Expression, ImmutableString, LexError, ParseError, Position,
 };
@@ -8,8 +10,10 @@ use rhai::{
 use super::cache::CacheMacro;
 use super::helpers::Helpers;
 use super::request;
+use super::rows::Rows;
 use super::run::{self, CallUser, with_run};
 use super::socket_api::SocketMacro;
+use super::table_api::{self, Repos};
 use super::throw::{self, Throw};
 
 /// Arguments that `@LOGS` takes at most: each is one level of Rhai's parser.
@@ -20,10 +24,11 @@ type Outcome = Result<Dynamic, Box<EvalAltResult>>;
 type Value = fn() -> Outcome;
 
 /// The macros that are a value, with how it is made. A macro is known by its place here.
-const VALUES: [(&str, Value); 14] = [
+const VALUES: [(&str, Value); 15] = [
     ("BODY", body),
     ("DATA", body),
     ("ARGS", args),
+    ("OLD", || Ok(with_run(|run| run.old.clone()))),
     ("EVENT", || Ok(with_run(|run| ImmutableString::from(&*run.event).into()))),
     ("GATEWAY", || Ok(with_run(|run| ImmutableString::from(&*run.gateway).into()))),
     ("REQUEST_ID", || Ok(with_run(|run| ImmutableString::from(run.request_id.to_string()).into()))),
@@ -42,18 +47,25 @@ const LOGS: i64 = 100;
 const STATUS: i64 = 101;
 /// `@HEADER(name, value)`.
 const HEADER: i64 = 102;
-/// The macros that take arguments, but for `@THROW404(…)`.
-const CALLS: [(&str, i64); 3] = [("LOGS", LOGS), ("STATUS", STATUS), ("HEADER", HEADER)];
+/// `@REPOS.table` or `@REPOS["table"]`.
+const REPOS: i64 = 200;
+/// `@TRANSACTION { … }`.
+const TRANSACTION: i64 = 201;
+/// The macros that are more than a value, but for `@THROW404(…)`.
+const FORMS: [(&str, i64); 5] =
+    [("LOGS", LOGS), ("STATUS", STATUS), ("HEADER", HEADER), ("REPOS", REPOS), ("TRANSACTION", TRANSACTION)];
 /// `@THROW404(…)` and the like: this and the status.
 const THROW_STATUS: i64 = 1000;
 
 /// Registers `@`.
-pub(super) fn register(engine: &mut Engine) {
+pub(super) fn register(engine: &mut Engine, rows: Option<Arc<Rows>>) {
     // Makes `@`, which Rhai reserves, a keyword; the next call puts the real grammar in place.
     engine
         .register_custom_syntax(["@", "$ident$"], false, |_, _| Ok(Dynamic::UNIT))
         .expect("`@` is free for custom syntax");
-    engine.register_custom_syntax_with_state_raw("@", parse, false, evaluate);
+    engine.register_custom_syntax_with_state_raw("@", parse, false, move |context, arguments, state| {
+        evaluate(context, arguments, state, rows.as_ref())
+    });
 }
 
 /// The next token that is wanted after `symbols`; none: the macro is complete.
@@ -69,7 +81,15 @@ fn parse(
         *state = Dynamic::from(number_of(&symbols[1])?);
     }
     let number = state.as_int().unwrap_or_default();
-    if number < LOGS {
+    match (number, symbols.len()) {
+        (TRANSACTION, 2) => return Ok(Some("$block$".into())),
+        (REPOS, 2) if look_ahead == "." => return Ok(Some(".".into())),
+        (REPOS, 3) => return Ok(Some("$ident$".into())),
+        (REPOS, 5..) | (TRANSACTION, 3..) => return Ok(None),
+        (REPOS, 4) => return table_api::check_known(&symbols[3]).map(|()| None),
+        _ => {}
+    }
+    if number < LOGS || number == REPOS {
         return Ok(None);
     }
     Ok(match symbols[symbols.len() - 1].as_str() {
@@ -92,13 +112,13 @@ fn number_of(name: &str) -> Result<i64, ParseError> {
     if let Some(number) = VALUES.iter().position(|(known, _)| *known == name) {
         return Ok(number as i64);
     }
-    if let Some((_, number)) = CALLS.iter().find(|(known, _)| *known == name) {
+    if let Some((_, number)) = FORMS.iter().find(|(known, _)| *known == name) {
         return Ok(*number);
     }
     if let Some(status) = name.strip_prefix("THROW").and_then(|status| status.parse::<u16>().ok()) {
         return Ok(THROW_STATUS + i64::from(status));
     }
-    let known = VALUES.iter().map(|(known, _)| *known).chain(CALLS.map(|(known, _)| known));
+    let known = VALUES.iter().map(|(known, _)| *known).chain(FORMS.map(|(known, _)| known));
     let nearest = known.min_by_key(|known| strsim::damerau_levenshtein(known, name));
     let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean @{nearest}?"));
     Err(error(format!("there is no macro @{name}{hint}")))
@@ -118,12 +138,25 @@ fn error(message: String) -> ParseError {
     LexError::ImproperSymbol("@".to_owned(), message).into_err(Position::NONE)
 }
 
-fn evaluate(context: &mut EvalContext, arguments: &[Expression], state: &Dynamic) -> Outcome {
+fn evaluate(
+    context: &mut EvalContext,
+    arguments: &[Expression],
+    state: &Dynamic,
+    rows: Option<&Arc<Rows>>,
+) -> Outcome {
     let number = state.as_int().unwrap_or_default();
     if let Some((_, value)) = usize::try_from(number).ok().and_then(|number| VALUES.get(number)) {
         return value();
     }
     // The first of the arguments is the macro's name.
+    match (number, arguments.get(1)) {
+        (TRANSACTION, Some(block)) => return table_api::transaction(rows, context, block),
+        (REPOS, Some(table)) => {
+            return Ok(table_api::table_of_repos(table.get_string_value().unwrap_or_default()));
+        }
+        (REPOS, None) => return Ok(Dynamic::from(Repos)),
+        _ => {}
+    }
     let mut values = arguments[1..].iter().map(|argument| argument.eval_with_context(context));
     match number {
         LOGS => values.try_for_each(|value| run::log(&value?))?,

@@ -11,6 +11,7 @@ mod fetch;
 mod handler;
 mod helpers;
 mod hints;
+mod hooks;
 mod host;
 mod json;
 mod macros;
@@ -18,25 +19,31 @@ mod memory;
 mod packet;
 mod recorded;
 mod request;
+mod rows;
 mod run;
 mod socket_api;
 mod strings;
+mod table_api;
 mod test_run;
 mod thread;
 mod throw;
 
 #[cfg(test)]
 mod sandbox_tests;
+#[cfg(test)]
+mod table_tests;
 
 pub use cache::Cache;
 pub use engine::{CompileError, Script, ScriptEngine};
 pub(crate) use handler::schema_validator;
 pub use handler::{Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
+pub use hooks::{Hook, HookWhen, Hooks};
 pub use host::{Host, Member, Payload, Target};
 pub use json::nesting_of;
 pub use packet::{Arguments, event_name};
 pub use recorded::{Emitted, RecordedHost};
 pub use request::{HttpRequest, HttpResponse, SECRET_HEADERS};
-pub use run::{Call, CallUser, RunOutput};
+pub use rows::{Operation, RowsChange, RowsWrite};
+pub use run::{Call, CallUser, RunOutput, TestInputs};
 pub use test_run::{TestCall, TestOutcome, run_test};
 pub use thread::{run_on_script_thread, spawn_script_thread};

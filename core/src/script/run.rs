@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rhai::{Dynamic, EvalAltResult, Position};
 use uuid::Uuid;
 
+use super::hooks::WaitingHook;
 use super::host::Host;
 use super::json::{self, Unsendable};
 use super::memory::{held_bytes, uncounted};
@@ -18,6 +19,7 @@ use super::packet::Arguments;
 use super::request::{HttpRequest, HttpResponse};
 use crate::auth::User;
 use crate::config;
+use crate::data::{Session, Write};
 use crate::error::{ErrorCode, Failure};
 
 /// Operations between two looks at the clock. One operation takes 2 ms at worst (Rhai's size
@@ -41,6 +43,23 @@ pub struct Call {
     pub request: Option<Arc<HttpRequest>>,
     /// The time of the run.
     pub timeout: Duration,
+    /// What makes it a test run, whose writes are recorded; none: a live run.
+    pub test: Option<TestInputs>,
+}
+
+/// What a test run has besides a live one.
+#[derive(Clone)]
+pub struct TestInputs {
+    /// Its work with rows; none where there are no tables.
+    pub session: Option<Arc<Session>>,
+    /// `@OLD`.
+    pub old: serde_json::Value,
+}
+
+impl std::fmt::Debug for TestInputs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestInputs").field("old", &self.old).finish_non_exhaustive()
+    }
 }
 
 /// Who a script runs for.
@@ -77,6 +96,8 @@ pub struct RunOutput {
     pub duration: Duration,
     /// Bytes that the run left allocated after its scope and result were dropped.
     pub left_behind_bytes: u64,
+    /// What a test run wrote.
+    pub writes: Vec<Write>,
 }
 
 impl RunOutput {
@@ -89,6 +110,7 @@ impl RunOutput {
             operations: 0,
             duration: Duration::ZERO,
             left_behind_bytes: 0,
+            writes: Vec::new(),
         }
     }
 }
@@ -109,10 +131,32 @@ pub(super) struct Run {
     pub response: HttpResponse,
     pub host: Arc<dyn Host>,
     pub limits: Arc<config::Scripts>,
-    pub emits: usize,
-    pub logs: String,
+    /// The row before the write, in a hook.
+    pub old: Dynamic,
+    /// Hooks that led here, each by a write of the one before; 0: the script itself.
+    pub hook_depth: usize,
+    /// What it has in common with the hooks of its writes.
+    pub shared: Shared,
     /// Why the run has to end at its next operation.
     pub ended: Option<Failure>,
+}
+
+/// What a run and the hooks of its writes use together.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub emits: usize,
+    pub logs: String,
+    pub database_calls: usize,
+    /// Operations of hooks that have ended.
+    pub hook_operations: u64,
+    /// Bytes that hooks have left behind; theirs, not the script's.
+    pub left_by_hooks: u64,
+    /// Its work with rows, once there is any.
+    pub session: Option<Arc<Session>>,
+    /// Hooks that wait for the end of the transaction.
+    pub waiting_hooks: Vec<WaitingHook>,
+    /// What was written, in a test run.
+    pub writes: Option<Vec<Write>>,
 }
 
 thread_local! {
@@ -134,7 +178,28 @@ pub(super) fn enter(run: Run, deadline: Instant) {
 pub(super) fn leave() -> Option<(Run, u64)> {
     HELD_BYTES_MAX.set(i64::MAX);
     DEADLINE.set(None);
-    RUN.take().map(|run| (run, OPERATIONS.get()))
+    RUN.take().map(|run| {
+        let operations = OPERATIONS.get() + run.shared.hook_operations;
+        (run, operations)
+    })
+}
+
+/// Runs `work` as a run of its own within this thread's run, which it shares caps and time with.
+pub(super) fn nested<T>(make: impl FnOnce(&Run) -> Run, work: impl FnOnce() -> T) -> T {
+    let mut outer = RUN.take().expect("a nested run stands in another");
+    let mut inner = make(&outer);
+    inner.shared = std::mem::take(&mut outer.shared);
+    let operations = OPERATIONS.replace(0);
+    RUN.set(Some(inner));
+    let done = work();
+    if let Some(mut inner) = RUN.take() {
+        inner.shared.hook_operations += OPERATIONS.get();
+        outer.shared = std::mem::take(&mut inner.shared);
+        outer.ended = outer.ended.take().or(inner.ended.take());
+    }
+    OPERATIONS.set(operations);
+    RUN.set(Some(outer));
+    done
 }
 
 /// The run that this thread is in.
@@ -196,7 +261,7 @@ pub(super) fn terminate(code: ErrorCode, message: impl Into<Cow<'static, str>>) 
 pub(super) fn log(value: &Dynamic) -> Result<(), Box<EvalAltResult>> {
     let full = with_run(|run| {
         uncounted(|| {
-            let left = run.limits.log_bytes.saturating_sub(run.logs.len() + 1);
+            let left = run.limits.log_bytes.saturating_sub(run.shared.logs.len() + 1);
             match json::to_json(value, run.limits.value_depth, left) {
                 Ok(entry) => {
                     tracing::debug!(
@@ -204,10 +269,10 @@ pub(super) fn log(value: &Dynamic) -> Result<(), Box<EvalAltResult>> {
                         user_id = run.user.as_ref().and_then(CallUser::id),
                         socket_id = run.host.socket_id(), entry, "script log"
                     );
-                    if !run.logs.is_empty() {
-                        run.logs.push(',');
+                    if !run.shared.logs.is_empty() {
+                        run.shared.logs.push(',');
                     }
-                    run.logs.push_str(&entry);
+                    run.shared.logs.push_str(&entry);
                     None
                 }
                 Err(reason) => Some(reason),

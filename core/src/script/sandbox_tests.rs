@@ -18,7 +18,7 @@ fn engine() -> ScriptEngine {
 fn engine_with(change: impl FnOnce(&mut crate::config::Scripts)) -> ScriptEngine {
     let mut limits = Config::defaults().scripts;
     change(&mut limits);
-    ScriptEngine::new(&limits, Arc::new(Secret::from_bytes([7; 32])))
+    ScriptEngine::new(&limits, Arc::new(Secret::from_bytes([7; 32])), None)
 }
 
 fn call(body: &Json, timeout: Duration) -> Call {
@@ -30,6 +30,7 @@ fn call(body: &Json, timeout: Duration) -> Call {
         user: None,
         request: None,
         timeout,
+        test: None,
     }
 }
 

@@ -139,7 +139,10 @@ fn register_connection(engine: &mut Engine) {
 
 /// The host, where a socket triggered the run.
 fn triggering(call: &str) -> Outcome<std::sync::Arc<dyn Host>> {
-    let host = host();
+    let (host, is_hook) = with_run(|run| (run.host.clone(), run.hook_depth > 0));
+    if is_hook {
+        return Err(format!("@SOCKET.{call} does not exist in a hook, which has no socket").into());
+    }
     if host.socket_id().is_some() {
         return Ok(host);
     }
@@ -150,8 +153,8 @@ fn triggering(call: &str) -> Outcome<std::sync::Arc<dyn Host>> {
 fn emit(target: Target<'_>, event: &str, data: &Dynamic) -> Outcome {
     check_event(event)?;
     let (host, data) = with_run(|run| {
-        run.emits += 1;
-        let data = (run.emits <= run.limits.emits)
+        run.shared.emits += 1;
+        let data = (run.shared.emits <= run.limits.emits)
             .then(|| uncounted(|| json::to_payload(data, run.limits.value_depth, run.limits.result_bytes)));
         (run.host.clone(), data)
     });

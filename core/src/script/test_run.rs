@@ -1,5 +1,6 @@
 //! Test runs: a script by itself, with a recorded host. The admin API and pack tests share this.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use super::engine::ScriptEngine;
 use super::packet::Arguments;
 use super::recorded::{Emitted, RecordedHost};
 use super::request::{HttpRequest, HttpResponse};
-use super::run::{Call, CallUser};
+use super::run::{Call, CallUser, TestInputs};
 use super::thread::run_on_script_thread;
+use crate::data::{Find, Keep, ROWS_MAX, Row, Session, Table, Write};
 use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
 
@@ -35,8 +37,14 @@ pub struct TestCall {
     pub rooms: Vec<String>,
     /// The time of the run.
     pub timeout: Duration,
-    /// Whether requests that write may leave.
+    /// Whether requests that write may leave, and rows that are written stay.
     pub is_live: bool,
+    /// `@OLD`, of a hook.
+    pub old: Json,
+    /// Rows that exist, by table; never for a live run.
+    pub rows: BTreeMap<String, Vec<Row>>,
+    /// Tables whose rows are wanted as they are afterwards.
+    pub rows_of: Vec<String>,
 }
 
 /// What came of it.
@@ -54,19 +62,51 @@ pub struct TestOutcome {
     pub duration: Duration,
     /// Rhai operations.
     pub operations: u64,
+    /// What was written.
+    pub writes: Vec<Write>,
+    /// The rows of the tables that were asked for.
+    pub rows: BTreeMap<String, Vec<Row>>,
 }
 
 /// Compiles and runs a script on a thread of its own. A script that does not compile is an
 /// outcome, not an error.
 ///
 /// # Errors
-/// When no thread can be had.
-pub async fn run_test(engine: &Arc<ScriptEngine>, test: TestCall) -> Result<TestOutcome> {
-    let engine = engine.clone();
-    run_on_script_thread(move || run(&engine, test)).await
+/// When no thread can be had, and for rows that are none of their table.
+pub async fn run_test(engine: &Arc<ScriptEngine>, mut test: TestCall) -> Result<TestOutcome> {
+    let keep = if test.is_live { Keep::Writes } else { Keep::Nothing };
+    let session = engine.data().map(|data| Arc::new(data.session(keep)));
+    for (name, rows) in std::mem::take(&mut test.rows) {
+        add_rows(session.as_deref(), &name, &rows).await?;
+    }
+    let rows_of = std::mem::take(&mut test.rows_of);
+    let (engine, of_run) = (engine.clone(), session.clone());
+    let mut outcome = run_on_script_thread(move || run(&engine, test, of_run)).await?;
+    for name in rows_of {
+        let rows = all_rows(session.as_deref(), &name).await?;
+        outcome.rows.insert(name, rows);
+    }
+    Ok(outcome)
 }
 
-fn run(engine: &ScriptEngine, test: TestCall) -> TestOutcome {
+async fn add_rows(session: Option<&Session>, table: &str, rows: &[Row]) -> Result<()> {
+    let (session, table) = table_of(session, table)?;
+    let rows = rows.iter().map(|row| table.new_row(row)).collect::<Result<Vec<_>>>()?;
+    session.insert(&table, &rows).await
+}
+
+async fn all_rows(session: Option<&Session>, table: &str) -> Result<Vec<Row>> {
+    let (session, table) = table_of(session, table)?;
+    let all = Find { limit: ROWS_MAX, page: 1, ..Find::default() };
+    Ok(session.find(&table, &all).await?.rows)
+}
+
+fn table_of<'a>(session: Option<&'a Session>, name: &str) -> Result<(&'a Session, Arc<Table>)> {
+    let session = session.ok_or_else(|| Failure::not_found("table", name))?;
+    Ok((session, session.data().table(name)?))
+}
+
+fn run(engine: &ScriptEngine, test: TestCall, session: Option<Arc<Session>>) -> TestOutcome {
     let script = match engine.compile(&test.source) {
         Ok(script) => script,
         Err(error) => {
@@ -83,6 +123,7 @@ fn run(engine: &ScriptEngine, test: TestCall) -> TestOutcome {
         user: test.user,
         request: test.request,
         timeout: test.timeout,
+        test: Some(TestInputs { session, old: test.old }),
     };
     let output = engine.run(&script, &call, host.clone());
     TestOutcome {
@@ -92,6 +133,8 @@ fn run(engine: &ScriptEngine, test: TestCall) -> TestOutcome {
         emitted: host.emitted(),
         duration: output.duration,
         operations: output.operations,
+        writes: output.writes,
+        rows: BTreeMap::new(),
     }
 }
 
@@ -103,5 +146,7 @@ fn not_compiled(failure: Failure) -> TestOutcome {
         emitted: Vec::new(),
         duration: Duration::ZERO,
         operations: 0,
+        writes: Vec::new(),
+        rows: BTreeMap::new(),
     }
 }

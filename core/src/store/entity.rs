@@ -256,7 +256,6 @@ pub mod hook {
         /// A filter on the new row, with `_changed`.
         pub condition: Option<Json>,
         pub source_code: String,
-        pub timeout_ms: Option<i64>,
         /// Lower runs earlier.
         pub priority: i64,
         /// The pack that this row came from.

@@ -43,7 +43,7 @@ pub fn list_values(rows: Vec<Json>, known: &[&str], query: &ListQuery) -> Result
 }
 
 /// Whether a row meets a filter. The nesting of both is bounded by the JSON parser.
-fn matches(filter: &Json, row: &Json, known: &[&str]) -> Result<bool> {
+pub(crate) fn matches(filter: &Json, row: &Json, known: &[&str]) -> Result<bool> {
     let conditions = filter.as_object().ok_or_else(|| Failure::invalid("filter", "must be an object"))?;
     let each = |value: &Json| -> Result<Vec<bool>> {
         let items =
@@ -67,7 +67,7 @@ fn matches(filter: &Json, row: &Json, known: &[&str]) -> Result<bool> {
 
 fn field_matches(name: &str, found: &Json, wanted: &Json) -> Result<bool> {
     match wanted.as_object().filter(|operators| operators.keys().any(|key| key.starts_with('_'))) {
-        None => Ok(found == wanted),
+        None => Ok(equal(found, wanted)),
         Some(operators) => {
             let mut all = true;
             for (operator, wanted) in operators {
@@ -88,14 +88,14 @@ fn operator_matches(name: &str, operator: &str, found: &Json, wanted: &Json) -> 
         _ => false,
     };
     Ok(match operator {
-        "_eq" => found == wanted,
-        "_neq" => found != wanted,
+        "_eq" => equal(found, wanted),
+        "_neq" => !equal(found, wanted),
         "_gt" => is(Ordering::is_gt),
         "_gte" => is(Ordering::is_ge),
         "_lt" => is(Ordering::is_lt),
         "_lte" => is(Ordering::is_le),
-        "_in" => listed()?.contains(found),
-        "_nin" => !listed()?.contains(found),
+        "_in" => listed()?.iter().any(|wanted| equal(found, wanted)),
+        "_nin" => !listed()?.iter().any(|wanted| equal(found, wanted)),
         "_contains" => text(|found, wanted| found.contains(wanted)),
         "_starts_with" => text(|found, wanted| found.starts_with(wanted)),
         "_ends_with" => text(|found, wanted| found.ends_with(wanted)),
@@ -113,6 +113,11 @@ fn operator_matches(name: &str, operator: &str, found: &Json, wanted: &Json) -> 
             );
         }
     })
+}
+
+/// Numbers are equal whether or not they are written with a point.
+fn equal(left: &Json, right: &Json) -> bool {
+    left == right || (left.is_number() && compare(left, right) == Some(Ordering::Equal))
 }
 
 /// The order of two values of one kind.

@@ -2,16 +2,22 @@
 //!
 //! A field that is not known, an operator that does not exist or a value of the wrong type is a
 //! `VALIDATION_ERROR` that lists what is known. Values only ever travel as bound parameters.
+//!
+//! Every database answers alike, and as [`super::in_memory`] does: null is a value, and the least of
+//! all; text has the order of its characters' numbers, and its case counts.
 
-use sea_orm::sea_query::{Cond, DynIden, Expr, ExprTrait, IntoIden, LikeExpr, Order, Value};
+use sea_orm::sea_query::extension::sqlite::SqliteExpr;
+use sea_orm::sea_query::{
+    Cond, DynIden, Expr, ExprTrait, Func, IntoIden, LikeExpr, NullOrdering, Order, SelectStatement, Value,
+};
 use sea_orm::{
-    ColumnTrait, ColumnType, EntityTrait, Iden, Iterable, PaginatorTrait, QueryFilter, QuerySelect,
-    QueryTrait,
+    ColumnTrait, ColumnType, ConnectionTrait, DbBackend, EntityTrait, Iden, Iterable, PaginatorTrait,
+    PrimaryKeyToColumn, QueryFilter, QuerySelect, QueryTrait,
 };
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::{Store, Time};
+use super::Store;
 use crate::error::{ErrorCode, Failure, Result};
 
 /// Rows of a page when nothing is asked for.
@@ -24,6 +30,11 @@ pub const PAGE_MAX: u64 = 1_000_000_000;
 const FILTER_DEPTH_MAX: usize = 16;
 /// Conditions in one filter, values of `_in` counted.
 const FILTER_TERMS_MAX: usize = 1000;
+/// Bytes of the text that `_contains` and its like look for: with each of them escaped, it is still
+/// a pattern that SQLite takes.
+const PATTERN_BYTES_MAX: usize = 16_000;
+/// The form of [`super::time_text`] as SQLite writes it.
+const TIME_FORM: &str = "%Y-%m-%dT%H:%M:%fZ";
 
 /// The operators of filters, for messages.
 pub(super) const OPERATORS: &str = "_eq, _neq, _gt, _gte, _lt, _lte, _in, _nin, _contains, _starts_with, _ends_with, \
@@ -62,6 +73,10 @@ pub struct Field {
     pub column: DynIden,
     /// What its values are.
     pub kind: FieldKind,
+    /// Whether UUIDs and times are stored as text, as the tables of admins have them on SQLite.
+    pub is_stored_as_text: bool,
+    /// Whether a row may have null in it.
+    pub is_nullable: bool,
 }
 
 /// What the values of a field are.
@@ -70,6 +85,7 @@ pub struct Field {
 pub enum FieldKind {
     Text,
     Integer,
+    Float,
     Boolean,
     Time,
     Uuid,
@@ -91,6 +107,8 @@ pub fn fields_of<E: EntityTrait>() -> Vec<Field> {
                 ColumnType::Integer | ColumnType::BigInteger => FieldKind::Integer,
                 _ => FieldKind::Text,
             },
+            is_stored_as_text: false,
+            is_nullable: column.def().is_null(),
         })
         .collect()
 }
@@ -104,7 +122,7 @@ impl Store {
     where
         E::Model: Send + Sync,
     {
-        let fields = fields_of::<E>();
+        let (fields, backend) = (fields_of::<E>(), self.db().get_database_backend());
         let limit = match query.limit {
             None => LIMIT_DEFAULT,
             Some(limit @ 1..=LIMIT_MAX) => limit,
@@ -121,7 +139,7 @@ impl Store {
         };
         let scoped = E::find().filter(scope.unwrap_or_else(Cond::all));
         let filtered = match &query.filter {
-            Some(filter) => scoped.clone().filter(condition(filter, &fields)?),
+            Some(filter) => scoped.clone().filter(condition(filter, &fields, backend)?),
             None => scoped.clone(),
         };
         let counts = if query.with_counts {
@@ -130,34 +148,74 @@ impl Store {
             None
         };
         let mut select = filtered.limit(limit).offset((page - 1) * limit);
-        for (column, order) in sort_order(query.sort.as_deref().unwrap_or("id"), &fields)? {
-            QueryTrait::query(&mut select).order_by(column, order);
+        for (field, order) in sort_order(query.sort.as_deref().unwrap_or("id"), &fields)? {
+            order_by(QueryTrait::query(&mut select), field, order, backend);
+        }
+        // Rows that are equal in what is asked for still have one order, so that pages do not overlap.
+        for key in E::PrimaryKey::iter() {
+            QueryTrait::query(&mut select).order_by(key.into_column(), Order::Asc);
         }
         Ok(Page { rows: select.all(self.db()).await?, counts })
     }
 }
 
-/// `-createdAt,name` as columns.
-fn sort_order(text: &str, fields: &[Field]) -> Result<Vec<(DynIden, Order)>> {
+/// `-createdAt,name` as fields.
+///
+/// # Errors
+/// As [`Store::list`].
+pub(crate) fn sort_order<'a>(text: &str, fields: &'a [Field]) -> Result<Vec<(&'a Field, Order)>> {
     text.split(',')
         .map(|part| {
             let part = part.trim();
             let (name, order) = part.strip_prefix('-').map_or((part, Order::Asc), |name| (name, Order::Desc));
-            Ok((find(fields, name)?.column.clone(), order))
+            let field = find(fields, name)?;
+            if field.kind == FieldKind::Json {
+                return Err(Failure::invalid("sort", format!("{name} is JSON, which has no order")).into());
+            }
+            Ok((field, order))
         })
         .collect()
+}
+
+/// Orders what is selected by a field, after what it is ordered by already.
+pub(crate) fn order_by(select: &mut SelectStatement, field: &Field, order: Order, backend: DbBackend) {
+    let column = comparable(field, backend);
+    if field.is_nullable && backend == DbBackend::Postgres {
+        // Null is the least of all values: SQLite's own way, which PostgreSQL has to be told.
+        let nulls = if order == Order::Desc { NullOrdering::Last } else { NullOrdering::First };
+        select.order_by_expr_with_nulls(column, order, nulls);
+    } else {
+        select.order_by_expr(column, order);
+    }
+}
+
+/// A field's column as what its values are compared by.
+fn comparable(field: &Field, backend: DbBackend) -> Expr {
+    let column = Expr::col(field.column.clone());
+    match (field.kind, backend) {
+        // Not the order of some language, which a PostgreSQL may have as its default.
+        (FieldKind::Text, DbBackend::Postgres) => Expr::cust_with_expr("$1 COLLATE \"C\"", column),
+        // As the driver writes a moment, it lacks zeros at its end, and does not sort.
+        (FieldKind::Time, DbBackend::Sqlite) if !field.is_stored_as_text => {
+            Func::cust("strftime").arg(TIME_FORM).arg(column).into()
+        }
+        // The product's own are of the type json, which has no equality.
+        (FieldKind::Json, DbBackend::Postgres) => column.cast_as("jsonb"),
+        _ => column,
+    }
 }
 
 /// A JSON filter as a condition.
 ///
 /// # Errors
 /// As [`Store::list`].
-pub fn condition(filter: &Json, fields: &[Field]) -> Result<Cond> {
-    Filter { fields, terms: 0 }.all_of(filter, 0)
+pub fn condition(filter: &Json, fields: &[Field], backend: DbBackend) -> Result<Cond> {
+    Filter { fields, backend, terms: 0 }.all_of(filter, 0)
 }
 
 struct Filter<'a> {
     fields: &'a [Field],
+    backend: DbBackend,
     terms: usize,
 }
 
@@ -172,7 +230,7 @@ impl Filter<'_> {
             all = all.add(match key.as_str() {
                 "_and" => self.each(Cond::all(), value, depth)?,
                 "_or" => self.each(Cond::any(), value, depth)?,
-                "_not" => self.all_of(value, depth + 1)?.not(),
+                "_not" => Cond::all().add(not(self.all_of(value, depth + 1)?)),
                 name => self.field(find(self.fields, name)?, value)?,
             });
         }
@@ -203,45 +261,81 @@ impl Filter<'_> {
 
     fn term(&mut self, field: &Field, operator: &str, value: &Json) -> Result<Expr> {
         self.count(1)?;
-        let column = Expr::col(field.column.clone());
+        let (column, backend) = (comparable(field, self.backend), self.backend);
+        let bind = |value| bind(field, value, backend);
         Ok(match operator {
-            "_eq" if value.is_null() => column.is_null(),
-            "_neq" if value.is_null() => column.is_not_null(),
-            "_eq" => column.eq(bind(field, value)?),
-            "_neq" => column.ne(bind(field, value)?),
-            "_gt" => column.gt(bind(field, value)?),
-            "_gte" => column.gte(bind(field, value)?),
-            "_lt" => column.lt(bind(field, value)?),
-            "_lte" => column.lte(bind(field, value)?),
-            "_in" => column.is_in(self.values(field, value)?),
-            "_nin" => column.is_not_in(self.values(field, value)?),
-            "_contains" => column.like(pattern(field, "%", value, "%")?),
-            "_starts_with" => column.like(pattern(field, "", value, "%")?),
-            "_ends_with" => column.like(pattern(field, "%", value, "")?),
-            "_between" => match self.values(field, value)?.as_slice() {
-                [low, high] => column.between(low.clone(), high.clone()),
-                _ => return Err(Failure::invalid(&field.name, "_between takes two values").into()),
-            },
+            "_eq" | "_neq" if value.is_null() => is_null(field, operator == "_eq"),
+            "_eq" | "_neq" if is_no_id(field, value) => {
+                Expr::cust(if operator == "_eq" { "1 = 0" } else { "1 = 1" })
+            }
+            "_eq" => column.eq(bind(value)?),
+            "_neq" => column.ne(bind(value)?).or(is_null(field, true)),
+            "_in" => self.is_any_of(field, value)?,
+            "_nin" => not(Cond::all().add(self.is_any_of(field, value)?)),
             "_is_null" => match value {
-                Json::Bool(true) => column.is_null(),
-                Json::Bool(false) => column.is_not_null(),
+                Json::Bool(wanted) => is_null(field, *wanted),
                 _ => return Err(Failure::invalid(&field.name, "_is_null takes true or false").into()),
             },
+            "_contains" | "_starts_with" | "_ends_with" => self.matches(field, operator, value)?,
+            "_gt" | "_gte" | "_lt" | "_lte" | "_between" if field.kind == FieldKind::Json => {
+                return Err(Failure::invalid(&field.name, "is JSON, which has no order").into());
+            }
+            "_gt" => column.gt(bind(value)?),
+            "_gte" => column.gte(bind(value)?),
+            "_lt" => column.lt(bind(value)?),
+            "_lte" => column.lte(bind(value)?),
+            "_between" => match self.listed(field, value)? {
+                [low, high] => column.between(bind(low)?, bind(high)?),
+                _ => return Err(Failure::invalid(&field.name, "_between takes two values").into()),
+            },
             other => {
-                return Err(Failure::invalid(
-                    &field.name,
-                    format!("unknown operator {other}; known: {OPERATORS}"),
-                )
-                .into());
+                let message = format!("unknown operator {other}; known: {OPERATORS}");
+                return Err(Failure::invalid(&field.name, message).into());
             }
         })
     }
 
-    fn values(&mut self, field: &Field, value: &Json) -> Result<Vec<Value>> {
+    /// Whether a value is in a list, in which null is like any other.
+    fn is_any_of(&mut self, field: &Field, value: &Json) -> Result<Expr> {
+        let (nulls, values): (Vec<_>, Vec<_>) =
+            self.listed(field, value)?.iter().partition(|value| value.is_null());
+        let ids = values.into_iter().filter(|value| !is_no_id(field, value));
+        let values: Vec<_> = ids.map(|value| bind(field, value, self.backend)).collect::<Result<_>>()?;
+        let is_one = comparable(field, self.backend).is_in(values);
+        Ok(if nulls.is_empty() { is_one } else { is_one.or(is_null(field, true)) })
+    }
+
+    /// Whether text has a part, at its beginning or end perhaps. Its case counts.
+    fn matches(&self, field: &Field, operator: &str, value: &Json) -> Result<Expr> {
+        let text = match (field.kind, value.as_str()) {
+            (FieldKind::Text, Some(text)) => checked(field, text)?,
+            _ => return Err(Failure::invalid(&field.name, "takes text, on a text field").into()),
+        };
+        if text.len() > PATTERN_BYTES_MAX {
+            let message = format!("{operator} takes at most {PATTERN_BYTES_MAX} bytes");
+            return Err(Failure::invalid(&field.name, message).into());
+        }
+        let column = Expr::col(field.column.clone());
+        let around = |part: String, any: char| match operator {
+            "_starts_with" => format!("{part}{any}"),
+            "_ends_with" => format!("{any}{part}"),
+            _ => format!("{any}{part}{any}"),
+        };
+        // SQLite's LIKE does not tell upper from lower case; its GLOB does.
+        Ok(if self.backend == DbBackend::Sqlite {
+            let part = text.replace('[', "[[]").replace('*', "[*]").replace('?', "[?]");
+            column.glob(around(part, '*'))
+        } else {
+            let part = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+            column.like(LikeExpr::new(around(part, '%')).escape('\\'))
+        })
+    }
+
+    fn listed<'v>(&mut self, field: &Field, value: &'v Json) -> Result<&'v [Json]> {
         let items =
             value.as_array().ok_or_else(|| Failure::invalid(&field.name, "takes an array of values"))?;
         self.count(items.len())?;
-        items.iter().map(|item| bind(field, item)).collect()
+        Ok(items)
     }
 
     fn count(&mut self, terms: usize) -> Result<()> {
@@ -262,19 +356,39 @@ fn find<'a>(fields: &'a [Field], name: &str) -> Result<&'a Field> {
     })
 }
 
-fn bind(field: &Field, value: &Json) -> Result<Value> {
+/// Text that is no UUID: no row has it as an id, so a question for it is not wrong.
+fn is_no_id(field: &Field, value: &Json) -> bool {
+    field.kind == FieldKind::Uuid && value.as_str().is_some_and(|text| Uuid::parse_str(text).is_err())
+}
+
+fn bind(field: &Field, value: &Json, backend: DbBackend) -> Result<Value> {
+    let is_text = field.is_stored_as_text;
     let bound = match field.kind {
-        FieldKind::Text => value.as_str().map(Value::from),
+        FieldKind::Text => value.as_str().map(|text| checked(field, text)).transpose()?.map(Value::from),
         FieldKind::Integer => value.as_i64().map(Value::from),
+        FieldKind::Float => value.as_f64().map(Value::from),
         FieldKind::Boolean => value.as_bool().map(Value::from),
-        FieldKind::Uuid => value.as_str().and_then(|text| Uuid::parse_str(text).ok()).map(Value::from),
-        FieldKind::Time => value.as_str().and_then(parse_time).map(Value::from),
-        FieldKind::Json => Some(Value::from(value.clone())),
+        FieldKind::Uuid => value
+            .as_str()
+            .and_then(|text| Uuid::parse_str(text).ok())
+            .map(|id| if is_text { id.to_string().into() } else { id.into() }),
+        FieldKind::Time => value.as_str().and_then(super::parse_time).map(|time| match backend {
+            DbBackend::Sqlite => super::time_text(time).into(),
+            _ => time.into(),
+        }),
+        FieldKind::Json => {
+            super::check_json(&field.name, value)?;
+            Some(match backend {
+                DbBackend::Sqlite => value.to_string().into(),
+                _ => value.clone().into(),
+            })
+        }
     };
     bound.ok_or_else(|| {
         let wanted = match field.kind {
             FieldKind::Text => "text",
             FieldKind::Integer => "an integer",
+            FieldKind::Float => "a number",
             FieldKind::Boolean => "true or false",
             FieldKind::Uuid => "a UUID",
             FieldKind::Time => "an RFC 3339 time",
@@ -284,17 +398,20 @@ fn bind(field: &Field, value: &Json) -> Result<Value> {
     })
 }
 
-fn pattern(field: &Field, before: &str, value: &Json, after: &str) -> Result<LikeExpr> {
-    let text = match (field.kind, value.as_str()) {
-        (FieldKind::Text, Some(text)) => text,
-        _ => return Err(Failure::invalid(&field.name, "takes text, on a text field").into()),
-    };
-    let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
-    Ok(LikeExpr::new(format!("{before}{escaped}{after}")).escape('\\'))
+/// Text that every database can look for.
+fn checked<'a>(field: &Field, text: &'a str) -> Result<&'a str> {
+    super::check_text(&field.name, text)?;
+    Ok(text)
 }
 
-fn parse_time(text: &str) -> Option<Time> {
-    Time::parse(text, &time::format_description::well_known::Rfc3339).ok()
+/// The opposite. What a database cannot tell because of a null does not hold, so its opposite does.
+fn not(condition: Cond) -> Expr {
+    Expr::from(Func::coalesce([Expr::from(condition), Expr::val(false)])).not()
+}
+
+fn is_null(field: &Field, wanted: bool) -> Expr {
+    let column = Expr::col(field.column.clone());
+    if wanted { column.is_null() } else { column.is_not_null() }
 }
 
 /// `created_at` as `createdAt`.

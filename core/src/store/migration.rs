@@ -242,7 +242,6 @@ fn hooks() -> TableCreateStatement {
         .col(ColumnDef::new(C::IsEnabled).boolean().not_null())
         .col(ColumnDef::new(C::Condition).json())
         .col(ColumnDef::new(C::SourceCode).text().not_null())
-        .col(ColumnDef::new(C::TimeoutMs).big_integer())
         .col(ColumnDef::new(C::Priority).big_integer().not_null())
         .col(ColumnDef::new(C::Pack).string())
         .col(ColumnDef::new(C::CreatedAt).timestamp_with_time_zone().not_null())

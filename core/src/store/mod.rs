@@ -3,39 +3,48 @@
 //! The product's tables begin with `gw_`. This module must not know what scripts, sockets or
 //! requests are; it holds rows.
 
+mod connection;
 mod entity;
 pub mod in_memory;
 pub mod list;
 mod migration;
 
 use std::path::Path;
-use std::time::Duration;
 
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
-    EntityTrait, ExprTrait, QueryFilter,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
+    EntityTrait, ExprTrait, QueryFilter, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
+use serde_json::Value as Json;
 
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::metrics::Metrics;
 
+pub(crate) use connection::Bounded;
 pub use entity::{app_key, change, event, gateway, hook, pack, revision, route, session, table, user};
 pub use time::OffsetDateTime as Time;
 
 /// Connections of the pool, at most.
 const CONNECTIONS_MAX: u32 = 8;
-/// How long a statement waits for SQLite's writer lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The only row of `gw_change`.
 const CHANGE_ROW: i32 = 1;
+/// The number of the advisory lock that [`Store::turn`] takes in PostgreSQL; `gw` and a number.
+const TURN_LOCK: i32 = 0x6777_0001;
 
 /// The open database.
 #[derive(Debug, Clone)]
 pub struct Store {
-    db: DatabaseConnection,
+    db: Bounded,
+    /// The one connection that the rows of SQLite are written with; PostgreSQL needs none.
+    writer: Option<DatabaseConnection>,
+}
+
+/// One process's turn with a PostgreSQL; it ends with this.
+#[derive(Debug)]
+pub struct Turn {
+    _lock: Option<DatabaseTransaction>,
 }
 
 impl Store {
@@ -45,34 +54,39 @@ impl Store {
     /// When the data folder cannot be made, the database cannot be reached or a migration fails.
     pub async fn open(config: &Config, metrics: &Metrics) -> Result<Self> {
         let url = config.effective_database_url();
-        if url.starts_with("sqlite:") {
+        let is_sqlite = url.starts_with("sqlite:");
+        if is_sqlite {
             make_folder(&config.data_dir)?;
         }
-        let mut options = ConnectOptions::new(url);
-        options
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(BUSY_TIMEOUT)
-            .sqlx_logging(false)
-            .map_sqlx_sqlite_opts(|options| {
-                // WAL with NORMAL loses nothing when the process dies; see sqlite.org/wal.html.
-                options
-                    .create_if_missing(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Normal)
-                    .busy_timeout(BUSY_TIMEOUT)
-                    .foreign_keys(true)
-            });
-        let mut db = Database::connect(options).await?;
-        let seconds = metrics.db_seconds.clone();
-        db.set_metric_callback(move |statement| seconds.observe(statement.elapsed.as_secs_f64()));
-        let store = Self { db };
-        migration::Migrator::up(&store.db, None).await?;
+        let db = Bounded::new(connection::connect(&url, CONNECTIONS_MAX, metrics).await?);
+        let mut store = Self { db, writer: None };
+        let _turn = store.turn().await?;
+        migration::Migrator::up(&*store.db, None).await?;
+        if is_sqlite {
+            store.writer = Some(connection::connect(&url, 1, metrics).await?);
+        }
         Ok(store)
     }
 
+    /// Waits until no other process on this PostgreSQL has its turn: servers that start at once make
+    /// the tables, the first admin and the packs one after the other.
+    pub async fn turn(&self) -> Result<Turn> {
+        if self.db.get_database_backend() == DbBackend::Sqlite {
+            return Ok(Turn { _lock: None });
+        }
+        let lock = TransactionTrait::begin(&*self.db).await?;
+        lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({TURN_LOCK})")).await?;
+        Ok(Turn { _lock: Some(lock) })
+    }
+
     /// The connection, for the modules that own rows.
-    pub(crate) fn db(&self) -> &DatabaseConnection {
+    pub(crate) fn db(&self) -> &Bounded {
         &self.db
+    }
+
+    /// The connection that the rows of SQLite are written with: a pool of one.
+    pub(crate) fn writer(&self) -> Option<&DatabaseConnection> {
+        self.writer.as_ref()
     }
 
     /// A real round trip.
@@ -83,7 +97,7 @@ impl Store {
 
     /// The names of the migrations that this database has seen, oldest first.
     pub async fn migrations(&self) -> Result<Vec<String>> {
-        let applied = migration::Migrator::get_applied_migrations(&self.db).await?;
+        let applied = migration::Migrator::get_applied_migrations(&*self.db).await?;
         Ok(applied.iter().map(|migration| migration.name().to_owned()).collect())
     }
 
@@ -105,7 +119,19 @@ impl Store {
 
     /// A gateway's row by its path.
     pub(crate) async fn gateway_by_path(&self, path: &str) -> Result<Option<gateway::Model>> {
+        if check_text("path", path).is_err() {
+            return Ok(None);
+        }
         Ok(gateway::Entity::find().filter(gateway::Column::Path.eq(path)).one(&self.db).await?)
+    }
+
+    /// A user's row by their e-mail address, in any case.
+    pub(crate) async fn user_by_email(&self, email: &str) -> Result<Option<user::Model>> {
+        let email = email.trim().to_lowercase();
+        if check_text("email", &email).is_err() {
+            return Ok(None);
+        }
+        Ok(user::Entity::find().filter(user::Column::Email.eq(email)).one(&self.db).await?)
     }
 
     /// The events of a gateway.
@@ -115,7 +141,10 @@ impl Store {
 
     /// Closes the pool; SQLite folds its WAL back into the file.
     pub async fn close(self) -> Result<()> {
-        Ok(self.db.close().await?)
+        if let Some(writer) = self.writer {
+            writer.close().await?;
+        }
+        Ok(self.db.into_inner().close().await?)
     }
 
     /// Writes a consistent copy of an SQLite database to `file`, while it is in use.
@@ -123,7 +152,7 @@ impl Store {
     /// # Errors
     /// When the database is not SQLite or the file exists.
     pub async fn backup(&self, file: &Path) -> Result<()> {
-        if self.db.get_database_backend() != sea_orm::DatabaseBackend::Sqlite {
+        if self.db.get_database_backend() != DbBackend::Sqlite {
             return Err(Error::Internal("backup is for SQLite; use pg_dump for PostgreSQL".into()));
         }
         let quoted = file.to_string_lossy().replace('\'', "''");
@@ -141,6 +170,48 @@ pub(crate) fn is_unique_violation(error: &sea_orm::DbErr) -> bool {
 pub fn now() -> Time {
     let now = Time::now_utc();
     now.replace_millisecond(now.millisecond()).expect("a millisecond of now is in range")
+}
+
+/// A moment as text that sorts by time, such as `2026-01-31T12:00:00.000Z`.
+pub fn time_text(time: Time) -> String {
+    const FORM: &[time::format_description::BorrowedFormatItem<'_>] = time::macros::format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+    );
+    time.to_offset(time::UtcOffset::UTC).format(FORM).expect("a moment always has these parts")
+}
+
+/// A moment of the years 0 to 9999 in RFC 3339, to the millisecond.
+pub(crate) fn parse_time(text: &str) -> Option<Time> {
+    let time = Time::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    let time = time.checked_to_offset(time::UtcOffset::UTC)?;
+    (0..=9999).contains(&time.year()).then(|| time.replace_millisecond(time.millisecond()).ok())?
+}
+
+/// Refuses text that PostgreSQL cannot keep, whatever the database.
+///
+/// # Errors
+/// `VALIDATION_ERROR` about the field.
+pub(crate) fn check_text(field: &str, text: &str) -> Result<()> {
+    if text.contains('\0') {
+        return Err(Failure::invalid(field, "must not contain the character NUL (\\u0000)").into());
+    }
+    Ok(())
+}
+
+/// As [`check_text`], of all text in a value.
+///
+/// # Errors
+/// As [`check_text`].
+pub(crate) fn check_json(field: &str, value: &Json) -> Result<()> {
+    match value {
+        Json::String(text) => check_text(field, text),
+        Json::Array(items) => items.iter().try_for_each(|item| check_json(field, item)),
+        Json::Object(fields) => fields.iter().try_for_each(|(key, value)| {
+            check_text(field, key)?;
+            check_json(field, value)
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn make_folder(path: &Path) -> Result<()> {

@@ -11,11 +11,12 @@ const INVALID = "AUTH_INVALID: Invalid authentication token";
 const WHO = { who: "if @USER == () { return (); } return @USER.email;" };
 
 const about = (await admin("GET", "/admin/gateways?limit=1000")).data.find((row) => row.path === "/about-this-test");
-const { program, data } = JSON.parse(about.description);
+const { program, data, databaseUrl } = JSON.parse(about.description);
 
 /** Runs the product's command line on the data of the running server. */
 async function commandLine(...args) {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("GATEWRIGHT_")));
+  if (databaseUrl) env.GATEWRIGHT_DATABASE_URL = databaseUrl;
   return (await promisify(execFile)(program, [...args, "--data", data], { env })).stdout.trim();
 }
 

@@ -1,0 +1,194 @@
+//! What a change makes of a table's columns, and whether the present rows allow it.
+
+use sea_orm::sea_query::{Asterisk, Cond, Expr, ExprTrait, Func, Query};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
+
+use super::column::{Column, ColumnKind};
+use super::schema::Altered;
+use super::statement::{bound, column_iden};
+use super::table::Table;
+use super::tables::{TableChange, as_details, check_columns};
+use crate::error::{ErrorCode, Failure, Result};
+
+/// The columns of a table before and after a change.
+pub(super) struct Alteration {
+    /// Those that are there afterwards, in order.
+    pub columns: Vec<Altered>,
+    /// Names of those that are not.
+    dropped: Vec<String>,
+}
+
+impl Alteration {
+    /// What `change` makes of the columns of `table`: first names, then what goes, what is
+    /// replaced and what comes.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for a column that is not there, or that would be there twice.
+    pub(super) fn new(table: &Table, change: &TableChange) -> Result<Self> {
+        let mut columns: Vec<Altered> = table
+            .own_columns()
+            .iter()
+            .map(|column| Altered { before: Some(column.clone()), after: column.clone() })
+            .collect();
+        let missing = |name: &str| {
+            let known = table.own_columns().iter().map(|column| column.name.as_str()).collect::<Vec<_>>();
+            Failure::invalid("columns", format!("there is no column {name}; known: {}", known.join(", ")))
+        };
+        let place = |columns: &[Altered], name: &str| {
+            let is_it = |altered: &Altered| altered.before.as_ref().is_some_and(|before| before.name == name);
+            columns.iter().position(is_it).ok_or_else(|| missing(name))
+        };
+        for (from, to) in &change.rename {
+            let index = place(&columns, from)?;
+            super::name::check_column_name(to)?;
+            columns[index].after.name.clone_from(to);
+        }
+        for name in &change.drop {
+            let index = place(&columns, name)?;
+            columns.remove(index);
+        }
+        if let Some(wanted) = &change.columns {
+            let mut all = Vec::with_capacity(wanted.len());
+            for spec in wanted {
+                let present = columns.iter().position(|altered| altered.after.name == spec.name);
+                let before = present.and_then(|index| columns.swap_remove(index).before);
+                all.push(Altered { before, after: spec.read()? });
+            }
+            columns = all;
+        }
+        for spec in &change.add {
+            columns.push(Altered { before: None, after: spec.read()? });
+        }
+        check_columns(columns.iter().map(|altered| &altered.after))?;
+        let is_kept = |name: &str| {
+            columns.iter().any(|altered| altered.before.as_ref().is_some_and(|before| before.name == name))
+        };
+        let names = table.own_columns().iter().map(|column| column.name.clone());
+        let dropped = names.filter(|name| !is_kept(name)).collect();
+        Ok(Self { columns, dropped })
+    }
+
+    /// The table as it is then, still with its present name.
+    pub(super) fn table(&self, before: &Table, change: &TableChange, backend: DbBackend) -> Result<Table> {
+        let columns: Vec<Column> = self.columns.iter().map(|altered| altered.after.clone()).collect();
+        let mut access = change.access.clone().unwrap_or_else(|| before.access.clone());
+        if let Some(owner) = &mut access.owner_column
+            && let Some(name) = change.rename.get(owner)
+        {
+            owner.clone_from(name);
+        }
+        Ok(Table::new(before.id, &before.name, &columns, access, backend == DbBackend::Sqlite))
+    }
+}
+
+/// Refuses what the present rows do not allow, or what would lose values unconfirmed.
+pub(super) async fn check_rows(
+    on: &DatabaseTransaction,
+    table: &Table,
+    alteration: &Alteration,
+    is_confirmed: bool,
+) -> Result<()> {
+    let mut losses = Vec::new();
+    for name in &alteration.dropped {
+        losses.push((name.clone(), count_rows(on, table, Some(is_set(name))).await?));
+    }
+    for altered in &alteration.columns {
+        match &altered.before {
+            Some(before) if altered.keeps_values() => check_values(on, table, before, &altered.after).await?,
+            Some(before) => {
+                losses.push((before.name.clone(), count_rows(on, table, Some(is_set(&before.name))).await?));
+                check_new(on, table, &altered.after).await?;
+            }
+            None => check_new(on, table, &altered.after).await?,
+        }
+    }
+    if losses.is_empty() || is_confirmed {
+        return Ok(());
+    }
+    let what = losses.iter().map(|(column, values)| format!("{column} ({values} values)"));
+    let message = format!("This would lose {}; confirm: true does it", what.collect::<Vec<_>>().join(", "));
+    Err(Failure::new(ErrorCode::Validation, message).with_details(as_details(&losses)).into())
+}
+
+/// That the values of a column still are some afterwards.
+async fn check_values(
+    on: &DatabaseTransaction,
+    table: &Table,
+    before: &Column,
+    after: &Column,
+) -> Result<()> {
+    if after.required && !before.required && after.default.is_none() {
+        let nulls = Cond::all().add(Expr::col(column_iden(&before.name)).is_null());
+        refuse_if_any(on, table, nulls, &after.name, "have no value; give the column a default").await?;
+    }
+    if after.kind == ColumnKind::Enum {
+        let known = after.values.iter().map(String::as_str);
+        let others = Cond::all().add(Expr::col(column_iden(&before.name)).is_not_in(known));
+        refuse_if_any(on, table, others, &after.name, "have another value than those listed").await?;
+    }
+    Ok(())
+}
+
+async fn check_new(on: &DatabaseTransaction, table: &Table, column: &Column) -> Result<()> {
+    if !column.required || column.default.is_some() {
+        return Ok(());
+    }
+    refuse_if_any(on, table, Cond::all(), &column.name, "would have no value; give the column a default")
+        .await
+}
+
+async fn refuse_if_any(
+    on: &DatabaseTransaction,
+    table: &Table,
+    condition: Cond,
+    column: &str,
+    message: &str,
+) -> Result<()> {
+    match count_rows(on, table, Some(condition)).await? {
+        0 => Ok(()),
+        rows => Err(Failure::invalid(column, format!("{rows} rows {message}")).into()),
+    }
+}
+
+fn is_set(column: &str) -> Cond {
+    Cond::all().add(Expr::col(column_iden(column)).is_not_null())
+}
+
+/// How many rows meet a condition.
+pub(super) async fn count_rows(
+    on: &DatabaseTransaction,
+    table: &Table,
+    condition: Option<Cond>,
+) -> Result<u64> {
+    let select = Query::select()
+        .expr(Func::count(Expr::col(Asterisk)))
+        .from(table.iden.clone())
+        .cond_where(condition.unwrap_or_else(Cond::all))
+        .to_owned();
+    let found = on.query_one(&select).await?;
+    let count: i64 = found.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+    Ok(count.unsigned_abs())
+}
+
+/// Gives present rows the defaults of columns that are new to them, or required of them now.
+pub(super) async fn fill_defaults(
+    on: &DatabaseTransaction,
+    table: &Table,
+    alteration: &Alteration,
+) -> Result<()> {
+    for altered in &alteration.columns {
+        let column = &altered.after;
+        let is_new = !altered.keeps_values();
+        let is_newly_required =
+            altered.before.as_ref().is_some_and(|before| !before.required) && column.required;
+        let default = if is_new || is_newly_required { column.default_value()? } else { None };
+        let Some(default) = default else { continue };
+        let update = Query::update()
+            .table(table.iden.clone())
+            .value(column_iden(&column.name), bound(column.kind, &default, on.get_database_backend()))
+            .and_where(Expr::col(column_iden(&column.name)).is_null())
+            .to_owned();
+        on.execute(&update).await.map_err(|error| super::refusal(error, table))?;
+    }
+    Ok(())
+}

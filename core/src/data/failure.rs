@@ -1,0 +1,87 @@
+//! What a refusal of the database means for the caller.
+
+use sea_orm::sqlx::postgres::PgDatabaseError;
+use sea_orm::{DbErr, RuntimeErr};
+
+use super::table::Table;
+use crate::error::{Error, ErrorCode, Failure};
+
+/// What the database has against a statement.
+#[derive(Debug, PartialEq, Eq)]
+enum Violation {
+    /// A unique value is taken, in this column.
+    Unique(Option<String>),
+    /// A reference leads nowhere, or a row is referred to.
+    Reference,
+    /// A number does not fit its column.
+    Range,
+    /// A value is too long for an index.
+    IndexSize,
+}
+
+/// An error of an insert or an update.
+pub(super) fn refusal(error: DbErr, table: &Table) -> Error {
+    match violation(&error) {
+        Some(Violation::Unique(column)) => {
+            let what = column.as_deref().unwrap_or("a unique value");
+            let message = format!("There is a row of {} with this {what} already", table.name);
+            let failure = Failure::new(ErrorCode::DuplicateResource, message);
+            failure.with_details(serde_json::json!({ "field": column })).into()
+        }
+        Some(Violation::Reference) => {
+            let fields = table.columns.iter().filter(|column| column.references.is_some());
+            let fields = fields.map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+            let message = format!("A reference ({fields}) names a row that does not exist");
+            Failure::new(ErrorCode::Validation, message).into()
+        }
+        Some(Violation::Range) => {
+            Failure::new(ErrorCode::Validation, "A number leaves the range of its column").into()
+        }
+        Some(Violation::IndexSize) => {
+            Failure::new(ErrorCode::Validation, "A value is too long for the index of its column").into()
+        }
+        None => error.into(),
+    }
+}
+
+/// An error of a delete.
+pub(super) fn refused_delete(error: DbErr, table: &Table) -> Error {
+    match violation(&error) {
+        Some(Violation::Reference) => {
+            let message =
+                format!("Other rows refer to this row of {}; delete or change those first", table.name);
+            Failure::new(ErrorCode::DuplicateResource, message).into()
+        }
+        _ => error.into(),
+    }
+}
+
+fn violation(error: &DbErr) -> Option<Violation> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    let error = error.as_database_error()?;
+    let code = error.code()?;
+    // SQLSTATE (postgresql.org/docs/current/errcodes-appendix.html) and SQLite's extended result
+    // codes (sqlite.org/rescode.html).
+    match &*code {
+        "23505" => Some(Violation::Unique(error.try_downcast_ref::<PgDatabaseError>().and_then(key_of))),
+        "1555" | "2067" => Some(Violation::Unique(column_of(error.message()))),
+        "23503" | "787" | "1811" => Some(Violation::Reference),
+        "22003" | "3091" => Some(Violation::Range),
+        "54000" => Some(Violation::IndexSize),
+        _ => None,
+    }
+}
+
+/// The column of PostgreSQL's `Key (email)=(x) already exists.`
+fn key_of(error: &PgDatabaseError) -> Option<String> {
+    let (_, rest) = error.detail()?.split_once('(')?;
+    Some(rest.split(')').next()?.trim_matches('"').to_owned())
+}
+
+/// The column of SQLite's `UNIQUE constraint failed: table.column`.
+fn column_of(message: &str) -> Option<String> {
+    Some(message.rsplit_once('.')?.1.to_owned())
+}

@@ -1,0 +1,122 @@
+//! The tables of admins and packs: their definitions, and work with their rows.
+//!
+//! Definitions are rows of the product; the rows of a table are in a real table of its name. A
+//! [`Session`] reads and writes them, for a script, a request or a test. This module must not know
+//! scripts; hooks are run by whoever writes.
+
+mod access;
+mod alter;
+mod column;
+mod failure;
+mod name;
+mod schema;
+mod session;
+mod statement;
+mod table;
+mod tables;
+mod writer;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sea_orm::{DatabaseConnection, DbBackend, EntityTrait};
+
+use crate::error::{Failure, Result};
+use crate::store::{Store, table as table_row};
+
+pub use access::{Access, Action, Actor, Grant, Rule};
+pub use column::{Column, ColumnKind, ColumnSpec};
+pub use session::{Found, Keep, ROWS_MAX, Session, Write};
+pub use statement::{Find, Selector};
+pub use table::{CREATED_AT, ID, ROW_BYTES_MAX, Row, RowChange, Table, UPDATED_AT};
+pub use tables::{TableChange, TableView};
+
+use failure::refusal;
+use writer::Writer;
+
+/// All tables by name.
+pub type Tables = HashMap<Box<str>, Arc<Table>>;
+
+/// The tables, live.
+pub struct Data {
+    store: Store,
+    /// Of SQLite alone; PostgreSQL writes side by side.
+    writer: Option<Writer>,
+    live: ArcSwap<Tables>,
+    /// One change of definitions, or one look at them, at a time.
+    changing: tokio::sync::Mutex<()>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Data {
+    /// The tables of this database. Call it within a runtime, which then runs its work.
+    pub async fn open(store: Store) -> Result<Arc<Self>> {
+        let data = Arc::new(Self {
+            writer: store.writer().cloned().map(Writer::start),
+            store,
+            live: ArcSwap::default(),
+            changing: tokio::sync::Mutex::default(),
+            runtime: tokio::runtime::Handle::current(),
+        });
+        data.reload().await?;
+        Ok(data)
+    }
+
+    /// A table by name.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`.
+    pub fn table(&self, name: &str) -> Result<Arc<Table>, Failure> {
+        self.live.load().get(name).cloned().ok_or_else(|| {
+            let shown: String = name.chars().take(100).collect();
+            Failure::not_found("table", shown)
+        })
+    }
+
+    /// The present tables.
+    pub fn tables(&self) -> Arc<Tables> {
+        self.live.load_full()
+    }
+
+    /// Reads the definitions anew.
+    pub async fn reload(&self) -> Result<()> {
+        let _one_at_a_time = self.changing.lock().await;
+        self.read_definitions().await
+    }
+
+    async fn read_definitions(&self) -> Result<()> {
+        let is_sqlite = self.backend() == DbBackend::Sqlite;
+        let rows = table_row::Entity::find().all(self.db()).await?;
+        let tables = rows.iter().map(|row| {
+            let table = Table::of_row(row, is_sqlite)?;
+            Ok((table.name.as_str().into(), Arc::new(table)))
+        });
+        let tables: Tables = tables.collect::<Result<_>>()?;
+        self.live.store(Arc::new(tables));
+        Ok(())
+    }
+
+    /// Work with rows whose writes stay, or with [`Keep::Nothing`] are undone at its end.
+    pub fn session(self: &Arc<Self>, keep: Keep) -> Session {
+        Session::new(self.clone(), keep)
+    }
+
+    /// The runtime that database work runs on, for threads that wait for it.
+    pub fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.runtime
+    }
+
+    /// Refuses a filter that cannot be asked of a table.
+    pub fn check_filter(&self, table: &str, filter: &serde_json::Value) -> Result<()> {
+        crate::store::list::condition(filter, &self.table(table)?.fields, self.backend()).map(drop)
+    }
+
+    fn db(&self) -> &DatabaseConnection {
+        self.store.db()
+    }
+
+    fn backend(&self) -> DbBackend {
+        self.db().get_database_backend()
+    }
+}

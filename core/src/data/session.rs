@@ -1,0 +1,418 @@
+//! One caller's work with rows: statement by statement, or within a transaction.
+//!
+//! A session belongs to one run or request. What it has begun and not committed is undone when it
+//! is dropped. The session of a test run undoes everything.
+
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use parking_lot::Mutex;
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement, StatementBuilder, StreamTrait,
+};
+use serde::Serialize;
+
+use super::statement::{self, Find, Selector};
+use super::table::{ID, Row, RowChange, Table};
+use super::writer::{self, Wanted, Writer, WriterTransaction, Written};
+use super::{Data, refusal};
+use crate::error::{ErrorCode, Failure, Result};
+
+/// Rows that one update may touch, and one read give.
+pub const ROWS_MAX: u64 = 1000;
+/// Bytes of all rows of one read, as JSON, about.
+const READ_BYTES_MAX: usize = 16 << 20;
+/// Parameters of one statement; both databases take at least so many.
+const PARAMETERS_MAX: usize = 30_000;
+
+/// One page of rows.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// All rows and those that match, if asked for.
+    pub counts: Option<(u64, u64)>,
+}
+
+/// One written row, as a test run shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Write {
+    /// The table.
+    pub table: String,
+    /// `create`, `update` or `delete`.
+    pub operation: &'static str,
+    /// The row as it is then; as it was, for `delete`.
+    pub row: Row,
+}
+
+/// What becomes of a session's writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// They stay.
+    Writes,
+    /// They are undone at its end.
+    Nothing,
+}
+
+/// One caller's work with rows.
+pub struct Session {
+    data: Arc<Data>,
+    keep: Keep,
+    open: Mutex<Option<Open>>,
+}
+
+/// An open transaction.
+struct Open {
+    transaction: Arc<Transaction>,
+    /// Savepoints within it.
+    savepoints: usize,
+}
+
+enum Transaction {
+    OfWriter(WriterTransaction),
+    OfPool(DatabaseTransaction),
+}
+
+impl Transaction {
+    fn get(&self) -> &DatabaseTransaction {
+        match self {
+            Self::OfWriter(of_writer) => &of_writer.transaction,
+            Self::OfPool(transaction) => transaction,
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A connection goes back to its pool by a task.
+        let _in_runtime = self.data.runtime().enter();
+        self.open.get_mut().take();
+    }
+}
+
+impl Session {
+    pub(super) fn new(data: Arc<Data>, keep: Keep) -> Self {
+        Self { data, keep, open: Mutex::default() }
+    }
+
+    /// The tables and where they are.
+    pub fn data(&self) -> &Arc<Data> {
+        &self.data
+    }
+
+    /// Whether what was written so far can still be undone.
+    pub fn is_in_transaction(&self) -> bool {
+        let base = usize::from(self.keep == Keep::Nothing);
+        self.open.lock().as_ref().is_some_and(|open| open.savepoints + 1 > base)
+    }
+
+    fn backend(&self) -> DbBackend {
+        self.data.backend()
+    }
+
+    fn transaction(&self) -> Option<Arc<Transaction>> {
+        self.open.lock().as_ref().map(|open| open.transaction.clone())
+    }
+
+    /// Begins a transaction; within one, a part of it that can be undone by itself.
+    pub async fn begin(&self) -> Result<()> {
+        if self.keep == Keep::Nothing && self.transaction().is_none() {
+            self.open_transaction().await?;
+        }
+        match self.transaction() {
+            None => self.open_transaction().await,
+            Some(transaction) => {
+                let name = self.open.lock().as_mut().map_or(0, |open| {
+                    open.savepoints += 1;
+                    open.savepoints
+                });
+                Ok(execute(&transaction, &format!("SAVEPOINT gw_{name}")).await?)
+            }
+        }
+    }
+
+    async fn open_transaction(&self) -> Result<()> {
+        let transaction = match &self.data.writer {
+            Some(writer) => Transaction::OfWriter(writer.begin().await?),
+            None => Transaction::OfPool(sea_orm::TransactionTrait::begin(self.data.db()).await?),
+        };
+        *self.open.lock() = Some(Open { transaction: Arc::new(transaction), savepoints: 0 });
+        Ok(())
+    }
+
+    /// Keeps what was done since the last [`Self::begin`].
+    pub async fn commit(&self) -> Result<()> {
+        if let Some((transaction, name)) = self.last_savepoint() {
+            return Ok(execute(&transaction, &format!("RELEASE SAVEPOINT gw_{name}")).await?);
+        }
+        match self.take() {
+            Some(Transaction::OfWriter(of_writer)) => Ok(of_writer.transaction.commit().await?),
+            Some(Transaction::OfPool(transaction)) => Ok(transaction.commit().await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Undoes what was done since the last [`Self::begin`].
+    pub async fn roll_back(&self) -> Result<()> {
+        if let Some((transaction, name)) = self.last_savepoint() {
+            execute(&transaction, &format!("ROLLBACK TO SAVEPOINT gw_{name}")).await?;
+            return Ok(execute(&transaction, &format!("RELEASE SAVEPOINT gw_{name}")).await?);
+        }
+        match self.take() {
+            Some(Transaction::OfWriter(of_writer)) => Ok(of_writer.transaction.rollback().await?),
+            Some(Transaction::OfPool(transaction)) => Ok(transaction.rollback().await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the innermost savepoint off the list.
+    fn last_savepoint(&self) -> Option<(Arc<Transaction>, usize)> {
+        let mut open = self.open.lock();
+        let open = open.as_mut().filter(|open| open.savepoints > 0)?;
+        open.savepoints -= 1;
+        Some((open.transaction.clone(), open.savepoints + 1))
+    }
+
+    /// The transaction itself, which nobody else holds: a session does one thing at a time.
+    fn take(&self) -> Option<Transaction> {
+        self.open.lock().take().and_then(|open| Arc::into_inner(open.transaction))
+    }
+
+    /// One page of rows.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for an unknown field or operator, a wrong value or too much at once.
+    pub async fn find(&self, table: &Table, find: &Find) -> Result<Found> {
+        let columns = table.selected(find.fields.as_deref())?;
+        let select = statement::select(table, find, &columns, self.backend())?;
+        let counts = if find.with_counts {
+            let total = self.count(table, [find.scope.as_ref(), None]).await?;
+            Some((total, self.count(table, [find.scope.as_ref(), find.filter.as_ref()]).await?))
+        } else {
+            None
+        };
+        if find.limit == 0 {
+            return Ok(Found { rows: Vec::new(), counts });
+        }
+        Ok(Found { rows: self.read(&select, &columns).await?, counts })
+    }
+
+    /// How many rows meet these filters.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn count(&self, table: &Table, filters: [Option<&serde_json::Value>; 2]) -> Result<u64> {
+        let select = self.backend().build(&statement::count(table, filters, self.backend())?);
+        let found = match self.transaction() {
+            Some(transaction) => transaction.get().query_one_raw(select).await?,
+            None => self.data.db().query_one_raw(select).await?,
+        };
+        let count: i64 = found.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+        Ok(count.unsigned_abs())
+    }
+
+    /// The rows that a write is about, locked until the transaction ends.
+    ///
+    /// # Errors
+    /// As [`Self::find`]; `VALIDATION_ERROR` for more than [`ROWS_MAX`].
+    pub async fn rows_to_write(
+        &self,
+        table: &Table,
+        selector: &Selector,
+        scope: Option<&serde_json::Value>,
+    ) -> Result<Vec<Row>> {
+        let find = Find {
+            filter: Some(selector.filter()),
+            scope: scope.cloned(),
+            limit: ROWS_MAX + 1,
+            page: 1,
+            ..Find::default()
+        };
+        let columns = table.selected(None)?;
+        let mut select = statement::select(table, &find, &columns, self.backend())?;
+        statement::lock(&mut select, self.backend());
+        let rows = self.read(&select, &columns).await?;
+        if rows.len() as u64 > ROWS_MAX {
+            let message = format!("The filter meets more than {ROWS_MAX} rows; narrow it and go on in parts");
+            return Err(Failure::new(ErrorCode::Validation, message).into());
+        }
+        Ok(rows)
+    }
+
+    async fn read(
+        &self,
+        select: &(impl StatementBuilder + Sync),
+        columns: &[&super::Column],
+    ) -> Result<Vec<Row>> {
+        let select = self.backend().build(select);
+        match self.transaction() {
+            Some(transaction) => collect(transaction.get(), select, columns, self.backend()).await,
+            None => collect(self.data.db(), select, columns, self.backend()).await,
+        }
+    }
+
+    /// Adds rows that [`Table::new_row`] has made: all or none.
+    ///
+    /// # Errors
+    /// `DUPLICATE_RESOURCE` for a taken unique value, `VALIDATION_ERROR` for a reference to a row
+    /// that does not exist.
+    pub async fn insert(&self, table: &Table, rows: &[Row]) -> Result<()> {
+        let per_statement = (PARAMETERS_MAX / table.columns.len()).max(1);
+        let is_one = rows.len() <= per_statement;
+        if !is_one {
+            self.begin().await?;
+        }
+        for part in rows.chunks(per_statement) {
+            let insert = self.backend().build(&statement::insert(table, part, self.backend()));
+            if let Err(error) = self.write(insert, Wanted::Count).await {
+                if !is_one {
+                    self.roll_back().await?;
+                }
+                return Err(refusal(error, table));
+            }
+        }
+        if !is_one {
+            self.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Changes the row with this id, if it meets `scope`; the row as it is then.
+    ///
+    /// # Errors
+    /// As [`Self::insert`].
+    pub async fn update_one(
+        &self,
+        table: &Table,
+        id: &str,
+        scope: Option<&serde_json::Value>,
+        change: &RowChange,
+    ) -> Result<Option<Row>> {
+        let filter = Selector::Id(id.to_owned()).filter();
+        let condition = statement::condition(table, [Some(&filter), scope], self.backend())?;
+        Ok(self.update(table, change, condition).await?.pop())
+    }
+
+    /// Changes these rows, which the transaction has locked; the rows as they are then.
+    ///
+    /// # Errors
+    /// As [`Self::insert`].
+    pub async fn update_rows(&self, table: &Table, rows: &[Row], change: &RowChange) -> Result<Vec<Row>> {
+        self.update(table, change, statement::with_ids(table, ids(rows))).await
+    }
+
+    async fn update(
+        &self,
+        table: &Table,
+        change: &RowChange,
+        condition: sea_orm::Condition,
+    ) -> Result<Vec<Row>> {
+        let update = statement::update(table, change, condition, self.backend());
+        let written = self.write(self.backend().build(&update), Wanted::Rows).await;
+        let columns = table.selected(None)?;
+        match written.map_err(|error| refusal(error, table))? {
+            Written::Rows(rows) => {
+                rows.iter().map(|row| statement::row(row, &columns, self.backend())).collect()
+            }
+            Written::Count(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Deletes what is selected within `scope`; how many rows that were.
+    ///
+    /// # Errors
+    /// `DUPLICATE_RESOURCE` when other rows refer to one of them.
+    pub async fn delete(
+        &self,
+        table: &Table,
+        selector: &Selector,
+        scope: Option<&serde_json::Value>,
+    ) -> Result<u64> {
+        self.delete_where(
+            table,
+            statement::condition(table, [Some(&selector.filter()), scope], self.backend())?,
+        )
+        .await
+    }
+
+    /// Deletes these rows, which the transaction has locked.
+    ///
+    /// # Errors
+    /// As [`Self::delete`].
+    pub async fn delete_rows(&self, table: &Table, rows: &[Row]) -> Result<u64> {
+        self.delete_where(table, statement::with_ids(table, ids(rows))).await
+    }
+
+    async fn delete_where(&self, table: &Table, condition: sea_orm::Condition) -> Result<u64> {
+        let delete = self.backend().build(&statement::delete(table, condition));
+        match self.write(delete, Wanted::Count).await {
+            Ok(Written::Count(count)) => Ok(count),
+            Ok(Written::Rows(rows)) => Ok(rows.len() as u64),
+            Err(error) => Err(super::failure::refused_delete(error, table)),
+        }
+    }
+
+    /// Runs a statement that writes. One that fails undoes itself alone, on PostgreSQL too, where
+    /// it would otherwise end the whole transaction.
+    async fn write(&self, statement: Statement, wanted: Wanted) -> Result<Written, DbErr> {
+        if self.keep == Keep::Nothing && self.transaction().is_none() {
+            self.open_transaction().await.map_err(|error| DbErr::Custom(error.to_string()))?;
+        }
+        match (self.transaction(), &self.data.writer) {
+            (Some(transaction), None) => {
+                execute(&transaction, "SAVEPOINT gw_statement").await?;
+                let written = writer::run(transaction.get(), statement, wanted).await;
+                let end = if written.is_ok() { "RELEASE" } else { "ROLLBACK TO" };
+                execute(&transaction, &format!("{end} SAVEPOINT gw_statement")).await?;
+                written
+            }
+            (Some(transaction), Some(_)) => writer::run(transaction.get(), statement, wanted).await,
+            (None, Some(writer)) => Writer::run(writer, statement, wanted).await,
+            (None, None) => writer::run(self.data.db(), statement, wanted).await,
+        }
+    }
+}
+
+fn ids(rows: &[Row]) -> impl Iterator<Item = String> + '_ {
+    rows.iter().filter_map(|row| row.get(ID)?.as_str().map(str::to_owned))
+}
+
+async fn execute(transaction: &Transaction, sql: &str) -> Result<(), DbErr> {
+    transaction.get().execute_unprepared(sql).await.map(drop)
+}
+
+/// Rows until they are too many bytes.
+async fn collect<C: ConnectionTrait + StreamTrait>(
+    on: &C,
+    select: Statement,
+    columns: &[&super::Column],
+    backend: DbBackend,
+) -> Result<Vec<Row>> {
+    let mut found = std::pin::pin!(on.stream_raw(select).await?);
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = found.try_next().await? {
+        let row = statement::row(&row, columns, backend)?;
+        bytes += row.values().map(bytes_of).sum::<usize>();
+        if bytes > READ_BYTES_MAX {
+            let message = format!(
+                "The rows have more than {READ_BYTES_MAX} bytes together; ask for fewer, or for fewer of their fields"
+            );
+            return Err(Failure::new(ErrorCode::Validation, message).into());
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// What a value takes, about.
+fn bytes_of(value: &serde_json::Value) -> usize {
+    use serde_json::Value as Json;
+    match value {
+        Json::String(text) => text.len(),
+        Json::Array(items) => items.iter().map(bytes_of).sum::<usize>() + 8,
+        Json::Object(fields) => {
+            fields.iter().map(|(key, value)| key.len() + bytes_of(value)).sum::<usize>() + 8
+        }
+        _ => 8,
+    }
+}

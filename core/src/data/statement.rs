@@ -1,0 +1,217 @@
+//! From rows and questions to SQL statements and back. Identifiers come from checked definitions
+//! and are quoted; values only ever travel as bound parameters.
+
+use sea_orm::sea_query::{
+    self, Alias, Asterisk, Cond, Expr, ExprTrait, Func, IntoIden, Order, Query, SelectStatement, SimpleExpr,
+    Value,
+};
+use sea_orm::{DbBackend, QueryResult, TryGetable};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use super::column::{Column, ColumnKind};
+use super::table::{Change, ID, Row, RowChange, Table};
+use crate::error::{Error, Result};
+use crate::store::list;
+use crate::store::{Time, parse_time, time_text};
+
+/// What rows are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Find {
+    /// Which rows; none: all.
+    pub filter: Option<Json>,
+    /// What besides the filter they have to meet, because of who asks; counts do not see beyond it.
+    pub scope: Option<Json>,
+    /// Only these columns; none: all.
+    pub fields: Option<Vec<String>>,
+    /// Field names with commas, `-` before one for descending; none: as they were made.
+    pub sort: Option<String>,
+    /// Rows of a page.
+    pub limit: u64,
+    /// Counts from 1.
+    pub page: u64,
+    /// Whether to count all rows and those that match.
+    pub with_counts: bool,
+}
+
+/// Which rows a write is about.
+#[derive(Debug, Clone)]
+pub enum Selector {
+    /// The row with this id.
+    Id(String),
+    /// The rows that meet a filter.
+    Filter(Json),
+}
+
+impl Selector {
+    /// The filter that says the same.
+    pub(super) fn filter(&self) -> Json {
+        match self {
+            Self::Id(id) => serde_json::json!({ ID: id }),
+            Self::Filter(filter) => filter.clone(),
+        }
+    }
+}
+
+/// The rows of `scope` and `filter` together.
+pub(super) fn condition(table: &Table, filters: [Option<&Json>; 2], backend: DbBackend) -> Result<Cond> {
+    let mut all = Cond::all();
+    for filter in filters.into_iter().flatten() {
+        all = all.add(list::condition(filter, &table.fields, backend)?);
+    }
+    Ok(all)
+}
+
+/// The rows that `find` asks for.
+pub(super) fn select(
+    table: &Table,
+    find: &Find,
+    columns: &[&Column],
+    backend: DbBackend,
+) -> Result<SelectStatement> {
+    let mut select = Query::select();
+    select
+        .columns(columns.iter().map(|column| Alias::new(&column.name)))
+        .from(table.iden.clone())
+        .cond_where(condition(table, [find.scope.as_ref(), find.filter.as_ref()], backend)?)
+        .limit(find.limit)
+        .offset(find.page.saturating_sub(1) * find.limit);
+    for (field, order) in list::sort_order(find.sort.as_deref().unwrap_or(ID), &table.fields)? {
+        list::order_by(&mut select, field, order, backend);
+    }
+    if find.sort.is_some() {
+        // Rows that are equal in what is asked for still have one order, so that pages do not overlap.
+        select.order_by(Alias::new(ID), Order::Asc);
+    }
+    Ok(select)
+}
+
+/// How many rows meet these filters.
+pub(super) fn count(
+    table: &Table,
+    filters: [Option<&Json>; 2],
+    backend: DbBackend,
+) -> Result<SelectStatement> {
+    Ok(Query::select()
+        .expr(Func::count(Expr::col(Asterisk)))
+        .from(table.iden.clone())
+        .cond_where(condition(table, filters, backend)?)
+        .to_owned())
+}
+
+/// New rows, each complete and in its normal form.
+pub(super) fn insert(table: &Table, rows: &[Row], backend: DbBackend) -> sea_query::InsertStatement {
+    let mut insert = Query::insert();
+    insert
+        .into_table(table.iden.clone())
+        .columns(table.columns.iter().map(|column| Alias::new(&column.name)));
+    for row in rows {
+        let values = table.columns.iter().map(|column| {
+            SimpleExpr::Value(bound(column.kind, row.get(&column.name).unwrap_or(&Json::Null), backend))
+        });
+        insert.values_panic(values);
+    }
+    insert
+}
+
+/// A change of the rows that meet `filters`; gives back the rows as they are then.
+pub(super) fn update(
+    table: &Table,
+    change: &RowChange,
+    condition: Cond,
+    backend: DbBackend,
+) -> sea_query::UpdateStatement {
+    let mut update = Query::update();
+    update.table(table.iden.clone()).cond_where(condition);
+    for (name, change) in &change.columns {
+        let kind = table.column(name).map_or(ColumnKind::Text, |column| column.kind);
+        let value = match change {
+            Change::To(value) => SimpleExpr::Value(bound(kind, value, backend)),
+            Change::By(by) => {
+                let zero = if kind == ColumnKind::Float { Value::from(0.0) } else { Value::from(0_i64) };
+                let present = Func::coalesce([Expr::col(Alias::new(name)), Expr::val(zero)]);
+                Expr::from(present).add(bound(kind, by, backend))
+            }
+        };
+        update.value(Alias::new(name), value);
+    }
+    update.returning(Query::returning().columns(table.columns.iter().map(|column| Alias::new(&column.name))));
+    update
+}
+
+/// The rows with these ids.
+pub(super) fn with_ids(table: &Table, ids: impl Iterator<Item = String>) -> Cond {
+    let as_text = table.fields.first().is_some_and(|field| field.is_stored_as_text);
+    let ids = ids.filter_map(|id| {
+        let id = Uuid::parse_str(&id).ok()?;
+        Some(if as_text { Value::from(id.to_string()) } else { Value::from(id) })
+    });
+    Cond::all().add(Expr::col(Alias::new(ID)).is_in(ids))
+}
+
+/// Deletes the rows that meet a condition.
+pub(super) fn delete(table: &Table, condition: Cond) -> sea_query::DeleteStatement {
+    Query::delete().from_table(table.iden.clone()).cond_where(condition).to_owned()
+}
+
+/// A value in its normal form as a parameter.
+pub(super) fn bound(kind: ColumnKind, value: &Json, backend: DbBackend) -> Value {
+    let is_sqlite = backend == DbBackend::Sqlite;
+    let text = value.as_str();
+    match kind {
+        ColumnKind::String | ColumnKind::Text | ColumnKind::Enum => Value::String(text.map(str::to_owned)),
+        ColumnKind::Integer => Value::BigInt(value.as_i64()),
+        ColumnKind::Float => Value::Double(value.as_f64()),
+        ColumnKind::Boolean if is_sqlite => Value::BigInt(value.as_bool().map(i64::from)),
+        ColumnKind::Boolean => Value::Bool(value.as_bool()),
+        ColumnKind::Datetime | ColumnKind::Uuid if is_sqlite => Value::String(text.map(str::to_owned)),
+        ColumnKind::Datetime => Value::TimeDateTimeWithTimeZone(text.and_then(parse_time)),
+        ColumnKind::Uuid => Value::Uuid(text.and_then(|text| Uuid::parse_str(text).ok())),
+        ColumnKind::Json if is_sqlite => Value::String((!value.is_null()).then(|| value.to_string())),
+        ColumnKind::Json => Value::Json((!value.is_null()).then(|| Box::new(value.clone()))),
+    }
+}
+
+/// A row that a statement gave back, with these columns in this order.
+pub(super) fn row(found: &QueryResult, columns: &[&Column], backend: DbBackend) -> Result<Row> {
+    columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| Ok((column.name.clone(), value(found, index, column.kind, backend)?)))
+        .collect()
+}
+
+fn value(found: &QueryResult, index: usize, kind: ColumnKind, backend: DbBackend) -> Result<Json> {
+    fn get<T: TryGetable>(found: &QueryResult, index: usize) -> Result<Option<T>> {
+        Ok(found.try_get_by_index::<Option<T>>(index)?)
+    }
+    let is_sqlite = backend == DbBackend::Sqlite;
+    Ok(match kind {
+        ColumnKind::String | ColumnKind::Text | ColumnKind::Enum => get::<String>(found, index)?.into(),
+        ColumnKind::Integer => get::<i64>(found, index)?.into(),
+        ColumnKind::Float => get::<f64>(found, index)?.into(),
+        ColumnKind::Boolean if is_sqlite => get::<i64>(found, index)?.map(|number| number != 0).into(),
+        ColumnKind::Boolean => get::<bool>(found, index)?.into(),
+        ColumnKind::Datetime | ColumnKind::Uuid if is_sqlite => get::<String>(found, index)?.into(),
+        ColumnKind::Datetime => get::<Time>(found, index)?.map(time_text).into(),
+        ColumnKind::Uuid => get::<Uuid>(found, index)?.map(|id| id.to_string()).into(),
+        ColumnKind::Json if is_sqlite => match get::<String>(found, index)? {
+            Some(text) => serde_json::from_str(&text)
+                .map_err(|error| Error::Internal(format!("a stored value is no JSON: {error}")))?,
+            None => Json::Null,
+        },
+        ColumnKind::Json => get::<Json>(found, index)?.unwrap_or_default(),
+    })
+}
+
+/// For `SELECT … FOR UPDATE`, where the database has it; SQLite's writer is alone anyway.
+pub(super) fn lock(select: &mut SelectStatement, backend: DbBackend) {
+    if backend == DbBackend::Postgres {
+        select.lock_exclusive();
+    }
+}
+
+/// The name of a column as an identifier.
+pub(super) fn column_iden(name: &str) -> sea_query::DynIden {
+    Alias::new(name).into_iden()
+}

@@ -1,0 +1,281 @@
+//! A table as scripts and requests see it: its columns, what a row must be, who may do what.
+
+use sea_orm::sea_query::{Alias, DynIden, IntoIden};
+use serde_json::{Map, Value as Json};
+use uuid::Uuid;
+
+use super::access::Access;
+use super::column::{self, Column, ColumnKind};
+use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::store::list::Field;
+use crate::store::{self, table, time_text};
+
+/// Bytes of one row as JSON, at most.
+pub const ROW_BYTES_MAX: usize = 1 << 20;
+
+/// A row: its values by column.
+pub type Row = Map<String, Json>;
+
+/// The key of every table.
+pub const ID: &str = "id";
+/// When a row was made.
+pub const CREATED_AT: &str = "createdAt";
+/// When a row last changed.
+pub const UPDATED_AT: &str = "updatedAt";
+/// The operator of an atomic change.
+const INC: &str = "_inc";
+
+/// A table of an admin or a pack.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Of its definition.
+    pub id: Uuid,
+    /// As scripts name it.
+    pub name: String,
+    /// Who may do what over HTTP and in `#secure.table`.
+    pub access: Access,
+    /// `id`, its own columns in order, `createdAt`, `updatedAt`.
+    pub(super) columns: Vec<Column>,
+    /// The same as filters see them.
+    pub(super) fields: Vec<Field>,
+    pub(super) iden: DynIden,
+}
+
+/// What is set of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Change {
+    /// To a value in its normal form.
+    To(Json),
+    /// By so much, atomically.
+    By(Json),
+}
+
+/// What changes of a row, by column; never empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowChange {
+    pub(super) columns: Vec<(String, Change)>,
+}
+
+impl Table {
+    /// A table with these columns; `is_sqlite` decides how ids and times are stored.
+    pub(super) fn new(id: Uuid, name: &str, own: &[Column], access: Access, is_sqlite: bool) -> Self {
+        let mut columns = vec![column::built_in(ID, ColumnKind::Uuid)];
+        columns.extend(own.iter().cloned());
+        columns.extend([CREATED_AT, UPDATED_AT].map(|name| column::built_in(name, ColumnKind::Datetime)));
+        let fields = columns
+            .iter()
+            .map(|column| Field {
+                name: column.name.clone(),
+                column: Alias::new(&column.name).into_iden(),
+                kind: column.kind.field_kind(),
+                is_stored_as_text: is_sqlite,
+                is_nullable: !column.required,
+            })
+            .collect();
+        Self { id, name: name.to_owned(), access, columns, fields, iden: Alias::new(name).into_iden() }
+    }
+
+    /// The table that a row of the product's own defines.
+    pub(super) fn of_row(row: &table::Model, is_sqlite: bool) -> Result<Self> {
+        let broken = |error: serde_json::Error| Error::Internal(format!("table {}: {error}", row.name));
+        let columns: Vec<Column> = serde_json::from_value(row.columns.clone()).map_err(broken)?;
+        let access = serde_json::from_value(row.access.clone()).map_err(broken)?;
+        Ok(Self::new(row.id, &row.name, &columns, access, is_sqlite))
+    }
+
+    /// Its own columns, without those that every table has.
+    pub fn own_columns(&self) -> &[Column] {
+        &self.columns[1..self.columns.len() - 2]
+    }
+
+    /// The names of all its columns.
+    pub fn column_names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
+    /// A column by name.
+    pub(super) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// A new row: what is given, the defaults for the rest, an id and the time.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for an unknown field, a value that is none of its column, a missing
+    /// required value, or a row of more than [`ROW_BYTES_MAX`].
+    pub fn new_row(&self, data: &Row) -> Result<Row> {
+        self.check_names(data, |name| name != CREATED_AT && name != UPDATED_AT)?;
+        let now = Json::from(time_text(store::now()));
+        let mut row = Row::new();
+        for column in &self.columns {
+            let value = match (column.name.as_str(), data.get(&column.name)) {
+                (ID, None | Some(Json::Null)) => crate::id::new_id().to_string().into(),
+                (CREATED_AT | UPDATED_AT, _) => now.clone(),
+                (_, None) => match column.default_value()? {
+                    Some(default) => default,
+                    None => column.value(&Json::Null)?,
+                },
+                (_, Some(value)) => match increment(column, value)? {
+                    Some(by) => sum(column, &by)?,
+                    None => column.value(value)?,
+                },
+            };
+            row.insert(column.name.clone(), value);
+        }
+        check_size(&row)?;
+        Ok(row)
+    }
+
+    /// What `data` changes of a row.
+    ///
+    /// # Errors
+    /// As [`Self::new_row`].
+    pub fn change(&self, data: &Row) -> Result<RowChange> {
+        self.check_names(data, |name| ![ID, CREATED_AT, UPDATED_AT].contains(&name))?;
+        check_size(data)?;
+        let mut columns = Vec::with_capacity(data.len() + 1);
+        for (name, value) in data {
+            let column = self.column(name).ok_or_else(|| self.unknown(name))?;
+            let change = match increment(column, value)? {
+                Some(by) => Change::By(by),
+                None => Change::To(column.value(value)?),
+            };
+            columns.push((name.clone(), change));
+        }
+        columns.push((UPDATED_AT.to_owned(), Change::To(time_text(store::now()).into())));
+        Ok(RowChange { columns })
+    }
+
+    fn check_names(&self, data: &Row, may_set: impl Fn(&str) -> bool) -> Result<()> {
+        for name in data.keys() {
+            if self.column(name).is_none() {
+                return Err(self.unknown(name).into());
+            }
+            if !may_set(name) {
+                return Err(Failure::invalid(name, "is set by the server").into());
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, name: &str) -> Failure {
+        let known = self.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+        let shown: String = name.chars().take(100).collect();
+        Failure::new(
+            ErrorCode::Validation,
+            format!("There is no field {shown} in {}; known: {known}", self.name),
+        )
+        .with_details(serde_json::json!({ "field": shown }))
+    }
+
+    /// The columns that `fields` names; all for none.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for an unknown one.
+    pub(super) fn selected(&self, fields: Option<&[String]>) -> Result<Vec<&Column>> {
+        match fields {
+            None => Ok(self.columns.iter().collect()),
+            Some(names) => names
+                .iter()
+                .filter(|name| *name != "*" || names.len() > 1)
+                .map(|name| self.column(name).ok_or_else(|| self.unknown(name).into()))
+                .collect::<Result<Vec<_>>>()
+                .map(|named| if named.is_empty() { self.columns.iter().collect() } else { named }),
+        }
+    }
+}
+
+impl RowChange {
+    /// The same change, but for these values.
+    ///
+    /// # Errors
+    /// As [`Table::new_row`].
+    pub fn with(mut self, table: &Table, data: &Row) -> Result<Self> {
+        for (name, change) in table.change(data)?.columns {
+            match self.columns.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, present)) => *present = change,
+                None => self.columns.push((name, change)),
+            }
+        }
+        Ok(self)
+    }
+
+    /// What a row would be after this change.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` when a sum leaves 64 bits.
+    pub fn applied_to(&self, table: &Table, row: &Row) -> Result<Row> {
+        let mut changed = row.clone();
+        for (name, change) in &self.columns {
+            let value = match change {
+                Change::To(value) => value.clone(),
+                Change::By(by) => {
+                    let column = table.column(name).ok_or_else(|| table.unknown(name))?;
+                    match row.get(name) {
+                        Some(Json::Null) | None => by.clone(),
+                        Some(value) => added(column, value, by)?,
+                    }
+                }
+            };
+            changed.insert(name.clone(), value);
+        }
+        Ok(changed)
+    }
+}
+
+/// The amount of `{"_inc": 5}`.
+fn increment(column: &Column, value: &Json) -> Result<Option<Json>> {
+    let Some(by) = value.as_object().filter(|object| object.len() == 1).and_then(|object| object.get(INC))
+    else {
+        return Ok(None);
+    };
+    let amount = match column.kind {
+        ColumnKind::Integer => column::integer(by).map(Json::from),
+        ColumnKind::Float => by.as_f64().filter(|by| by.is_finite()).map(Json::from),
+        ColumnKind::Json => return Ok(None),
+        _ => None,
+    };
+    let message = "_inc takes an integer on an integer column, a number on a float column";
+    amount.map(Some).ok_or_else(|| Failure::invalid(&column.name, message).into())
+}
+
+/// The default of a new row, and so much more.
+fn sum(column: &Column, by: &Json) -> Result<Json> {
+    match column.default_value()? {
+        Some(default) => added(column, &default, by),
+        None => Ok(by.clone()),
+    }
+}
+
+fn added(column: &Column, value: &Json, by: &Json) -> Result<Json> {
+    let sum = match column.kind {
+        ColumnKind::Integer => {
+            value.as_i64().zip(by.as_i64()).and_then(|(value, by)| value.checked_add(by)).map(Json::from)
+        }
+        _ => value.as_f64().zip(by.as_f64()).map(|(value, by)| value + by).map(Json::from),
+    };
+    let out_of_range = || Failure::invalid(&column.name, "the sum is out of range").into();
+    sum.filter(|sum| !sum.is_null()).ok_or_else(out_of_range)
+}
+
+/// Counts without building the text.
+fn check_size(row: &Row) -> Result<()> {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // A map of JSON values always has a JSON form.
+    let _ = serde_json::to_writer(&mut count, row);
+    if count.0 <= ROW_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("The row has {} bytes; at most {ROW_BYTES_MAX} are kept", count.0);
+    Err(Failure::new(ErrorCode::Validation, message).into())
+}

@@ -1,0 +1,411 @@
+//! Definitions: making, changing and deleting tables, with what they hold.
+//!
+//! Each change reads the definition, alters the table and writes the definition in one
+//! transaction that holds it locked, so that two admins at once change one after the other.
+
+use std::collections::BTreeMap;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect, TransactionTrait,
+};
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::alter::{self, Alteration};
+use super::column::{Column, ColumnSpec};
+use super::name::check_table_name;
+use super::table::Table;
+use super::{Access, Data, refusal, schema, writer};
+use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::id::new_id;
+use crate::store::list::{ListQuery, Page};
+use crate::store::{self, Time, hook, table as table_row};
+
+/// Own columns of a table, at most.
+const COLUMNS_MAX: usize = 100;
+/// Tables, at most.
+const TABLES_MAX: usize = 1000;
+
+/// A table's definition as an admin sees it.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "documented on the row")]
+pub struct TableView {
+    pub id: Uuid,
+    pub name: String,
+    pub description: String,
+    pub columns: Vec<ColumnSpec>,
+    pub access: Access,
+    pub pack: Option<String>,
+    pub created_at: Time,
+    pub updated_at: Time,
+}
+
+/// What changes of a table; what is absent stays.
+#[derive(Debug, Clone, Default)]
+pub struct TableChange {
+    /// Another name.
+    pub name: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+    /// All columns as they are to be: one that is not among them is dropped.
+    pub columns: Option<Vec<ColumnSpec>>,
+    /// Columns that are added.
+    pub add: Vec<ColumnSpec>,
+    /// New names by present names.
+    pub rename: BTreeMap<String, String>,
+    /// Columns that are dropped.
+    pub drop: Vec<String>,
+    /// The rules.
+    pub access: Option<Access>,
+    /// Whether values may be lost.
+    pub confirm: bool,
+}
+
+impl Data {
+    /// One page of definitions.
+    pub async fn list_tables(&self, query: &ListQuery) -> Result<Page<TableView>> {
+        let page = self.store.list::<table_row::Entity>(query, None).await?;
+        let rows = page.rows.into_iter().map(view).collect::<Result<_>>()?;
+        Ok(Page { rows, counts: page.counts })
+    }
+
+    /// A definition by id.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`.
+    pub async fn table_view(&self, id: Uuid) -> Result<TableView> {
+        let row = table_row::Entity::find_by_id(id).one(self.db()).await?;
+        view(row.ok_or_else(|| Failure::not_found("table", id))?)
+    }
+
+    /// A definition by name.
+    pub async fn table_view_by_name(&self, name: &str) -> Result<Option<TableView>> {
+        let row = table_row::Entity::find().filter(table_row::Column::Name.eq(name)).one(self.db()).await?;
+        row.map(view).transpose()
+    }
+
+    /// Makes a table. It is there when this returns.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR`, or `DUPLICATE_RESOURCE` for a taken name.
+    pub async fn create_table(&self, change: TableChange, pack: Option<&str>) -> Result<TableView> {
+        let _one_at_a_time = self.changing.lock().await;
+        let row = self.new_row(change, pack)?;
+        let table = Table::of_row(&row, self.backend() == DbBackend::Sqlite)?;
+        table.access.check(&table)?;
+        self.check_references(&table)?;
+        if self.tables().len() >= TABLES_MAX {
+            return Err(Failure::new(
+                ErrorCode::Validation,
+                format!("There are {TABLES_MAX} tables already"),
+            )
+            .into());
+        }
+        self.check_name_is_free(&row.name, None)?;
+        let (to_insert, statements) = (row.clone(), schema::create(&table, self.backend()));
+        self.in_schema_transaction(async |on| {
+            let inserted = to_insert.into_active_model().insert(on).await;
+            inserted.map_err(|error| taken(error, &row.name))?;
+            for statement in statements {
+                on.execute_raw(statement).await.map_err(|error| exists(error, &row.name))?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.definitions_changed().await?;
+        view(row)
+    }
+
+    /// Whether such a table could be made, but for a taken name and references.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR`.
+    pub(crate) fn check_table(&self, change: TableChange) -> Result<()> {
+        let table = Table::of_row(&self.new_row(change, None)?, true)?;
+        table.access.check(&table)
+    }
+
+    fn new_row(&self, change: TableChange, pack: Option<&str>) -> Result<table_row::Model> {
+        let name = change.name.ok_or_else(|| Failure::invalid("name", "is missing"))?;
+        check_table_name(&name)?;
+        let columns = read_columns(change.columns.unwrap_or_default().iter().chain(&change.add))?;
+        let now = store::now();
+        Ok(table_row::Model {
+            id: new_id(),
+            name,
+            description: checked_description(change.description.unwrap_or_default())?,
+            columns: json!(columns),
+            access: json!(change.access.unwrap_or_default()),
+            pack: pack.map(str::to_owned),
+            created_at: now,
+            updated_at: now,
+        })
+    }
+
+    /// Changes a table. What would lose values needs `confirm`.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`; `VALIDATION_ERROR` that says what would be lost, or what does not fit
+    /// the present rows; `DUPLICATE_RESOURCE` for a taken name, or values that are not unique.
+    pub async fn update_table(&self, id: Uuid, change: TableChange) -> Result<TableView> {
+        let _one_at_a_time = self.changing.lock().await;
+        let backend = self.backend();
+        let row = self
+            .in_schema_transaction(async |on| {
+                let before = locked_row(on, id, backend).await?;
+                let old = Table::of_row(&before, backend == DbBackend::Sqlite)?;
+                let alteration = Alteration::new(&old, &change)?;
+                let new = alteration.table(&old, &change, backend)?;
+                new.access.check(&new)?;
+                self.check_references(&new)?;
+                alter::check_rows(on, &old, &alteration, change.confirm).await?;
+                for statement in schema::alter(&old, &new, &alteration.columns, backend) {
+                    on.execute_raw(statement).await.map_err(|error| refusal(error, &new))?;
+                }
+                alter::fill_defaults(on, &new, &alteration).await?;
+                if let Some(name) = change.name.as_ref().filter(|name| **name != before.name) {
+                    self.rename(on, &new, name).await?;
+                }
+                let mut row = before.clone();
+                row.name = change.name.clone().unwrap_or(before.name);
+                if let Some(description) = &change.description {
+                    row.description = checked_description(description.clone())?;
+                }
+                row.columns = json!(new.own_columns());
+                row.access = json!(new.access);
+                row.updated_at = store::now();
+                row.clone().into_active_model().reset_all().update(on).await?;
+                Ok(row)
+            })
+            .await?;
+        self.definitions_changed().await?;
+        view(row)
+    }
+
+    /// Renames a table with all that names it.
+    async fn rename(&self, on: &DatabaseTransaction, table: &Table, to: &str) -> Result<()> {
+        check_table_name(to)?;
+        self.check_name_is_free(to, Some(&table.name))?;
+        on.execute_raw(schema::rename(table, to, self.backend())).await.map_err(|error| exists(error, to))?;
+        hook::Entity::update_many()
+            .col_expr(hook::Column::Table, Expr::value(to))
+            .filter(hook::Column::Table.eq(&table.name))
+            .exec(on)
+            .await?;
+        for mut row in table_row::Entity::find().filter(table_row::Column::Id.ne(table.id)).all(on).await? {
+            let mut columns: Vec<Column> = serde_json::from_value(row.columns.clone()).unwrap_or_default();
+            let mut names_it = false;
+            for column in columns.iter_mut().filter(|column| column.references.as_ref() == Some(&table.name))
+            {
+                column.references = Some(to.to_owned());
+                names_it = true;
+            }
+            if names_it {
+                row.columns = json!(columns);
+                row.into_active_model().reset_all().update(on).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes a table; one with rows needs `confirm`.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`; `VALIDATION_ERROR` when rows would be lost; `DUPLICATE_RESOURCE` when
+    /// hooks or other tables need it.
+    pub async fn delete_table(&self, id: Uuid, confirm: bool) -> Result<()> {
+        let _one_at_a_time = self.changing.lock().await;
+        let backend = self.backend();
+        self.in_schema_transaction(async |on| {
+            let row = locked_row(on, id, backend).await?;
+            let table = Table::of_row(&row, backend == DbBackend::Sqlite)?;
+            self.check_unneeded(on, &table).await?;
+            let rows = alter::count_rows(on, &table, None).await?;
+            if rows > 0 && !confirm {
+                let message =
+                    format!("This would lose the {rows} rows of {}; confirm=true does it", table.name);
+                let failure = Failure::new(ErrorCode::Validation, message);
+                return Err(failure.with_details(json!({ "rows": rows })).into());
+            }
+            on.execute_raw(schema::drop(&table, backend)).await?;
+            table_row::Entity::delete_by_id(id).exec(on).await?;
+            Ok(())
+        })
+        .await?;
+        self.definitions_changed().await
+    }
+
+    async fn check_unneeded(&self, on: &DatabaseTransaction, table: &Table) -> Result<()> {
+        let hooks = hook::Entity::find().filter(hook::Column::Table.eq(&table.name)).count(on).await?;
+        let tables = self.tables();
+        let refers = |other: &Table| {
+            let names_it = |column: &Column| column.references.as_ref() == Some(&table.name);
+            other.id != table.id && other.own_columns().iter().any(names_it)
+        };
+        let mut referring: Vec<_> =
+            tables.values().filter(|other| refers(other)).map(|other| other.name.as_str()).collect();
+        referring.sort_unstable();
+        if hooks == 0 && referring.is_empty() {
+            return Ok(());
+        }
+        let mut by = referring.iter().map(|name| format!("the table {name}")).collect::<Vec<_>>();
+        if hooks > 0 {
+            by.push(format!("{hooks} hooks"));
+        }
+        let message = format!("{} is needed by {}; delete those first", table.name, by.join(", "));
+        Err(Failure::new(ErrorCode::DuplicateResource, message).into())
+    }
+
+    /// Marks a table as a pack's.
+    pub(crate) async fn own_table(&self, id: Uuid, pack: &str) -> Result<()> {
+        table_row::Entity::update_many()
+            .col_expr(table_row::Column::Pack, Expr::value(pack))
+            .filter(table_row::Column::Id.eq(id))
+            .exec(self.db())
+            .await?;
+        Ok(())
+    }
+
+    fn check_references(&self, table: &Table) -> Result<()> {
+        let tables = self.tables();
+        for column in table.own_columns() {
+            if let Some(referenced) = &column.references
+                && *referenced != table.name
+                && !tables.contains_key(referenced.as_str())
+            {
+                let message = format!("references {referenced:?}, which is no table");
+                return Err(Failure::invalid(&column.name, message).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// SQLite does not tell names apart by case.
+    fn check_name_is_free(&self, name: &str, but: Option<&str>) -> Result<()> {
+        let tables = self.tables();
+        match tables.keys().find(|known| known.eq_ignore_ascii_case(name) && Some(&***known) != but) {
+            Some(known) => Err(already(known).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Does work that alters tables: all of it or nothing. On SQLite references are not enforced
+    /// meanwhile (a table that is rebuilt is gone for a moment), and checked before it counts.
+    async fn in_schema_transaction<T>(
+        &self,
+        work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>,
+    ) -> Result<T> {
+        let Some(writer) = &self.writer else {
+            let on = self.db().begin().await?;
+            let done = work(&on).await?;
+            on.commit().await?;
+            return Ok(done);
+        };
+        let turn = writer.turn().await;
+        turn.connection.execute_unprepared("PRAGMA foreign_keys = OFF").await?;
+        let done = async {
+            let on = writer::begin(&turn.connection).await?;
+            let done = work(&on).await?;
+            let broken = on.query_one_raw(sea_orm::Statement::from_string(
+                DbBackend::Sqlite,
+                "PRAGMA foreign_key_check",
+            ));
+            if broken.await?.is_some() {
+                return Err(Failure::new(
+                    ErrorCode::Validation,
+                    "A reference would name a row that does not exist",
+                )
+                .into());
+            }
+            on.commit().await?;
+            Ok(done)
+        }
+        .await;
+        turn.connection.execute_unprepared("PRAGMA foreign_keys = ON").await?;
+        done
+    }
+
+    async fn definitions_changed(&self) -> Result<()> {
+        self.store.bump_change_number().await?;
+        self.read_definitions().await
+    }
+}
+
+/// Columns that together make a table.
+pub(super) fn read_columns<'a>(specs: impl Iterator<Item = &'a ColumnSpec>) -> Result<Vec<Column>> {
+    let columns = specs.map(ColumnSpec::read).collect::<Result<Vec<_>>>()?;
+    check_columns(columns.iter())?;
+    Ok(columns)
+}
+
+/// That names are not taken twice, and that they are not too many.
+pub(super) fn check_columns<'a>(columns: impl Iterator<Item = &'a Column>) -> Result<()> {
+    let mut names = std::collections::BTreeSet::new();
+    for column in columns {
+        if !names.insert(column.name.to_ascii_lowercase()) {
+            return Err(Failure::invalid("columns", format!("there are two columns {}", column.name)).into());
+        }
+    }
+    if names.len() > COLUMNS_MAX {
+        return Err(Failure::invalid("columns", format!("are more than {COLUMNS_MAX}")).into());
+    }
+    Ok(())
+}
+
+async fn locked_row(on: &DatabaseTransaction, id: Uuid, backend: DbBackend) -> Result<table_row::Model> {
+    let mut find = table_row::Entity::find_by_id(id);
+    if backend == DbBackend::Postgres {
+        find = find.lock_exclusive();
+    }
+    Ok(find.one(on).await?.ok_or_else(|| Failure::not_found("table", id))?)
+}
+
+fn checked_description(description: String) -> Result<String> {
+    const BYTES_MAX: usize = 10_000;
+    if description.len() <= BYTES_MAX && !description.contains('\0') {
+        return Ok(description);
+    }
+    Err(Failure::invalid("description", format!("must have at most {BYTES_MAX} bytes, none of them U+0000"))
+        .into())
+}
+
+fn already(name: &str) -> Failure {
+    Failure::new(ErrorCode::DuplicateResource, format!("There is a table {name} already"))
+}
+
+fn taken(error: sea_orm::DbErr, name: &str) -> Error {
+    if store::is_unique_violation(&error) { already(name).into() } else { error.into() }
+}
+
+/// A table that is there without a definition is somebody else's.
+fn exists(error: sea_orm::DbErr, name: &str) -> Error {
+    if error.to_string().contains("already exists") {
+        let message =
+            format!("The database has a table {name} that Gatewright did not make; choose another name");
+        return Failure::new(ErrorCode::DuplicateResource, message).into();
+    }
+    error.into()
+}
+
+fn view(row: table_row::Model) -> Result<TableView> {
+    let broken = |error: serde_json::Error| Error::Internal(format!("table {}: {error}", row.name));
+    let columns: Vec<Column> = serde_json::from_value(row.columns.clone()).map_err(broken)?;
+    Ok(TableView {
+        access: serde_json::from_value(row.access.clone()).map_err(broken)?,
+        columns: columns.iter().map(ColumnSpec::from).collect(),
+        id: row.id,
+        name: row.name,
+        description: row.description,
+        pack: row.pack,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    })
+}
+
+/// For messages about many values.
+pub(super) fn as_details(losses: &[(String, u64)]) -> Json {
+    let losses = losses.iter().map(|(column, values)| json!({ "column": column, "values": values }));
+    json!({ "loses": losses.collect::<Vec<_>>() })
+}

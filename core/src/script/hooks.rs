@@ -1,0 +1,169 @@
+//! Hooks: scripts that run around the writes of a table, whoever writes.
+//!
+//! A hook runs on the thread of the write, within its run: it shares the time, the caps and, if it
+//! is a `before` hook, the transaction. A chain of hooks and writes is cut at a depth.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rhai::{Dynamic, Engine, EvalAltResult, Scope};
+use serde_json::Value as Json;
+
+use super::failure;
+use super::handler::Handler;
+use super::memory::{counted, held_bytes, uncounted};
+use super::request::HttpResponse;
+use super::rows::{Operation, to_row};
+use super::run::{self, Run, Shared, with_run};
+use super::throw::raise;
+use crate::data::{Row, Table};
+use crate::error::{ErrorCode, Failure};
+use crate::store::in_memory;
+
+/// Hooks in a chain: a write that the last of them makes runs no more.
+const DEPTH_MAX: usize = 8;
+
+/// When a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookWhen {
+    /// Within the transaction; may change the row or refuse it.
+    Before,
+    /// Once the write is committed.
+    After,
+}
+
+/// A live hook.
+pub struct Hook {
+    /// When it runs.
+    pub when: HookWhen,
+    /// For which writes.
+    pub on: Vec<Operation>,
+    /// What the new row has to meet.
+    pub filter: Option<Json>,
+    /// Columns of which one has to have changed; empty: no matter.
+    pub changed: Vec<String>,
+    /// The script.
+    pub handler: Arc<Handler>,
+}
+
+/// All hooks by table, in the order in which they run.
+pub type Hooks = HashMap<String, Vec<Arc<Hook>>>;
+
+/// An `after` hook that waits for the end of a transaction.
+pub(super) struct WaitingHook {
+    pub hook: Arc<Hook>,
+    pub operation: Operation,
+    pub row: Row,
+    pub old: Option<Row>,
+}
+
+/// The hooks of one write.
+pub(super) struct HooksOfWrite {
+    pub before: Vec<Arc<Hook>>,
+    pub after: Vec<Arc<Hook>>,
+}
+
+impl HooksOfWrite {
+    /// Those of `hooks` for this operation; none at the end of a chain.
+    pub(super) fn of(hooks: &Hooks, table: &Table, operation: Operation) -> Self {
+        let mut of_write = Self { before: Vec::new(), after: Vec::new() };
+        let Some(of_table) = hooks.get(&table.name) else { return of_write };
+        if with_run(|run| run.hook_depth) >= DEPTH_MAX {
+            tracing::warn!(table = table.name, "a chain of hooks is cut: each wrote what runs the next");
+            return of_write;
+        }
+        for hook in of_table.iter().filter(|hook| hook.on.contains(&operation)) {
+            match hook.when {
+                HookWhen::Before => of_write.before.push(hook.clone()),
+                HookWhen::After => of_write.after.push(hook.clone()),
+            }
+        }
+        of_write
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty()
+    }
+}
+
+impl Hook {
+    /// Whether it runs for this row.
+    pub(super) fn applies(&self, table: &Table, row: &Row, old: Option<&Row>) -> Result<bool, Failure> {
+        let has_changed = |name: &String| {
+            let (new, old) = (row.get(name), old.and_then(|old| old.get(name)));
+            new.unwrap_or(&Json::Null) != old.unwrap_or(&Json::Null)
+        };
+        if !self.changed.is_empty() && !self.changed.iter().any(has_changed) {
+            return Ok(false);
+        }
+        let Some(filter) = &self.filter else { return Ok(true) };
+        let known: Vec<_> = table.column_names().collect();
+        let row = Json::Object(row.clone());
+        in_memory::matches(filter, &row, &known).map_err(crate::Error::into_failure)
+    }
+
+    /// Runs it; the fields that it gave back, if any.
+    pub(super) fn run(
+        &self,
+        engine: &Engine,
+        operation: Operation,
+        row: &Row,
+        old: Option<&Row>,
+    ) -> Result<Option<Row>, Box<EvalAltResult>> {
+        let Some(script) = self.handler.script() else {
+            let message = format!("The hook {} is suspended; an admin can resume it", self.handler.name);
+            return Err(raise(Failure::new(ErrorCode::ServiceUnavailable, message)));
+        };
+        let (start, held_before) = (Instant::now(), held_bytes());
+        let done = counted(|| {
+            let body = rhai::serde::to_dynamic(row)?.into_shared();
+            let old = old.map_or(Ok(Dynamic::UNIT), rhai::serde::to_dynamic)?.into_shared();
+            run::nested(
+                |outer| hook_run(outer, operation, body, old),
+                || {
+                    let value = engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &script.ast)?;
+                    uncounted(|| fields(&value))
+                },
+            )
+        });
+        let code = done.as_ref().err().map(|error| failure::code_of(error));
+        let left_behind = if code.is_none() { (held_bytes() - held_before).max(0) as u64 } else { 0 };
+        let left_behind_max = with_run(|run| {
+            run.shared.left_by_hooks += left_behind;
+            run.limits.left_behind_bytes
+        });
+        self.handler.note(code, start.elapsed(), left_behind, left_behind_max);
+        done
+    }
+}
+
+/// The run of a hook within the run of the write.
+fn hook_run(outer: &Run, operation: Operation, body: Dynamic, old: Dynamic) -> Run {
+    Run {
+        gateway: outer.gateway.clone(),
+        event: uncounted(|| operation.as_str().into()),
+        request_id: outer.request_id,
+        body,
+        has_body: true,
+        other_args: rhai::Array::new(),
+        user: outer.user.clone(),
+        user_value: None,
+        request: None,
+        response: HttpResponse::default(),
+        host: outer.host.clone(),
+        limits: outer.limits.clone(),
+        old,
+        hook_depth: outer.hook_depth + 1,
+        shared: Shared::default(),
+        ended: None,
+    }
+}
+
+/// A map that a hook gave back, as the fields of a row; anything else means nothing.
+fn fields(value: &Dynamic) -> Result<Option<Row>, Box<EvalAltResult>> {
+    if !value.is_map() {
+        return Ok(None);
+    }
+    to_row("the row of a hook", value).map(Some)
+}

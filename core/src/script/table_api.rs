@@ -1,0 +1,338 @@
+//! `#table`, `@REPOS` and `@TRANSACTION`: how scripts work with rows.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rhai::{
+    Dynamic, Engine, EvalAltResult, EvalContext, Expression, ImmutableString, LexError, Map,
+    NativeCallContext, ParseError, Position,
+};
+use serde_json::Value as Json;
+
+use super::memory::uncounted;
+use super::rows::{Rows, to_row, to_value};
+use super::run::{CallUser, with_run};
+use super::throw::raise;
+use crate::data::{Actor, Find, ID, ROWS_MAX, Row, Selector};
+use crate::error::{ErrorCode, Failure};
+
+/// Rows of `find` when nothing is asked for.
+const LIMIT_DEFAULT: u64 = 10;
+/// `#secure.table`.
+const SECURE: &str = "secure";
+
+type Outcome<T> = Result<T, Box<EvalAltResult>>;
+
+/// What `#table` stands for.
+#[derive(Debug, Clone)]
+pub(super) struct TableMacro {
+    name: ImmutableString,
+    /// Whether it is held to what `@USER` may do.
+    is_secure: bool,
+}
+
+/// What `@REPOS` stands for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Repos;
+
+thread_local! {
+    /// Tables that a script may name, while one is compiled to be saved.
+    static KNOWN: RefCell<Option<BTreeSet<String>>> = const { RefCell::new(None) };
+}
+
+/// Compiles with the names of all tables at hand.
+pub(super) fn with_known_tables<T>(tables: &BTreeSet<String>, compile: impl FnOnce() -> T) -> T {
+    KNOWN.set(Some(tables.clone()));
+    let done = compile();
+    KNOWN.set(None);
+    done
+}
+
+/// Registers `#` and what can be done with a table.
+pub(super) fn register(engine: &mut Engine, rows: Option<Arc<Rows>>) {
+    // Makes `#`, which Rhai reserves, a keyword; the next call puts the real grammar in place.
+    engine
+        .register_custom_syntax(["#", "$ident$"], false, |_, _| Ok(Dynamic::UNIT))
+        .expect("`#` is free for custom syntax");
+    engine.register_custom_syntax_with_state_raw("#", parse, false, evaluate);
+    engine.register_type_with_name::<TableMacro>("#table").register_type_with_name::<Repos>("@REPOS");
+    let table = |_: &mut Repos, name: &str| TableMacro { name: name.into(), is_secure: false };
+    engine.register_indexer_get(table);
+    register_reads(engine, rows.clone());
+    register_writes(engine, rows);
+}
+
+fn parse(
+    symbols: &[ImmutableString],
+    _look_ahead: &str,
+    _state: &mut Dynamic,
+) -> Result<Option<ImmutableString>, ParseError> {
+    match symbols {
+        [_] => Ok(Some("$ident$".into())),
+        [_, secure] if secure == SECURE => Ok(Some(".".into())),
+        [_, _, _] => Ok(Some("$ident$".into())),
+        [.., name] => check_known(name).map(|()| None),
+        [] => Ok(None),
+    }
+}
+
+/// Refuses a table that does not exist, where that can be known.
+pub(super) fn check_known(name: &str) -> Result<(), ParseError> {
+    KNOWN.with_borrow(|known| {
+        let Some(known) = known.as_ref().filter(|known| !known.contains(name)) else { return Ok(()) };
+        let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
+        let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean #{nearest}?"));
+        Err(LexError::ImproperSymbol("#".to_owned(), format!("there is no table {name}{hint}"))
+            .into_err(Position::NONE))
+    })
+}
+
+fn evaluate(_: &mut EvalContext, symbols: &[Expression], _: &Dynamic) -> Outcome<Dynamic> {
+    let name = |index: usize| symbols.get(index).and_then(Expression::get_string_value).unwrap_or_default();
+    let is_secure = symbols.len() > 1;
+    let name = name(symbols.len().saturating_sub(1));
+    Ok(Dynamic::from(TableMacro { name: name.into(), is_secure }))
+}
+
+/// `@REPOS.name`, known when the script is compiled.
+pub(super) fn table_of_repos(name: &str) -> Dynamic {
+    Dynamic::from(TableMacro { name: name.into(), is_secure: false })
+}
+
+/// `@TRANSACTION { … }`: all of the block's writes or none. To leave it by `return` or `break` is
+/// no failure.
+pub(super) fn transaction(
+    rows: Option<&Arc<Rows>>,
+    context: &mut EvalContext,
+    block: &Expression,
+) -> Outcome<Dynamic> {
+    let rows = rows.ok_or_else(no_tables)?;
+    let mark = uncounted(|| rows.begin())?;
+    let value = context.eval_expression_tree(block);
+    match &value {
+        Err(error) if !matches!(**error, EvalAltResult::Return(..) | EvalAltResult::LoopBreak(..)) => {
+            uncounted(|| rows.undo(mark));
+        }
+        _ => uncounted(|| rows.commit(context.engine(), mark))?,
+    }
+    value
+}
+
+fn register_reads(engine: &mut Engine, rows: Option<Arc<Rows>>) {
+    let of = move || rows.clone().ok_or_else(no_tables);
+    let (find, find_all, one, one_of_all) = (of.clone(), of.clone(), of.clone(), of.clone());
+    let (count, count_all, exists) = (of.clone(), of.clone(), of);
+    engine
+        .register_fn("find", move |table: &mut TableMacro, options: Map| found(&*find()?, table, &options))
+        .register_fn("find", move |table: &mut TableMacro| found(&*find_all()?, table, &Map::new()))
+        .register_fn("findOne", move |table: &mut TableMacro, options: Map| first(&*one()?, table, &options))
+        .register_fn("findOne", move |table: &mut TableMacro| first(&*one_of_all()?, table, &Map::new()))
+        .register_fn("count", move |table: &mut TableMacro, filter: Dynamic| {
+            counted(&*count()?, table, &filter)
+        })
+        .register_fn("count", move |table: &mut TableMacro| counted(&*count_all()?, table, &Dynamic::UNIT))
+        .register_fn("exists", move |table: &mut TableMacro, filter: Map| {
+            Ok::<_, Box<EvalAltResult>>(counted(&*exists()?, table, &filter.into())? > 0)
+        });
+}
+
+fn found(rows: &Rows, table: &TableMacro, options: &Map) -> Outcome<Map> {
+    let found = uncounted(|| {
+        let find = read_find(options, &["filter", "fields", "sort", "limit", "page", "meta"])?;
+        rows.find(&table.name, find, &table.actor())
+    })?;
+    let mut answer = Map::new();
+    if let Some((total, filtered)) = found.counts {
+        let meta: Map = Map::from_iter([
+            ("totalCount".into(), (total as i64).into()),
+            ("filterCount".into(), (filtered as i64).into()),
+        ]);
+        answer.insert("meta".into(), meta.into());
+    }
+    answer.insert("data".into(), all(found.rows)?);
+    Ok(answer)
+}
+
+fn first(rows: &Rows, table: &TableMacro, options: &Map) -> Outcome<Dynamic> {
+    let found = uncounted(|| {
+        let mut find = read_find(options, &["filter", "fields", "sort", "page"])?;
+        find.limit = 1;
+        rows.find(&table.name, find, &table.actor())
+    })?;
+    one(found.rows)
+}
+
+fn counted(rows: &Rows, table: &TableMacro, filter: &Dynamic) -> Outcome<i64> {
+    uncounted(|| {
+        let filter = if filter.is_unit() { None } else { Some(to_value("a filter", filter)?) };
+        Ok(rows.count(&table.name, filter, &table.actor())? as i64)
+    })
+}
+
+fn register_writes(engine: &mut Engine, rows: Option<Arc<Rows>>) {
+    let of = move || rows.clone().ok_or_else(no_tables);
+    let (for_create, for_many, for_update, for_delete) = (of.clone(), of.clone(), of.clone(), of);
+    engine
+        .register_fn("create", move |context: NativeCallContext, table: &mut TableMacro, options: Map| {
+            one(uncounted(|| {
+                let data = read_data(&options, &[])?;
+                for_create()?.create(context.engine(), &table.name, vec![data], &table.actor())
+            })?)
+        })
+        .register_fn("createMany", move |context: NativeCallContext, table: &mut TableMacro, options: Map| {
+            all(uncounted(|| {
+                let data = read_many(&options)?;
+                for_many()?.create(context.engine(), &table.name, data, &table.actor())
+            })?)
+        })
+        .register_fn("update", move |context: NativeCallContext, table: &mut TableMacro, options: Map| {
+            let (rows, is_one) = uncounted(|| {
+                let data = read_data(&options, &["id", "filter"])?;
+                let selector = read_selector(&options)?;
+                let actor = table.actor();
+                let rows = for_update()?.update(context.engine(), &table.name, &selector, &data, &actor)?;
+                Ok::<_, Box<EvalAltResult>>((rows, matches!(selector, Selector::Id(_))))
+            })?;
+            if is_one { one(rows) } else { Ok(Map::from_iter([("data".into(), all(rows)?)]).into()) }
+        })
+        .register_fn("delete", move |context: NativeCallContext, table: &mut TableMacro, options: Map| {
+            let deleted = uncounted(|| {
+                check_options(&options, &["id", "filter"])?;
+                let selector = read_selector(&options)?;
+                for_delete()?.delete(context.engine(), &table.name, &selector, &table.actor())
+            })?;
+            let deleted = Dynamic::from(deleted as i64);
+            Ok::<Map, Box<EvalAltResult>>(Map::from_iter([("deleted".into(), deleted)]))
+        });
+}
+
+/// The first row as the script gets it.
+fn one(rows: Vec<Row>) -> Outcome<Dynamic> {
+    let row = rows.first().map_or(Ok(Dynamic::UNIT), rhai::serde::to_dynamic);
+    uncounted(|| drop(rows));
+    row
+}
+
+/// The rows as the script gets them.
+fn all(rows: Vec<Row>) -> Outcome<Dynamic> {
+    let given = rhai::serde::to_dynamic(&rows);
+    uncounted(|| drop(rows));
+    given
+}
+
+impl TableMacro {
+    fn actor(&self) -> Actor {
+        if !self.is_secure {
+            return Actor::Trusted;
+        }
+        with_run(|run| match &run.user {
+            None => Actor::Anonymous,
+            Some(CallUser::Row(user)) => Actor::of_user(user),
+            Some(CallUser::Given(user)) => Actor::of_fields(user),
+        })
+    }
+}
+
+fn read_find(options: &Map, known: &[&str]) -> Outcome<Find> {
+    check_options(options, known)?;
+    let limit = match whole(options, "limit")? {
+        None => LIMIT_DEFAULT,
+        Some(0) => ROWS_MAX,
+        Some(limit) if (1..=ROWS_MAX as i64).contains(&limit) => limit as u64,
+        Some(limit) => {
+            return Err(invalid("limit", format!("{limit} is not 0 (as many as may be) to {ROWS_MAX}")));
+        }
+    };
+    let page = match whole(options, "page")? {
+        None => 1,
+        Some(page) if (1..=crate::store::list::PAGE_MAX as i64).contains(&page) => page as u64,
+        Some(page) => return Err(invalid("page", format!("{page} is not 1 or more"))),
+    };
+    let filter = option(options, "filter").map(|filter| to_value("a filter", filter)).transpose()?;
+    Ok(Find {
+        filter,
+        scope: None,
+        fields: names(options, "fields")?,
+        sort: names(options, "sort")?.map(|names| names.join(",")),
+        limit,
+        page,
+        with_counts: option(options, "meta").is_some(),
+    })
+}
+
+fn read_many(options: &Map) -> Outcome<Vec<Row>> {
+    check_options(options, &["data", "body"])?;
+    let data = option(options, "data").or_else(|| option(options, "body"));
+    let items = data.and_then(|data| data.as_array_ref().ok());
+    let items =
+        items.ok_or_else(|| invalid("data", "is missing: createMany takes #{ data: [#{ … }, …] }"))?;
+    items.iter().map(|item| to_row("a row", item)).collect()
+}
+
+fn read_data(options: &Map, others: &[&str]) -> Outcome<Row> {
+    check_options(options, &[&["data", "body"], others].concat())?;
+    let data = option(options, "data").or_else(|| option(options, "body"));
+    let data = data.filter(|data| data.is_map());
+    to_row("a row", data.ok_or_else(|| invalid("data", "is missing: a row is written #{ data: #{ … } }"))?)
+}
+
+/// The row or the rows that are meant. A filter that names the id alone means that row.
+fn read_selector(options: &Map) -> Outcome<Selector> {
+    if let Some(id) = option(options, "id") {
+        return Ok(Selector::Id(id.to_string()));
+    }
+    let Some(filter) = option(options, "filter") else {
+        return Err(invalid("id", "is missing: name the row by id, or rows by a filter"));
+    };
+    let filter = to_value("a filter", filter)?;
+    let only = filter.as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.get(ID));
+    let id = only.and_then(|id| match id {
+        Json::Object(operators) if operators.len() == 1 => operators.get("_eq")?.as_str(),
+        bare => bare.as_str(),
+    });
+    Ok(id.map(|id| Selector::Id(id.to_owned())).unwrap_or(Selector::Filter(filter)))
+}
+
+/// A value that is given and not `()`.
+fn option<'a>(options: &'a Map, name: &str) -> Option<&'a Dynamic> {
+    options.get(name).filter(|value| !value.is_unit())
+}
+
+fn check_options(options: &Map, known: &[&str]) -> Outcome<()> {
+    match options.keys().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(raise(Failure::new(
+            ErrorCode::Validation,
+            format!("There is no option {name}; known: {}", known.join(", ")),
+        ))),
+    }
+}
+
+fn whole(options: &Map, name: &str) -> Outcome<Option<i64>> {
+    let Some(value) = option(options, name) else { return Ok(None) };
+    value.as_int().map(Some).map_err(|_| invalid(name, "takes an integer"))
+}
+
+/// Names with commas, or an array of names.
+fn names(options: &Map, name: &str) -> Outcome<Option<Vec<String>>> {
+    let Some(value) = option(options, name) else { return Ok(None) };
+    let names = if let Ok(text) = value.as_immutable_string_ref() {
+        text.split(',').map(|name| name.trim().to_owned()).collect()
+    } else if let Ok(items) = value.as_array_ref() {
+        let texts = items.iter().map(|item| item.clone().into_string());
+        texts.collect::<Result<Vec<_>, _>>().map_err(|_| invalid(name, "takes names"))?
+    } else {
+        return Err(invalid(name, "takes names with commas, or an array of names"));
+    };
+    Ok(Some(names))
+}
+
+fn invalid(field: &str, message: impl std::fmt::Display) -> Box<EvalAltResult> {
+    raise(Failure::invalid(field, message))
+}
+
+/// Where scripts are compiled alone there are no tables.
+pub(super) fn no_tables() -> Box<EvalAltResult> {
+    raise(Failure::new(ErrorCode::Internal, "There are no tables here"))
+}

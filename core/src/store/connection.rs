@@ -1,0 +1,118 @@
+//! Connections to the database, and how long one may keep anybody waiting.
+//!
+//! An SQLite file always answers. A PostgreSQL can be gone, or lost behind a network that swallows
+//! every packet: then what waits for it fails within seconds, and when it is back all works again.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{Connection, Error as SqlxError};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
+    RuntimeErr, Statement,
+};
+use sea_orm_migration::async_trait::async_trait;
+
+use crate::error::Result;
+use crate::metrics::Metrics;
+
+/// How long a statement waits for SQLite's writer lock, or for a connection to its file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long anything waits for a connection to PostgreSQL, an attempt to connect included.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long PostgreSQL may take for one statement on the product's own tables.
+const STATEMENT_MAX: Duration = Duration::from_secs(5);
+
+/// A pool of at most so many connections.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub(super) async fn connect(url: &str, connections: u32, metrics: &Metrics) -> Result<DatabaseConnection> {
+    let is_sqlite = url.starts_with("sqlite:");
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .acquire_timeout(if is_sqlite { BUSY_TIMEOUT } else { ACQUIRE_TIMEOUT })
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|options| {
+            // WAL with NORMAL loses nothing when the process dies; see sqlite.org/wal.html.
+            options
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Normal)
+                .busy_timeout(BUSY_TIMEOUT)
+                .foreign_keys(true)
+        })
+        .map_sqlx_postgres_pool_opts(|options| {
+            // The pool asks every connection that comes back whether it lives, and would wait for
+            // the answer of a dead one for ever, and keep its place.
+            options.after_release(|connection, _| {
+                Box::pin(async {
+                    let answer = tokio::time::timeout(ACQUIRE_TIMEOUT, connection.ping()).await;
+                    answer.map_err(|_| SqlxError::PoolTimedOut)?.map(|()| true)
+                })
+            })
+        });
+    let mut connection = Database::connect(options).await?;
+    let seconds = metrics.db_seconds.clone();
+    connection.set_metric_callback(move |statement| seconds.observe(statement.elapsed.as_secs_f64()));
+    Ok(connection)
+}
+
+/// A pool whose statements end in time. Transactions are its connection's own, and without this bound.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounded(DatabaseConnection);
+
+impl Bounded {
+    /// Bounds a pool.
+    pub(super) fn new(connection: DatabaseConnection) -> Self {
+        Self(connection)
+    }
+
+    /// The pool itself, to close it.
+    pub(super) fn into_inner(self) -> DatabaseConnection {
+        self.0
+    }
+
+    async fn in_time<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        if self.0.get_database_backend() == DbBackend::Sqlite {
+            return statement.await;
+        }
+        tokio::time::timeout(STATEMENT_MAX, statement).await.unwrap_or_else(|_| {
+            let message = format!("no answer within {} s", STATEMENT_MAX.as_secs());
+            Err(DbErr::Conn(RuntimeErr::Internal(message)))
+        })
+    }
+}
+
+impl Deref for Bounded {
+    type Target = DatabaseConnection;
+
+    fn deref(&self) -> &DatabaseConnection {
+        &self.0
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Bounded {
+    fn get_database_backend(&self) -> DbBackend {
+        self.0.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.in_time(self.0.execute_raw(statement)).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.in_time(self.0.execute_unprepared(sql)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.in_time(self.0.query_one_raw(statement)).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.in_time(self.0.query_all_raw(statement)).await
+    }
+}

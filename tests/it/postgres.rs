@@ -1,0 +1,232 @@
+//! What only PostgreSQL has: servers that share it, and a network in between that fails.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use url::Url;
+
+use super::database::{Data, Database, run_sql};
+use super::operation::{Polling, make_gateway, until};
+use super::server::Server;
+
+/// How long a request may take without a database: well over the server's own bounds, for a slow
+/// machine, and well under for ever.
+const SOON: Duration = Duration::from_secs(20);
+/// Connections of the server's pool.
+const CONNECTIONS: usize = 8;
+/// Keeps everybody from the gateways, until it is ended by [`GO_ON`].
+const HOLD_UP: &str = "BEGIN; LOCK TABLE gw_gateway; SELECT pg_sleep(600)";
+/// Fails until as many statements wait as the pool has connections.
+const ALL_WAIT: &str = "DO $$ BEGIN ASSERT (SELECT count(*) FROM pg_locks WHERE NOT granted
+    AND relation = 'gw_gateway'::regclass) >= 8; END $$";
+const GO_ON: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND query LIKE '%pg_sleep(600)' AND pid <> pg_backend_pid()";
+
+#[test]
+fn servers_that_start_at_once_make_one_database() {
+    if Database::postgres_server().is_none() {
+        return;
+    }
+    let first = Data::on(Database::Postgres);
+    let starting: Vec<_> = (0..4)
+        .map(|_| first.beside())
+        .map(|data| std::thread::spawn(|| Server::start_in(data, &[], &["--pack", "chat"])))
+        .collect();
+    let servers: Vec<_> = starting.into_iter().map(|server| server.join().unwrap()).collect();
+    for server in &servers {
+        // The first admin of all is the first admin of each, and each has the pack, once.
+        let token = server.admin_token();
+        let users = server.admin(&token, "GET", "/admin/users?meta=*", None).json();
+        assert_eq!(users["data"].as_array().unwrap().len(), 1, "{users}");
+        until("the pack", || Polling::try_connect(&server.url, "/chat", None).ok());
+        let event = server.admin(&token, "GET", "/admin/gateways", None).json()["data"][0]["id"].clone();
+        let history = format!("/admin/gateways/{}/revisions", event.as_str().unwrap());
+        let revisions = server.admin(&token, "GET", &history, None).json();
+        assert!(revisions["data"].as_array().unwrap().len() <= 2, "{revisions}");
+    }
+}
+
+#[test]
+fn a_database_that_refuses_connections_is_missed_and_found_again() {
+    lose(Proxy::refuse);
+}
+
+#[test]
+fn a_database_that_never_answers_is_missed_and_found_again() {
+    lose(Proxy::swallow);
+}
+
+fn lose(cut: fn(&Proxy)) {
+    let Some(postgres) = Database::postgres_server() else { return };
+    let data = Data::on(Database::Postgres);
+    let proxy = Proxy::to(&postgres);
+    let mut url: Url = data.database_url().parse().unwrap();
+    url.set_ip_host(proxy.address.ip()).unwrap();
+    url.set_port(Some(proxy.address.port())).unwrap();
+    let server = Server::start_in(data.clone(), &[("DATABASE_URL", url.as_str())], &[]);
+    let token = server.admin_token();
+    let made = make_gateway(&server, &token, json!({ "path": "/p" }), &[("e", "return 1;")]);
+    let mut socket = Polling::connect(&server, "/p", None);
+    assert_eq!(socket.run("e", &json!({}))["result"], 1);
+
+    // Every connection of the pool is in the middle of a statement when the database is lost.
+    let list = || server.admin(&token, "GET", "/admin/gateways", None);
+    let is_lost = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let url = data.database_url();
+        scope.spawn(move || run_sql(url, HOLD_UP).expect_err("it is ended from outside"));
+        for _ in 0..2 * CONNECTIONS {
+            scope.spawn(|| while !(list().status == 500 && is_lost.load(Ordering::SeqCst)) {});
+        }
+        until("statements that wait", || run_sql(url, ALL_WAIT).ok());
+        cut(&proxy);
+        is_lost.store(true, Ordering::SeqCst);
+        run_sql(url, GO_ON).unwrap();
+    });
+    let start = Instant::now();
+    let lost = list();
+    assert_eq!((lost.status, lost.code().as_str()), (500, "DATABASE_ERROR"), "{}", lost.body);
+    let login = json!({ "email": "nobody@example.com", "password": "some password" });
+    assert_eq!(server.call("POST", "/auth/login", Some(&login), &[]).code(), "DATABASE_ERROR");
+    assert_eq!(server.call("GET", "/health/ready", None, &[]).status, 503);
+    assert_eq!(server.call("GET", "/health/live", None, &[]).status, 200);
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    assert_eq!(socket.run("e", &json!({}))["result"], 1, "what needs no database goes on");
+
+    proxy.restore();
+    until("readiness", || (server.call("GET", "/health/ready", None, &[]).status == 200).then_some(()));
+    // All of the pool is there again, for reading and for writing.
+    std::thread::scope(|scope| {
+        for _ in 0..2 * CONNECTIONS {
+            scope.spawn(|| until("an answer", || (list().status == 200).then_some(())));
+        }
+    });
+    let event = format!("/admin/events/{}", made.events[0]);
+    let change = json!({ "sourceCode": "return 2;" });
+    assert_eq!(server.admin(&token, "PATCH", &event, Some(&change)).status, 200);
+    assert_eq!(socket.run("e", &json!({}))["result"], 2);
+    // And it follows the changes of others again.
+    let elsewhere = "UPDATE gw_event SET source_code = 'return 3;', updated_at = now() + interval '1 s';
+        UPDATE gw_change SET number = number + 1";
+    run_sql(data.database_url(), elsewhere).unwrap();
+    until("the change of another", || (socket.run("e", &json!({}))["result"] == 3).then_some(()));
+}
+
+/// A network between the server and its database that can fail.
+struct Proxy {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    /// Keeps the port while nobody listens on it.
+    _port: tokio::net::TcpSocket,
+}
+
+struct State {
+    listener: Option<TcpListener>,
+    /// Whether new connections lead nowhere.
+    swallows: bool,
+    connections: Vec<Connection>,
+    is_over: bool,
+}
+
+struct Connection {
+    ends: Vec<TcpStream>,
+    /// Whether all that comes is swallowed; it never lives again.
+    is_dead: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    fn to(database: &Url) -> Self {
+        let host = format!("{}:{}", database.host_str().unwrap(), database.port().unwrap_or(5432));
+        let port = tokio::net::TcpSocket::new_v4().unwrap();
+        port.set_reuseaddr(true).unwrap();
+        port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = port.local_addr().unwrap();
+        let state = State { listener: None, swallows: false, connections: Vec::new(), is_over: false };
+        let proxy = Self { address, state: Arc::new(Mutex::new(state)), _port: port };
+        proxy.restore();
+        let state = proxy.state.clone();
+        let target = host.to_socket_addrs().unwrap().next().unwrap();
+        std::thread::spawn(move || {
+            while accept(&mut state.lock().unwrap(), target) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        proxy
+    }
+
+    /// As a stopped server: connections end, and there are no new ones.
+    fn refuse(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.listener = None;
+        state.connections.drain(..).for_each(|connection| connection.end());
+    }
+
+    /// As a broken network: nothing that is sent arrives, and nobody hears of it.
+    fn swallow(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.swallows = true;
+        state.connections.iter().for_each(|connection| connection.is_dead.store(true, Ordering::SeqCst));
+    }
+
+    /// New connections work; the old ones stay as they are.
+    fn restore(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.swallows = false;
+        if state.listener.is_none() {
+            let listener = TcpListener::bind(self.address).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            state.listener = Some(listener);
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.state.lock().unwrap().is_over = true;
+        self.refuse();
+    }
+}
+
+/// Takes the connections that wait; false when it is over.
+fn accept(state: &mut State, target: SocketAddr) -> bool {
+    while let Some(Ok((client, _))) = state.listener.as_ref().map(TcpListener::accept) {
+        client.set_nonblocking(false).unwrap();
+        let is_dead = Arc::new(AtomicBool::new(state.swallows));
+        let mut ends = vec![client.try_clone().unwrap()];
+        if !state.swallows {
+            let server = TcpStream::connect(target).unwrap();
+            ends.push(server.try_clone().unwrap());
+            for (from, to) in [(&client, &server), (&server, &client)] {
+                let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                let is_dead = is_dead.clone();
+                std::thread::spawn(move || pump(from, to, &is_dead));
+            }
+        }
+        state.connections.push(Connection { ends, is_dead });
+    }
+    !state.is_over
+}
+
+fn pump(mut from: TcpStream, mut to: TcpStream, is_dead: &AtomicBool) {
+    let mut buffer = [0; 8192];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if !is_dead.load(Ordering::SeqCst) && to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    if !is_dead.load(Ordering::SeqCst) {
+        let _ = to.shutdown(Shutdown::Both);
+    }
+}
+
+impl Connection {
+    fn end(self) {
+        for end in self.ends {
+            let _ = end.shutdown(Shutdown::Both);
+        }
+    }
+}
