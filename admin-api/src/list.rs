@@ -1,6 +1,7 @@
 //! Lists on the wire: their parameters and their answers.
 
 use gatewright_core::Failure;
+use gatewright_core::data::Find;
 use gatewright_core::store::list::{ListQuery, Page};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -60,6 +61,22 @@ impl ListParams {
         })
     }
 
+    /// The same of the rows of a table.
+    pub fn find(&self) -> Result<Find> {
+        let query = self.query()?;
+        let (limit, page) = query.limit_and_page()?;
+        let fields = self.fields.as_deref().map(|fields| fields.split(','));
+        Ok(Find {
+            filter: query.filter,
+            scope: None,
+            fields: fields.map(|names| names.map(|name| name.trim().to_owned()).collect()),
+            sort: query.sort,
+            limit,
+            page,
+            with_counts: query.with_counts,
+        })
+    }
+
     /// A page of the core as an answer, with the fields that were asked for.
     pub fn answer<R, T>(&self, page: Page<R>) -> Result<axum::Json<ListAnswer<Json>>>
     where
@@ -73,8 +90,15 @@ impl ListParams {
     pub fn answer_values<T: PartialSchema>(&self, page: Page<Json>) -> Result<axum::Json<ListAnswer<Json>>> {
         let fields = self.fields.as_deref().map(|fields| known_fields::<T>(fields)).transpose()?;
         let data = page.rows.into_iter().map(|row| project(row, fields.as_deref())).collect();
-        let meta = page.counts.map(|(total_count, filter_count)| ListMeta { total_count, filter_count });
-        Ok(axum::Json(ListAnswer { data, meta }))
+        Ok(axum::Json(ListAnswer::new(data, page.counts)))
+    }
+}
+
+impl<T> ListAnswer<T> {
+    /// A page with these counts, of all rows and of those that match.
+    pub fn new(data: Vec<T>, counts: Option<(u64, u64)>) -> Self {
+        let meta = counts.map(|(total_count, filter_count)| ListMeta { total_count, filter_count });
+        Self { data, meta }
     }
 }
 

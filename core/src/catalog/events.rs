@@ -161,6 +161,7 @@ impl Catalog {
     /// Compiles scripts that are about to be saved.
     pub(super) async fn check_scripts(&self, sources: &[&Option<String>]) -> Result<()> {
         let sources: Vec<String> = sources.iter().filter_map(|source| (*source).clone()).collect();
+        sources.iter().try_for_each(|source| store::check_text("sourceCode", source))?;
         if sources.is_empty() {
             return Ok(());
         }

@@ -20,10 +20,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use sea_orm::{DatabaseConnection, DbBackend, EntityTrait};
+use sea_orm::{DbBackend, EntityTrait};
 
 use crate::error::{Failure, Result};
-use crate::store::{Store, table as table_row};
+use crate::store::{Bounded, Store, table as table_row};
 
 pub use access::{Access, Action, Actor, Grant, Rule};
 pub use column::{Column, ColumnKind, ColumnSpec};
@@ -112,7 +112,7 @@ impl Data {
         crate::store::list::condition(filter, &self.table(table)?.fields, self.backend()).map(drop)
     }
 
-    fn db(&self) -> &DatabaseConnection {
+    fn db(&self) -> &Bounded {
         self.store.db()
     }
 
