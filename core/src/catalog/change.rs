@@ -153,6 +153,7 @@ impl RouteChange {
             return Err(Failure::invalid("access", "must be public, user, admin or app").into());
         }
         check_description(&row.description)?;
+        check_text("sourceCode", &row.source_code)?;
         check_timeout("timeoutMs", row.timeout_ms, config)
     }
 }
