@@ -16,9 +16,11 @@ use crate::error::{ApiError, Result};
 #[into_params(parameter_in = Query)]
 pub struct ListParams {
     /// Rows of a page: 1 to 1000, 20 by default.
-    pub(crate) limit: Option<u64>,
+    #[param(minimum = 1, maximum = 1000)]
+    pub(crate) limit: Option<i64>,
     /// Counts from 1.
-    pub(crate) page: Option<u64>,
+    #[param(minimum = 1)]
+    pub(crate) page: Option<i64>,
     /// Fields with commas, `-` before one for descending: `-createdAt,name`.
     pub(crate) sort: Option<String>,
     /// Conditions as JSON: `{"name": {"_contains": "x"}}`.
@@ -53,8 +55,8 @@ impl ListParams {
         let filter = self.filter.as_deref().map(serde_json::from_str::<Json>).transpose();
         let filter = filter.map_err(|error| ApiError::bad_request(format!("filter is not JSON: {error}")))?;
         Ok(ListQuery {
-            limit: self.limit,
-            page: self.page,
+            limit: natural("limit", self.limit)?,
+            page: natural("page", self.page)?,
             sort: self.sort.clone(),
             filter,
             with_counts: self.meta.is_some(),
@@ -100,6 +102,11 @@ impl<T> ListAnswer<T> {
         let meta = counts.map(|(total_count, filter_count)| ListMeta { total_count, filter_count });
         Self { data, meta }
     }
+}
+
+fn natural(name: &str, number: Option<i64>) -> Result<Option<u64>> {
+    let refused = || Failure::invalid(name, "must be 1 or more").into();
+    number.map(|number| u64::try_from(number).map_err(|_| refused())).transpose()
 }
 
 /// The fields of a list, each of which the rows must have.
