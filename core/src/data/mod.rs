@@ -14,16 +14,15 @@ mod session;
 mod statement;
 mod table;
 mod tables;
-mod writer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use sea_orm::{DatabaseConnection, DbBackend, EntityTrait};
+use sea_orm::{DbBackend, EntityTrait};
 
 use crate::error::{Failure, Result};
-use crate::store::{Store, table as table_row};
+use crate::store::{Pool, Store, Writer, table as table_row};
 
 pub use access::{Access, Action, Actor, Grant, Rule};
 pub use column::{Column, ColumnKind, ColumnSpec};
@@ -33,7 +32,6 @@ pub use table::{CREATED_AT, ID, ROW_BYTES_MAX, Row, RowChange, Table, UPDATED_AT
 pub use tables::{TableChange, TableView};
 
 use failure::refusal;
-use writer::Writer;
 
 /// All tables by name.
 pub type Tables = HashMap<Box<str>, Arc<Table>>;
@@ -41,11 +39,11 @@ pub type Tables = HashMap<Box<str>, Arc<Table>>;
 /// The tables, live.
 pub struct Data {
     store: Store,
-    /// Of SQLite alone; PostgreSQL writes side by side.
-    writer: Option<Writer>,
     live: ArcSwap<Tables>,
-    /// One change of definitions, or one look at them, at a time.
+    /// One change of definitions at a time.
     changing: tokio::sync::Mutex<()>,
+    /// One look at the definitions at a time, so that an older one never replaces a newer.
+    reading: tokio::sync::Mutex<()>,
     runtime: tokio::runtime::Handle,
 }
 
@@ -53,10 +51,10 @@ impl Data {
     /// The tables of this database. Call it within a runtime, which then runs its work.
     pub async fn open(store: Store) -> Result<Arc<Self>> {
         let data = Arc::new(Self {
-            writer: store.writer().cloned().map(Writer::start),
             store,
             live: ArcSwap::default(),
             changing: tokio::sync::Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
             runtime: tokio::runtime::Handle::current(),
         });
         data.reload().await?;
@@ -81,11 +79,7 @@ impl Data {
 
     /// Reads the definitions anew.
     pub async fn reload(&self) -> Result<()> {
-        let _one_at_a_time = self.changing.lock().await;
-        self.read_definitions().await
-    }
-
-    async fn read_definitions(&self) -> Result<()> {
+        let _one_at_a_time = self.reading.lock().await;
         let is_sqlite = self.backend() == DbBackend::Sqlite;
         let rows = table_row::Entity::find().all(self.db()).await?;
         let tables = rows.iter().map(|row| {
@@ -112,8 +106,13 @@ impl Data {
         crate::store::list::condition(filter, &table.fields, self.backend()).map(drop)
     }
 
-    fn db(&self) -> &DatabaseConnection {
+    fn db(&self) -> &Pool {
         self.store.db()
+    }
+
+    /// The one writer of SQLite.
+    fn writer(&self) -> Option<&Writer> {
+        self.db().writer()
     }
 
     fn backend(&self) -> DbBackend {

@@ -8,12 +8,13 @@ mod entity;
 pub mod in_memory;
 pub mod list;
 mod migration;
+mod writer;
 
 use std::path::Path;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
-    EntityTrait, ExprTrait, QueryFilter, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, ExprTrait,
+    QueryFilter, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 use serde_json::Value as Json;
@@ -22,9 +23,10 @@ use crate::config::Config;
 use crate::error::{Error, Failure, Result};
 use crate::metrics::Metrics;
 
-pub(crate) use connection::Bounded;
+pub(crate) use connection::Pool;
 pub use entity::{app_key, change, event, gateway, hook, pack, revision, route, session, table, user};
 pub use time::OffsetDateTime as Time;
+pub(crate) use writer::{Wanted, Writer, WriterTransaction, Written, begin_writing, run_write};
 
 /// Connections of the pool, at most.
 const CONNECTIONS_MAX: u32 = 8;
@@ -32,13 +34,13 @@ const CONNECTIONS_MAX: u32 = 8;
 const CHANGE_ROW: i32 = 1;
 /// The number of the advisory lock that [`Store::turn`] takes in PostgreSQL; `gw` and a number.
 const TURN_LOCK: i32 = 0x6777_0001;
+/// How long one waits for its turn: whoever has it may hang.
+const TURN_MAX: &str = "60s";
 
 /// The open database.
 #[derive(Debug, Clone)]
 pub struct Store {
-    db: Bounded,
-    /// The one connection that the rows of SQLite are written with; PostgreSQL needs none.
-    writer: Option<DatabaseConnection>,
+    db: Pool,
 }
 
 /// One process's turn with a PostgreSQL; it ends with this.
@@ -58,35 +60,33 @@ impl Store {
         if is_sqlite {
             make_folder(&config.data_dir)?;
         }
-        let db = Bounded::new(connection::connect(&url, CONNECTIONS_MAX, metrics).await?);
-        let mut store = Self { db, writer: None };
+        let connections = connection::connect(&url, CONNECTIONS_MAX, metrics).await?;
+        let writer = if is_sqlite { Some(connection::connect(&url, 1, metrics).await?) } else { None };
+        let store = Self { db: Pool::new(connections, writer.map(Writer::start)) };
         let _turn = store.turn().await?;
         migration::Migrator::up(&*store.db, None).await?;
-        if is_sqlite {
-            store.writer = Some(connection::connect(&url, 1, metrics).await?);
-        }
         Ok(store)
     }
 
     /// Waits until no other process on this PostgreSQL has its turn: servers that start at once make
     /// the tables, the first admin and the packs one after the other.
+    ///
+    /// # Errors
+    /// When the turn of another takes longer than a minute.
     pub async fn turn(&self) -> Result<Turn> {
         if self.db.get_database_backend() == DbBackend::Sqlite {
             return Ok(Turn { _lock: None });
         }
         let lock = TransactionTrait::begin(&*self.db).await?;
-        lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({TURN_LOCK})")).await?;
+        let take =
+            format!("SET LOCAL lock_timeout = '{TURN_MAX}'; SELECT pg_advisory_xact_lock({TURN_LOCK})");
+        lock.execute_unprepared(&take).await?;
         Ok(Turn { _lock: Some(lock) })
     }
 
     /// The connection, for the modules that own rows.
-    pub(crate) fn db(&self) -> &Bounded {
+    pub(crate) fn db(&self) -> &Pool {
         &self.db
-    }
-
-    /// The connection that the rows of SQLite are written with: a pool of one.
-    pub(crate) fn writer(&self) -> Option<&DatabaseConnection> {
-        self.writer.as_ref()
     }
 
     /// A real round trip.
@@ -141,10 +141,7 @@ impl Store {
 
     /// Closes the pool; SQLite folds its WAL back into the file.
     pub async fn close(self) -> Result<()> {
-        if let Some(writer) = self.writer {
-            writer.close().await?;
-        }
-        Ok(self.db.into_inner().close().await?)
+        Ok(self.db.close().await?)
     }
 
     /// Writes a consistent copy of an SQLite database to `file`, while it is in use.
