@@ -136,8 +136,9 @@ async fn install_folder(folder: &Path, catalog: &Catalog) {
         Err(error) => return tracing::error!(error = format!("{error:#}"), "cannot read the packs"),
     };
     for (path, pack) in packs {
-        // Who edits files means the files.
-        if let Err(error) = install(catalog, &pack, InstallOptions { force: true }).await {
+        // Who edits files means the files; but a table that is missing for a moment keeps its rows.
+        let options = InstallOptions { overwrite: true, lose_values: false };
+        if let Err(error) = install(catalog, &pack, options).await {
             tracing::error!(pack = pack.name, folder = %path.display(), %error, "the pack is not installed");
         }
     }

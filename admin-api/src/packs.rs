@@ -124,7 +124,7 @@ pub async fn install(
     let pack = state.packs.iter().find(|pack| pack.name == body.name);
     let pack = pack.ok_or_else(|| Failure::not_found("built-in pack", &body.name))?;
     let pack = pack.clone().mounted(&body.mount);
-    let options = InstallOptions { force: body.force };
+    let options = InstallOptions::forced(body.force);
     let (status, plan) = if body.dry_run {
         (StatusCode::OK, pack::plan(&state.catalog, &pack, options).await?)
     } else {
@@ -158,7 +158,7 @@ pub async fn uninstall(
     Path(name): Path<String>,
     Query(params): Query<UninstallParams>,
 ) -> Result<StatusCode> {
-    let done = pack::uninstall(&state.catalog, &name, InstallOptions { force: params.force }).await;
+    let done = pack::uninstall(&state.catalog, &name, InstallOptions::forced(params.force)).await;
     state.live.catalog_changed();
     done?;
     Ok(StatusCode::NO_CONTENT)

@@ -44,7 +44,7 @@ fn selected(selector: &PackSelector) -> anyhow::Result<Pack> {
 async fn install(selector: PackSelector, dry_run: bool, force: bool) -> anyhow::Result<ExitCode> {
     let pack = selected(&selector)?;
     let app = App::of(selector.database.sources()).await?;
-    let options = InstallOptions { force };
+    let options = InstallOptions::forced(force);
     let plan = pack::plan(&app.catalog, &pack, options).await?;
     println!("{}", packs::describe(&plan));
     if !dry_run {
@@ -56,7 +56,7 @@ async fn install(selector: PackSelector, dry_run: bool, force: bool) -> anyhow::
 
 async fn uninstall(name: &str, force: bool, database: DatabaseArgs) -> anyhow::Result<ExitCode> {
     let app = App::of(database.sources()).await?;
-    let plan = pack::uninstall(&app.catalog, name, InstallOptions { force }).await?;
+    let plan = pack::uninstall(&app.catalog, name, InstallOptions::forced(force)).await?;
     println!("{}\npack {name} is removed", packs::describe(&plan));
     Ok(ExitCode::SUCCESS)
 }
@@ -65,7 +65,7 @@ async fn diff(selector: PackSelector) -> anyhow::Result<ExitCode> {
     let pack = selected(&selector)?;
     let app = App::of(selector.database.sources()).await?;
     // Forced, so that what was edited is shown as what would change too.
-    let plan = pack::plan(&app.catalog, &pack, InstallOptions { force: true }).await?;
+    let plan = pack::plan(&app.catalog, &pack, InstallOptions::forced(true)).await?;
     println!("{}", packs::describe(&plan));
     for change in plan.of(ChangeKind::Update) {
         let (before, after) = change.texts();

@@ -384,6 +384,27 @@ fn packs_in_the_admin_api(database: Database) {
     );
 }
 
+/// Who edits the files means the files, but not the rows.
+#[test]
+fn a_watched_folder_keeps_rows() {
+    let shop = Shop::on(Database::Sqlite);
+    let folder = shop.place.path("").display().to_string();
+    let server = Server::start_with(&[], &["--watch", &folder]);
+    let shop = Shop { token: server.admin_token(), server, place: shop.place };
+    shop.until_live();
+    assert_eq!(shop.add("There", "Ada")["success"], true);
+
+    shop.place.write("shop/add.rhai", "return 1;");
+    shop.place.write("shop/book.rhai", "return 1;");
+    shop.has(&[GATEWAY, ROUTE]);
+    shop.place.write("zoo/pack.toml", "name = \"zoo\"\n[[gateways]]\npath = \"/zoo\"\nrequireAuth = false\n");
+    shop.until("the folder was read", || shop.packs().iter().any(|pack| pack["name"] == "zoo"));
+    assert_eq!(shop.run("return #book.count();", json!({}))["result"], 1);
+    // The command line says what it takes, and takes it.
+    shop.install(&[]).check(1, &["table book (loses 1 rows)", "--force"]);
+    shop.install(&["--force"]).check(0, &["- table book (loses 1 rows)"]);
+}
+
 #[test]
 fn script_tests_of_all_kinds() {
     let shop = Shop::on(Database::Sqlite);

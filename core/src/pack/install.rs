@@ -179,7 +179,7 @@ async fn update(
 ) -> Result<()> {
     match thing {
         Thing::Table(spec) => {
-            catalog.data()?.update_table(id, table_change(spec, options.force)).await.map(drop)
+            catalog.data()?.update_table(id, table_change(spec, options.lose_values)).await.map(drop)
         }
         Thing::Gateway(spec) => catalog.update_gateway(id, gateway_change(spec), author).await.map(drop),
         Thing::Event { event, .. } => catalog.update_event(id, event_change(event), author).await.map(drop),
@@ -190,7 +190,7 @@ async fn update(
 
 async fn delete(catalog: &Catalog, id: Uuid, thing: &Thing, options: InstallOptions) -> Result<()> {
     match thing {
-        Thing::Table(_) => catalog.data()?.delete_table(id, options.force).await,
+        Thing::Table(_) => catalog.data()?.delete_table(id, options.lose_values).await,
         Thing::Gateway(_) => catalog.delete_gateway(id).await,
         Thing::Event { .. } => catalog.delete_event(id).await,
         Thing::Route(_) => catalog.delete_route(id).await,

@@ -14,12 +14,20 @@ use crate::data::Keep;
 use crate::error::{Error, Failure, Result};
 use crate::store;
 
-/// How to install.
+/// How to install; by default nothing is lost.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InstallOptions {
-    /// Overwrite what an admin edited, take over what is not the pack's, and lose the values of
-    /// columns and tables that the pack no longer has.
-    pub force: bool,
+    /// Overwrite what an admin edited, and take over what is not the pack's.
+    pub overwrite: bool,
+    /// Lose the values of columns, and the rows of tables, that the pack no longer has.
+    pub lose_values: bool,
+}
+
+impl InstallOptions {
+    /// All of it or nothing, as `--force` is given.
+    pub fn forced(force: bool) -> Self {
+        Self { overwrite: force, lose_values: force }
+    }
 }
 
 /// What an installation would do.
@@ -53,7 +61,7 @@ pub enum ChangeKind {
     Update,
     /// It is deleted.
     Delete,
-    /// It is not touched, since that would lose what is not the pack's own; `force` does it.
+    /// It is not touched, since that would lose what the options do not allow to be lost.
     Conflict,
 }
 
@@ -156,8 +164,6 @@ fn concerned_by(
     (concerned, others)
 }
 
-const NOT_OWN: &str = "edited since, or not of this pack";
-
 async fn update(
     catalog: &Catalog,
     before: Present,
@@ -165,36 +171,45 @@ async fn update(
     is_own: bool,
     options: InstallOptions,
 ) -> Result<Change> {
-    let mut note = if is_own { String::new() } else { NOT_OWN.to_owned() };
+    let mut loss = String::new();
     if let Thing::Table(table) = thing {
         let losses = catalog.data()?.losses(before.id, &table_change(table, true)).await;
-        let losses = losses.map_err(|error| inside(&thing.subject(), error))?;
-        if !losses.is_empty() {
-            note = format!("loses {losses}");
-        }
+        loss = losses.map_err(|error| inside(&thing.subject(), error))?;
     }
-    let is_allowed = note.is_empty() || options.force;
-    let kind = if is_allowed { ChangeKind::Update } else { ChangeKind::Conflict };
-    Ok(Change { note, ..Change::to(kind, Some(before), Some(thing.clone())) })
+    Ok(Change::to(ChangeKind::Update, Some(before), Some(thing.clone())).losing(is_own, loss, options))
 }
 
 async fn delete(catalog: &Catalog, before: Present, is_own: bool, options: InstallOptions) -> Result<Change> {
-    let mut note = if is_own { String::new() } else { NOT_OWN.to_owned() };
+    let mut loss = String::new();
     if let Thing::Table(table) = &before.thing {
         let data = catalog.data()?;
         let rows = data.session(Keep::Writes).count(&*data.table(&table.name)?, [None, None]).await?;
         if rows > 0 {
-            note = format!("loses {rows} rows");
+            loss = format!("{rows} rows");
         }
     }
-    let is_allowed = note.is_empty() || options.force;
-    let kind = if is_allowed { ChangeKind::Delete } else { ChangeKind::Conflict };
-    Ok(Change { note, ..Change::to(kind, Some(before), None) })
+    Ok(Change::to(ChangeKind::Delete, Some(before), None).losing(is_own, loss, options))
 }
 
 impl Change {
     fn to(kind: ChangeKind, before: Option<Present>, after: Option<Thing>) -> Self {
         Self { kind, note: String::new(), before, after }
+    }
+
+    /// Says what is lost, and makes it a conflict where that is not allowed.
+    fn losing(mut self, is_own: bool, loss: String, options: InstallOptions) -> Self {
+        let mut notes = Vec::new();
+        if !is_own {
+            notes.push("edited since, or not of this pack".to_owned());
+        }
+        if !loss.is_empty() {
+            notes.push(format!("loses {loss}"));
+        }
+        if (!is_own && !options.overwrite) || (!loss.is_empty() && !options.lose_values) {
+            self.kind = ChangeKind::Conflict;
+        }
+        self.note = notes.join("; ");
+        self
     }
 }
 

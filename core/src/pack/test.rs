@@ -112,7 +112,7 @@ struct Subject {
 /// When the pack does not install, or a test file cannot be read or names what the pack does not
 /// have.
 pub async fn run_tests(catalog: &Catalog, pack: &Pack) -> Result<TestReport, PackError> {
-    let installed = install(catalog, pack, InstallOptions { force: true }).await;
+    let installed = install(catalog, pack, InstallOptions::forced(true)).await;
     installed.map_err(|error| PackError(error.into_failure().to_string()))?;
     let mut report = TestReport::default();
     let files = pack.files.iter().filter(|(name, _)| name.starts_with("tests/") && name.ends_with(".toml"));
