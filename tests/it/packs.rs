@@ -389,7 +389,7 @@ fn packs_in_the_admin_api(database: Database) {
 fn a_watched_folder_keeps_rows() {
     let shop = Shop::on(Database::Sqlite);
     let folder = shop.place.path("").display().to_string();
-    let server = Server::start_with(&[], &["--watch", &folder]);
+    let server = Server::start_on(Database::Sqlite, &[], &["--watch", &folder]);
     let shop = Shop { token: server.admin_token(), server, place: shop.place };
     shop.until_live();
     assert_eq!(shop.add("There", "Ada")["success"], true);
