@@ -237,19 +237,34 @@ fn an_admins_edits_are_not_overwritten(database: Database) {
     shop.install(&[]).check(1, &["GET /mine/{id}"]);
     shop.install(&["--force"]).check(0, &["+ GET /books/{id}", "- GET /mine/{id}"]);
 
-    // What needs a table of the pack keeps it there.
+    // What is there and not the pack's is not taken over, unless it is as the pack wants it.
     let theirs = json!({ "method": "POST", "path": "/theirs", "sourceCode": "return 1;" });
     assert_eq!(shop.call("POST", "/admin/routes", Some(theirs)).status, 201);
-    shop.has(&[
-        TABLES,
-        GATEWAY,
-        ROUTE,
-        HOOK,
-        "[[routes]]\nmethod = \"POST\"\npath = \"/theirs\"\nscript = \"add.rhai\"\n",
-    ]);
+    let wanted = "[[routes]]\nmethod = \"POST\"\npath = \"/theirs\"\nscript = \"theirs.rhai\"\n";
+    shop.place.write("shop/theirs.rhai", "return 2;");
+    shop.has(&[TABLES, GATEWAY, ROUTE, HOOK, wanted]);
     shop.install(&[]).check(1, &["POST /theirs", "not of this pack"]);
-    shop.has(&[TABLES, GATEWAY, ROUTE, HOOK]);
+    shop.place.write("shop/theirs.rhai", "return 1;");
     shop.install(&[]).check(0, &["nothing to change"]);
+    shop.has(&[TABLES, GATEWAY, ROUTE, HOOK]);
+    shop.install(&[]).check(0, &["- POST /theirs"]);
+
+    // What others need stays, whatever is forced.
+    let column = json!({ "name": "authorId", "type": "uuid", "references": "author" });
+    let prize = json!({ "name": "prize", "columns": [column] });
+    let made = shop.call("POST", "/admin/tables", Some(prize));
+    assert_eq!(made.status, 201, "{}", made.body);
+    shop.pack(&["uninstall", "shop", "--force"]).check(1, &["table prize needs the table author"]);
+    let prize = format!("/admin/tables/{}", made.json()["id"].as_str().unwrap());
+    assert_eq!(shop.call("DELETE", &prize, None).status, 204);
+    let hook = json!({ "table": "book", "when": "after", "on": ["delete"], "sourceCode": "" });
+    let made = shop.call("POST", "/admin/hooks", Some(hook));
+    assert_eq!(made.status, 201, "{}", made.body);
+    shop.pack(&["uninstall", "shop"]).check(1, &["hook after delete of book needs the table book"]);
+    shop.install(&[]).check(0, &["nothing to change"]);
+    let hook = format!("/admin/hooks/{}", made.json()["id"].as_str().unwrap());
+    assert_eq!(shop.call("DELETE", &hook, None).status, 204);
+    shop.pack(&["uninstall", "shop"]).check(0, &["- table book"]);
 }
 
 on_each_database!(
