@@ -239,11 +239,7 @@ impl Session {
         Ok(rows)
     }
 
-    async fn read(
-        &self,
-        select: &(impl StatementBuilder + Sync),
-        columns: &[&super::Column],
-    ) -> Result<Vec<Row>> {
+    async fn read(&self, select: &impl StatementBuilder, columns: &[&super::Column]) -> Result<Vec<Row>> {
         let select = self.backend().build(select);
         match self.transaction() {
             Some(transaction) => collect(transaction.get(), select, columns, self.backend()).await,

@@ -230,39 +230,30 @@ impl Rows {
         rows: impl Iterator<Item = (&'a Row, Option<&'a Row>)>,
     ) -> Outcome<()> {
         for (row, old) in rows {
-            with_run(|run| {
-                {
-                    if let Some(writes) =
-                        run.shared.writes.as_mut().filter(|writes| writes.len() < ROWS_MAX as usize)
-                    {
-                        writes.push(Write {
-                            table: table.name.clone(),
-                            operation: operation.as_str(),
-                            row: row.clone(),
-                        });
-                    }
-                };
-            });
+            note(table, operation, row);
             for hook in &hooks.after {
                 let before = old.filter(|_| operation == Operation::Update);
                 if !hook.applies(table, row, before).map_err(raise)? {
                     continue;
                 }
-                with_run(|run| {
-                    {
-                        run.shared.waiting_hooks.push(WaitingHook {
-                            hook: hook.clone(),
-                            operation,
-                            row: row.clone(),
-                            old: old.cloned(),
-                        });
-                    };
-                });
+                let waiting =
+                    WaitingHook { hook: hook.clone(), operation, row: row.clone(), old: old.cloned() };
+                with_run(|run| run.shared.waiting_hooks.push(waiting));
             }
         }
         self.run_waiting_hooks(engine);
         Ok(())
     }
+}
+
+/// Records what a test run has written.
+fn note(table: &Table, operation: Operation, row: &Row) {
+    with_run(|run| {
+        if let Some(writes) = run.shared.writes.as_mut().filter(|writes| writes.len() < ROWS_MAX as usize) {
+            let (table, operation) = (table.name.clone(), operation.as_str());
+            writes.push(Write { table, operation, row: row.clone() });
+        }
+    });
 }
 
 /// Runs the `before` hooks of a new row; the row with what they changed.
