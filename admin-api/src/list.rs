@@ -1,6 +1,7 @@
 //! Lists on the wire: their parameters and their answers.
 
 use gatewright_core::Failure;
+use gatewright_core::data::Find;
 use gatewright_core::store::list::{ListQuery, Page};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -15,9 +16,11 @@ use crate::error::{ApiError, Result};
 #[into_params(parameter_in = Query)]
 pub struct ListParams {
     /// Rows of a page: 1 to 1000, 20 by default.
-    pub(crate) limit: Option<u64>,
+    #[param(minimum = 1, maximum = 1000)]
+    pub(crate) limit: Option<i64>,
     /// Counts from 1.
-    pub(crate) page: Option<u64>,
+    #[param(minimum = 1)]
+    pub(crate) page: Option<i64>,
     /// Fields with commas, `-` before one for descending: `-createdAt,name`.
     pub(crate) sort: Option<String>,
     /// Conditions as JSON: `{"name": {"_contains": "x"}}`.
@@ -52,11 +55,27 @@ impl ListParams {
         let filter = self.filter.as_deref().map(serde_json::from_str::<Json>).transpose();
         let filter = filter.map_err(|error| ApiError::bad_request(format!("filter is not JSON: {error}")))?;
         Ok(ListQuery {
-            limit: self.limit,
-            page: self.page,
+            limit: natural("limit", self.limit)?,
+            page: natural("page", self.page)?,
             sort: self.sort.clone(),
             filter,
             with_counts: self.meta.is_some(),
+        })
+    }
+
+    /// The same of the rows of a table.
+    pub fn find(&self) -> Result<Find> {
+        let query = self.query()?;
+        let (limit, page) = query.limit_and_page()?;
+        let fields = self.fields.as_deref().map(|fields| fields.split(','));
+        Ok(Find {
+            filter: query.filter,
+            scope: None,
+            fields: fields.map(|names| names.map(|name| name.trim().to_owned()).collect()),
+            sort: query.sort,
+            limit,
+            page,
+            with_counts: query.with_counts,
         })
     }
 
@@ -73,9 +92,21 @@ impl ListParams {
     pub fn answer_values<T: PartialSchema>(&self, page: Page<Json>) -> Result<axum::Json<ListAnswer<Json>>> {
         let fields = self.fields.as_deref().map(|fields| known_fields::<T>(fields)).transpose()?;
         let data = page.rows.into_iter().map(|row| project(row, fields.as_deref())).collect();
-        let meta = page.counts.map(|(total_count, filter_count)| ListMeta { total_count, filter_count });
-        Ok(axum::Json(ListAnswer { data, meta }))
+        Ok(axum::Json(ListAnswer::new(data, page.counts)))
     }
+}
+
+impl<T> ListAnswer<T> {
+    /// A page with these counts, of all rows and of those that match.
+    pub fn new(data: Vec<T>, counts: Option<(u64, u64)>) -> Self {
+        let meta = counts.map(|(total_count, filter_count)| ListMeta { total_count, filter_count });
+        Self { data, meta }
+    }
+}
+
+fn natural(name: &str, number: Option<i64>) -> Result<Option<u64>> {
+    let refused = || Failure::invalid(name, "must be 1 or more").into();
+    number.map(|number| u64::try_from(number).map_err(|_| refused())).transpose()
 }
 
 /// The fields of a list, each of which the rows must have.

@@ -26,9 +26,9 @@ pub struct LogParams {
     outcome: Option<String>,
     code: Option<String>,
     /// 1 to 1000, 20 by default.
-    limit: Option<u64>,
+    limit: Option<i64>,
     /// Counts from 1.
-    page: Option<u64>,
+    page: Option<i64>,
     /// Fields with commas, `-` before one for descending; newest first by default.
     sort: Option<String>,
     /// Conditions as JSON, over the fields of a run.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::http::HeaderMap;
-use axum::http::header::{self, HeaderName};
+use axum::http::header;
 
 /// The cookie of an access token.
 pub const ACCESS_COOKIE: &str = "accessToken";
@@ -11,9 +11,6 @@ pub const ACCESS_COOKIE: &str = "accessToken";
 pub const REFRESH_COOKIE: &str = "refreshToken";
 /// The header of an app key.
 pub const APP_KEY_HEADER: &str = "x-app-token";
-/// What no script sees of a request.
-pub const SECRET_HEADERS: [HeaderName; 3] =
-    [header::AUTHORIZATION, header::COOKIE, HeaderName::from_static(APP_KEY_HEADER)];
 
 /// A cookie's value, unless it is empty.
 pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::events::EventView;
 use crate::extract::{Admin, Path, Query};
 use crate::gateways::GatewayView;
+use crate::hooks::HookView;
 use crate::list::{ListAnswer, ListParams};
 use crate::routes::RouteView;
 use crate::state::AdminState;
@@ -68,6 +69,19 @@ pub async fn list_of_route(
     params.answer::<_, RevisionView>(state.catalog.list_revisions(id, &params.query()?).await?)
 }
 
+/// Lists the versions of a hook's script, newest first.
+#[utoipa::path(get, path = "/admin/hooks/{id}/revisions", operation_id = "listRevisionsOfHook", tag = "hooks", params(ListParams),
+    responses((status = 200, body = ListAnswer<RevisionView>)))]
+pub async fn list_of_hook(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+    Query(params): Query<ListParams>,
+) -> Result<axum::Json<ListAnswer<serde_json::Value>>> {
+    state.catalog.hook(id).await?;
+    params.answer::<_, RevisionView>(state.catalog.list_revisions(id, &params.query()?).await?)
+}
+
 /// Saves an earlier version of an event's script again, as the newest.
 #[utoipa::path(post, path = "/admin/events/{id}/revisions/{number}/restore", operation_id = "restoreEvent", tag = "events",
     responses((status = 200, body = EventView)))]
@@ -102,9 +116,20 @@ pub async fn restore_route(
     Admin(admin): Admin,
     Path((id, number)): Path<(Uuid, i64)>,
 ) -> Result<axum::Json<RouteView>> {
-    let route = state.catalog.restore_route(id, number, &admin.user.email).await?;
+    let route = state.catalog.restore_route(id, number, admin.user.author()).await?;
     state.live.catalog_changed();
     Ok(axum::Json(route.into()))
+}
+
+/// Saves an earlier version of a hook's script again, as the newest.
+#[utoipa::path(post, path = "/admin/hooks/{id}/revisions/{number}/restore", operation_id = "restoreHook", tag = "hooks",
+    responses((status = 200, body = HookView)))]
+pub async fn restore_hook(
+    State(state): State<AdminState>,
+    Admin(admin): Admin,
+    Path((id, number)): Path<(Uuid, i64)>,
+) -> Result<axum::Json<HookView>> {
+    Ok(axum::Json(state.catalog.restore_hook(id, number, admin.user.author()).await?.into()))
 }
 
 impl From<Revision> for RevisionView {

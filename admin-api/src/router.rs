@@ -4,7 +4,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::AdminState;
-use crate::{app_keys, events, gateways, logs, revisions, routes, script, stats, test_run, users};
+use crate::{
+    app_keys, events, gateways, hooks, logs, revisions, routes, script, stats, tables, test_run, users,
+};
 
 /// The routes under `/admin`, with their description.
 pub fn router(state: AdminState) -> OpenApiRouter {
@@ -24,6 +26,13 @@ pub fn router(state: AdminState) -> OpenApiRouter {
         .routes(routes!(routes::resume))
         .routes(routes!(revisions::list_of_route))
         .routes(routes!(revisions::restore_route))
+        .routes(routes!(tables::list, tables::create))
+        .routes(routes!(tables::get, tables::update, tables::delete))
+        .routes(routes!(hooks::list, hooks::create))
+        .routes(routes!(hooks::get, hooks::update, hooks::delete))
+        .routes(routes!(hooks::resume))
+        .routes(routes!(revisions::list_of_hook))
+        .routes(routes!(revisions::restore_hook))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::get, users::update, users::delete))
         .routes(routes!(users::revoke_tokens))

@@ -79,7 +79,7 @@ pub async fn create(
     Admin(admin): Admin,
     Json(body): Json<RouteBody>,
 ) -> Result<(StatusCode, axum::Json<RouteView>)> {
-    let route = state.catalog.create_route(body.into(), &admin.user.email, None).await?;
+    let route = state.catalog.create_route(body.into(), admin.user.author(), None).await?;
     state.live.catalog_changed();
     Ok((StatusCode::CREATED, axum::Json(route.into())))
 }
@@ -103,7 +103,7 @@ pub async fn update(
     Path(id): Path<Uuid>,
     Json(body): Json<RouteBody>,
 ) -> Result<axum::Json<RouteView>> {
-    let route = state.catalog.update_route(id, body.into(), &admin.user.email).await?;
+    let route = state.catalog.update_route(id, body.into(), admin.user.author()).await?;
     state.live.catalog_changed();
     Ok(axum::Json(route.into()))
 }

@@ -1,7 +1,6 @@
 //! `POST /admin/script/validate`.
 
 use axum::extract::State;
-use gatewright_core::script::run_on_script_thread;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -34,7 +33,7 @@ pub struct ScriptError {
     column: usize,
 }
 
-/// Compiles a script without saving it.
+/// Compiles a script without saving it; a table that it names has to be there.
 #[utoipa::path(post, path = "/admin/script/validate", operation_id = "validateScript", tag = "scripts", request_body = ValidateBody,
     responses((status = 200, body = ValidateAnswer)))]
 pub async fn validate(
@@ -42,10 +41,8 @@ pub async fn validate(
     _: Admin,
     Json(body): Json<ValidateBody>,
 ) -> Result<axum::Json<ValidateAnswer>> {
-    let engine = state.catalog.engine().clone();
-    let compiled = run_on_script_thread(move || engine.compile(&body.script).map(drop)).await?;
-    let errors: Vec<_> = compiled
-        .err()
+    let error = state.catalog.check_script(body.script).await?;
+    let errors: Vec<_> = error
         .into_iter()
         .map(|error| ScriptError { message: error.message, line: error.line, column: error.column })
         .collect();

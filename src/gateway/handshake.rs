@@ -14,10 +14,9 @@ use axum::body::Body;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, Request, Response, StatusCode};
 use futures_util::future::BoxFuture;
-use gatewright_admin_api::request::{
-    ACCESS_COOKIE, SECRET_HEADERS, bearer, client_address, cookie, cookie_counts,
-};
+use gatewright_admin_api::request::{ACCESS_COOKIE, bearer, client_address, cookie, cookie_counts};
 use gatewright_core::config;
+use gatewright_core::script::SECRET_HEADERS;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::{Map, Value as Json};
@@ -64,7 +63,7 @@ impl Handshake {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let mut lines = String::new();
         for (name, value) in headers {
-            if let (false, Ok(value)) = (SECRET_HEADERS.contains(name), value.to_str()) {
+            if let (false, Ok(value)) = (SECRET_HEADERS.contains(&name.as_str()), value.to_str()) {
                 lines.push_str(name.as_str());
                 lines.push_str(": ");
                 lines.push_str(value);

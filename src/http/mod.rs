@@ -2,9 +2,11 @@
 //! that scripts serve.
 
 mod auth;
+mod data;
 mod demo;
 mod health;
 mod listener;
+mod openapi;
 mod router;
 mod routes;
 

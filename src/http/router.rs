@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{HttpState, auth, demo, health, routes};
+use super::{HttpState, auth, data, demo, health, openapi, routes};
 
 /// What the description of the API begins with.
 #[derive(OpenApi)]
@@ -32,6 +32,8 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
         .routes(routes!(auth::register))
         .routes(routes!(auth::websocket_token))
         .routes(routes!(auth::me, auth::change_me))
+        .routes(routes!(data::list, data::create))
+        .routes(routes!(data::get, data::update, data::delete))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))
@@ -43,7 +45,9 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
     let components = api.components.get_or_insert_default();
     components.add_security_scheme("token", bearer);
     components.add_security_scheme("appKey", app_key);
-    let mut router = router.merge(swagger(api));
+    let described = (state.clone(), openapi::Described::new(&api));
+    let description = Router::new().route("/openapi.json", get(openapi::serve)).with_state(described);
+    let mut router = router.merge(description).merge(swagger());
     if with_demo {
         router = router.route("/demo/chat", get(demo::chat)).route("/demo/socket.io.js", get(demo::client));
     }
@@ -56,10 +60,8 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
 }
 
 /// The page that shows the API. Its badge, which asks a host elsewhere, is off.
-fn swagger(api: utoipa::openapi::OpenApi) -> SwaggerUi {
-    SwaggerUi::new("/docs")
-        .url("/openapi.json", api)
-        .config(utoipa_swagger_ui::Config::default().validator_url("none"))
+fn swagger() -> SwaggerUi {
+    SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none"))
 }
 
 /// `/metrics` alone, for a listener of its own.

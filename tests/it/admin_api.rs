@@ -195,7 +195,12 @@ fn admin_api_gateways() {
 
     let changed = api.patch(&path, json!({ "description": "a new one" }));
     assert_eq!(changed["description"], "a new one");
-    assert!(changed["updatedAt"].as_str() > row["updatedAt"].as_str(), "{changed}");
+    // As times: as text, .43Z comes after .436Z.
+    let updated_at = |row: &Json| {
+        let text = row["updatedAt"].as_str().unwrap();
+        time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).unwrap()
+    };
+    assert!(updated_at(&changed) > updated_at(&row), "{changed}");
     let mut same = changed.clone();
     for field in ["description", "updatedAt"] {
         same[field] = row[field].clone();

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use super::admin_api::send;
-use super::database::{Data, Database};
+use super::database::{Data, Database, on_each_database};
 use super::operation::{Polling, make_gateway, until};
 use super::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Answer, PATIENCE, Server, gatewright};
 
@@ -22,6 +22,12 @@ pub struct Done {
 }
 
 impl Done {
+    fn of(mut command: Command) -> Self {
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
     /// Both streams: where a message goes is not what these tests are about.
     pub fn all(&self) -> String {
         format!("{}{}", self.out, self.err)
@@ -77,9 +83,14 @@ impl Place {
     }
 
     pub fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
-        let output = self.command(args, env).output().unwrap();
-        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        Done { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+        Done::of(self.command(args, env))
+    }
+
+    /// A command on this data.
+    fn run_on(&self, data: &Data, args: &[&str]) -> Done {
+        let mut command = self.command(args, &[]);
+        data.give_to(&mut command);
+        Done::of(command)
     }
 
     /// `serve` that is expected to end by itself; one that does start is an error, not a hang.
@@ -572,14 +583,16 @@ fn cli_test() {
     place.run(&["test", "nowhere"]).check(1, &["nowhere"]);
 }
 
-#[test]
-fn cli_packs() {
+on_each_database!(cli_packs);
+
+fn cli_packs(database: Database) {
     let (place, chat) = (Place::new(), format!("{}/chat", scripts()));
-    let pack = |args: &[&str], data: &str| {
+    let datas = ["a", "b", "c", "d"].map(|name| (name, Data::on(database)));
+    let pack = |args: &[&str], name: &str| {
         let mut all = vec!["pack"];
         all.extend(args);
-        all.extend(["--data", data]);
-        place.run(&all)
+        let (_, data) = datas.iter().find(|(known, _)| *known == name).unwrap();
+        place.run_on(data, &all)
     };
     pack(&["list"], "a").check(0, &["chat"]);
     let before = pack(&["list"], "a").out;

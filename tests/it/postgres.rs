@@ -80,7 +80,8 @@ fn lose(cut: fn(&Proxy)) {
         let url = data.database_url();
         scope.spawn(move || run_sql(url, HOLD_UP).expect_err("it is ended from outside"));
         for _ in 0..2 * CONNECTIONS {
-            scope.spawn(|| while !(list().status == 500 && is_lost.load(Ordering::SeqCst)) {});
+            let is_refused = || list().status == 500 && is_lost.load(Ordering::SeqCst);
+            scope.spawn(move || until("a refusal", || is_refused().then_some(())));
         }
         until("statements that wait", || run_sql(url, ALL_WAIT).ok());
         cut(&proxy);

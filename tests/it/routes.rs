@@ -433,6 +433,7 @@ fn routes_rows_refuse() {
         ("path", json!("/%61dmin"), "segment"),
         ("path", json!(format!("/{}", "x".repeat(300))), "200"),
         ("access", json!("everyone"), "public, user, admin or app"),
+        ("sourceCode", json!("return \"\0\";"), "NUL"),
         ("timeoutMs", json!(0), "1 to"),
         ("timeoutMs", json!(10_000_000), "1 to"),
         ("description", json!("x".repeat(20_000)), "bytes"),
@@ -672,24 +673,44 @@ fn routes_made_at_once_do_not_collide() {
 
 #[test]
 fn routes_are_refused_when_the_queue_is_full() {
-    let api = Api::start_with(&[("QUEUE__JOBS", "2"), ("QUEUE__WORKERS", "4")]);
-    api.route("GET", "/slow", "public", "@CACHE.incr(\"began\"); @HELPERS.sleep(60000);");
+    let api = Api::start_with(&[("QUEUE__JOBS", "1")]);
+    let slow = api.route("GET", "/slow", "public", "@HELPERS.sleep(60000);");
+    assert_eq!(api.change(&slow, json!({ "timeoutMs": 5000 })).status, 200);
+    api.route("GET", "/quick", "public", "return 1;");
+    let is_full = |answer: &Answer| answer.status == 503 && answer.code() == "QUEUE_FULL";
+    // A job gives its place back just after its answer, so each asks until it is let in.
+    let ask = |path: &str| {
+        until("there is room", || Some(api.call("GET", path, Json::Null)).filter(|answer| !is_full(answer)))
+    };
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| ask("/slow"));
+        let refusal =
+            until("the queue is full", || Some(api.call("GET", "/quick", Json::Null)).filter(is_full));
+        refused(&refusal, 503, "QUEUE_FULL", "try again");
+        assert_eq!(slow.join().unwrap().code(), "SCRIPT_TIMEOUT");
+    });
+    assert_eq!(ask("/quick").body, "1");
+}
+
+#[test]
+fn routes_of_a_stopping_server_finish_what_was_taken() {
+    let mut api = Api::start_with(&[("QUEUE__DRAIN_MS", "30000")]);
+    let script = "@CACHE.incr(\"began\"); @HELPERS.sleep(4000); return \"finished\";";
+    let slow = api.route("GET", "/slow", "public", script);
+    assert_eq!(api.change(&slow, json!({ "timeoutMs": 20000 })).status, 200);
     api.route("GET", "/count", "public", "return @CACHE.get(\"began\");");
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| api.call("GET", "/slow", Json::Null));
+        let taken = scope.spawn(|| api.call("GET", "/slow", Json::Null));
         until("it began", || (api.call("GET", "/count", Json::Null).body == "1").then_some(()));
-        let second = scope.spawn(|| api.call("GET", "/slow", Json::Null));
-        let full = until("the queue is full", || {
+        api.server.signal("TERM");
+        let stopping = until("the server stops", || {
             let answer = api.call("GET", "/count", Json::Null);
             (answer.status == 503).then_some(answer)
         });
-        refused(&full, 503, "QUEUE_FULL", "");
-        // The two that wait end by their time; then there is room again.
-        for slow in [first, second] {
-            assert_eq!(slow.join().unwrap().code(), "SCRIPT_TIMEOUT");
-        }
+        refused(&stopping, 503, "SHUTTING_DOWN", "");
+        assert_eq!(taken.join().unwrap().json(), "finished");
     });
-    assert_eq!(api.call("GET", "/count", Json::Null).body, "2");
+    assert!(api.server.wait().success());
 }
 
 #[test]

@@ -210,6 +210,7 @@ fn hash(key: &str) -> String {
 }
 
 fn checked_name(name: String) -> Result<String> {
+    crate::store::check_text("name", &name)?;
     if (1..=NAME_CHARS_MAX).contains(&name.trim().chars().count()) {
         return Ok(name.trim().to_owned());
     }

@@ -124,7 +124,6 @@ impl EventChange {
         set(&mut row.delivery, self.delivery);
         check_event_name(&row.event_name)?;
         check_description(&row.description)?;
-        check_text("sourceCode", &row.source_code)?;
         check_timeout("timeoutMs", row.timeout_ms, config)?;
         if let Some(schema) = &row.payload_schema {
             check_json("payloadSchema", schema)?;
@@ -154,6 +153,7 @@ impl RouteChange {
             return Err(Failure::invalid("access", "must be public, user, admin or app").into());
         }
         check_description(&row.description)?;
+        check_text("sourceCode", &row.source_code)?;
         check_timeout("timeoutMs", row.timeout_ms, config)
     }
 }

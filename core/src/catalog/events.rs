@@ -11,7 +11,7 @@ use super::gateways::later_than;
 use super::revisions::delete_revisions;
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::id::new_id;
-use crate::script::{Handler, SCRIPT_EVENT, run_on_script_thread};
+use crate::script::{CompileError, Handler, SCRIPT_EVENT, run_on_script_thread};
 use crate::store::list::{ListQuery, Page};
 use crate::store::{self, Time, event};
 
@@ -158,9 +158,16 @@ impl Catalog {
         Ok(())
     }
 
+    /// What is wrong with a script, if it were to be saved.
+    pub async fn check_script(&self, source: String) -> Result<Option<CompileError>> {
+        let (engine, tables) = (self.engine.clone(), self.table_names());
+        run_on_script_thread(move || engine.check(&source, &tables).err()).await
+    }
+
     /// Compiles scripts that are about to be saved.
     pub(super) async fn check_scripts(&self, sources: &[&Option<String>]) -> Result<()> {
         let sources: Vec<String> = sources.iter().filter_map(|source| (*source).clone()).collect();
+        sources.iter().try_for_each(|source| store::check_text("sourceCode", source))?;
         if sources.is_empty() {
             return Ok(());
         }

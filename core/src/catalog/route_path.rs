@@ -28,7 +28,7 @@ pub fn built_in_path(path: &str) -> Option<&'static str> {
     let covers = |built_in: &&str| {
         path.strip_prefix(built_in).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    BUILT_IN_PATHS.into_iter().find(|built_in| covers(&built_in))
+    BUILT_IN_PATHS.into_iter().find(covers)
 }
 
 /// A method as routes have it: in upper case.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::table::{Row, Table};
 use crate::auth::{ROLE_ADMIN, User};
-use crate::error::{ErrorCode, Failure, Result};
+use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::store::in_memory;
 use crate::store::list;
 
@@ -185,7 +185,7 @@ impl Access {
                     let message = "is missing, and a rule is \"owner\"";
                     return Err(Failure::invalid("access.ownerColumn", message).into());
                 }
-                Rule::Filter(filter) => check_filter(filter, table)?,
+                Rule::Filter(filter) => check_filter(filter, table).map_err(|error| inside(action, error))?,
                 _ => {}
             }
         }
@@ -207,6 +207,17 @@ impl Grant {
         let Self::Where(filter) = self else { return Ok(true) };
         let known: Vec<_> = table.column_names().collect();
         in_memory::matches(filter, &Json::Object(row.clone()), &known)
+    }
+}
+
+/// The same refusal, saying which rule it is about.
+fn inside(action: Action, error: Error) -> Error {
+    match error {
+        Error::Refused(failure) => {
+            let rule = format!("{action:?}").to_lowercase();
+            Failure { message: format!("access.{rule}: {}", failure.message).into(), ..failure }.into()
+        }
+        other => other,
     }
 }
 

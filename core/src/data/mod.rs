@@ -20,10 +20,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use sea_orm::{DatabaseConnection, DbBackend, EntityTrait};
+use sea_orm::{DbBackend, EntityTrait};
 
 use crate::error::{Failure, Result};
-use crate::store::{Store, table as table_row};
+use crate::store::{Bounded, Store, table as table_row};
 
 pub use access::{Access, Action, Actor, Grant, Rule};
 pub use column::{Column, ColumnKind, ColumnSpec};
@@ -44,8 +44,10 @@ pub struct Data {
     /// Of SQLite alone; PostgreSQL writes side by side.
     writer: Option<Writer>,
     live: ArcSwap<Tables>,
-    /// One change of definitions, or one look at them, at a time.
+    /// One change of definitions at a time.
     changing: tokio::sync::Mutex<()>,
+    /// One look at the definitions at a time, so that an older one never replaces a newer.
+    reading: tokio::sync::Mutex<()>,
     runtime: tokio::runtime::Handle,
 }
 
@@ -57,6 +59,7 @@ impl Data {
             store,
             live: ArcSwap::default(),
             changing: tokio::sync::Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
             runtime: tokio::runtime::Handle::current(),
         });
         data.reload().await?;
@@ -81,11 +84,7 @@ impl Data {
 
     /// Reads the definitions anew.
     pub async fn reload(&self) -> Result<()> {
-        let _one_at_a_time = self.changing.lock().await;
-        self.read_definitions().await
-    }
-
-    async fn read_definitions(&self) -> Result<()> {
+        let _one_at_a_time = self.reading.lock().await;
         let is_sqlite = self.backend() == DbBackend::Sqlite;
         let rows = table_row::Entity::find().all(self.db()).await?;
         let tables = rows.iter().map(|row| {
@@ -112,7 +111,7 @@ impl Data {
         crate::store::list::condition(filter, &self.table(table)?.fields, self.backend()).map(drop)
     }
 
-    fn db(&self) -> &DatabaseConnection {
+    fn db(&self) -> &Bounded {
         self.store.db()
     }
 

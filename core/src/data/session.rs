@@ -134,7 +134,7 @@ impl Session {
     async fn open_transaction(&self) -> Result<()> {
         let transaction = match &self.data.writer {
             Some(writer) => Transaction::OfWriter(writer.begin().await?),
-            None => Transaction::OfPool(sea_orm::TransactionTrait::begin(self.data.db()).await?),
+            None => Transaction::OfPool(sea_orm::TransactionTrait::begin(&**self.data.db()).await?),
         };
         *self.open.lock() = Some(Open { transaction: Arc::new(transaction), savepoints: 0 });
         Ok(())

@@ -4,6 +4,7 @@
 //! transaction that holds it locked, so that two admins at once change one after the other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -90,7 +91,16 @@ impl Data {
     ///
     /// # Errors
     /// `VALIDATION_ERROR`, or `DUPLICATE_RESOURCE` for a taken name.
-    pub async fn create_table(&self, change: TableChange, pack: Option<&str>) -> Result<TableView> {
+    pub async fn create_table(
+        self: &Arc<Self>,
+        change: TableChange,
+        pack: Option<&str>,
+    ) -> Result<TableView> {
+        let (data, pack) = (self.clone(), pack.map(str::to_owned));
+        to_its_end(async move { data.make_table(change, pack.as_deref()).await }).await
+    }
+
+    async fn make_table(&self, change: TableChange, pack: Option<&str>) -> Result<TableView> {
         let _one_at_a_time = self.changing.lock().await;
         let row = self.new_row(change, pack)?;
         let table = Table::of_row(&row, self.backend() == DbBackend::Sqlite)?;
@@ -149,7 +159,12 @@ impl Data {
     /// # Errors
     /// `RESOURCE_NOT_FOUND`; `VALIDATION_ERROR` that says what would be lost, or what does not fit
     /// the present rows; `DUPLICATE_RESOURCE` for a taken name, or values that are not unique.
-    pub async fn update_table(&self, id: Uuid, change: TableChange) -> Result<TableView> {
+    pub async fn update_table(self: &Arc<Self>, id: Uuid, change: TableChange) -> Result<TableView> {
+        let data = self.clone();
+        to_its_end(async move { data.change_table(id, change).await }).await
+    }
+
+    async fn change_table(&self, id: Uuid, change: TableChange) -> Result<TableView> {
         let _one_at_a_time = self.changing.lock().await;
         let backend = self.backend();
         let row = self
@@ -215,7 +230,12 @@ impl Data {
     /// # Errors
     /// `RESOURCE_NOT_FOUND`; `VALIDATION_ERROR` when rows would be lost; `DUPLICATE_RESOURCE` when
     /// hooks or other tables need it.
-    pub async fn delete_table(&self, id: Uuid, confirm: bool) -> Result<()> {
+    pub async fn delete_table(self: &Arc<Self>, id: Uuid, confirm: bool) -> Result<()> {
+        let data = self.clone();
+        to_its_end(async move { data.drop_table(id, confirm).await }).await
+    }
+
+    async fn drop_table(&self, id: Uuid, confirm: bool) -> Result<()> {
         let _one_at_a_time = self.changing.lock().await;
         let backend = self.backend();
         self.in_schema_transaction(async |on| {
@@ -329,8 +349,14 @@ impl Data {
 
     async fn definitions_changed(&self) -> Result<()> {
         self.store.bump_change_number().await?;
-        self.read_definitions().await
+        self.reload().await
     }
+}
+
+/// Does work that must not be left in the middle, also when nobody waits for it any more.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let done = tokio::spawn(work).await;
+    done.map_err(|error| Error::Internal(format!("a change of tables: {error}")))?
 }
 
 /// Columns that together make a table.

@@ -27,6 +27,7 @@ mod table_api;
 mod test_run;
 mod thread;
 mod throw;
+mod writes;
 
 #[cfg(test)]
 mod sandbox_tests;
@@ -43,7 +44,7 @@ pub use json::nesting_of;
 pub use packet::{Arguments, event_name};
 pub use recorded::{Emitted, RecordedHost};
 pub use request::{HttpRequest, HttpResponse, SECRET_HEADERS};
-pub use rows::{Operation, RowsChange, RowsWrite};
 pub use run::{Call, CallUser, RunOutput, TestInputs};
 pub use test_run::{TestCall, TestOutcome, run_test};
 pub use thread::{run_on_script_thread, spawn_script_thread};
+pub use writes::{Operation, RowsChange, RowsWrite};

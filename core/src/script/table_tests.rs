@@ -240,7 +240,7 @@ fn what_is_wrong_is_told() {
             "DUPLICATE_RESOURCE",
             "refer",
         ),
-        (r#"#room.create(#{ data: #{ name: "a\u0000b" } })"#, "VALIDATION_ERROR", "U+0000"),
+        (r#"#room.create(#{ data: #{ name: "a\u0000b" } })"#, "VALIDATION_ERROR", "NUL"),
         (r#"for i in 0..300 { #room.count(); }"#, "SCRIPT_OUTPUT_LIMIT", "database"),
         (r#"#secure.message.create(#{ data: #{ text: "a" } })"#, "AUTHORIZATION_ERROR", "role"),
     ] {

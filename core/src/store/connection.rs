@@ -4,13 +4,15 @@
 //! every packet: then what waits for it fails within seconds, and when it is back all works again.
 
 use std::ops::Deref;
+use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{Connection, Error as SqlxError};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
-    RuntimeErr, Statement,
+    RuntimeErr, Statement, StreamTrait,
 };
 use sea_orm_migration::async_trait::async_trait;
 
@@ -21,7 +23,8 @@ use crate::metrics::Metrics;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long anything waits for a connection to PostgreSQL, an attempt to connect included.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long PostgreSQL may take for one statement on the product's own tables.
+/// How long PostgreSQL may take for one statement, or for the next row of one that gives its rows one
+/// by one.
 const STATEMENT_MAX: Duration = Duration::from_secs(5);
 
 /// A pool of at most so many connections.
@@ -79,11 +82,13 @@ impl Bounded {
         if self.0.get_database_backend() == DbBackend::Sqlite {
             return statement.await;
         }
-        tokio::time::timeout(STATEMENT_MAX, statement).await.unwrap_or_else(|_| {
-            let message = format!("no answer within {} s", STATEMENT_MAX.as_secs());
-            Err(DbErr::Conn(RuntimeErr::Internal(message)))
-        })
+        tokio::time::timeout(STATEMENT_MAX, statement).await.unwrap_or_else(|_| Err(no_answer()))
     }
+}
+
+fn no_answer() -> DbErr {
+    let message = format!("no answer within {} s", STATEMENT_MAX.as_secs());
+    DbErr::Conn(RuntimeErr::Internal(message))
 }
 
 impl Deref for Bounded {
@@ -114,5 +119,30 @@ impl ConnectionTrait for Bounded {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.in_time(self.0.query_all_raw(statement)).await
+    }
+}
+
+impl StreamTrait for Bounded {
+    type Stream<'a> = Pin<Box<dyn Stream<Item = Result<QueryResult, DbErr>> + Send + 'a>>;
+
+    fn get_database_backend(&self) -> DbBackend {
+        self.0.get_database_backend()
+    }
+
+    fn stream_raw<'a>(
+        &'a self,
+        statement: Statement,
+    ) -> Pin<Box<dyn Future<Output = Result<Self::Stream<'a>, DbErr>> + Send + 'a>> {
+        Box::pin(async move {
+            let rows = self.in_time(self.0.stream_raw(statement)).await?;
+            let rows = futures_util::stream::unfold(Some(rows), async |rows| {
+                let mut rows = rows?;
+                match tokio::time::timeout(STATEMENT_MAX, rows.next()).await {
+                    Ok(row) => Some((row?, Some(rows))),
+                    Err(_) => Some((Err(no_answer()), None)),
+                }
+            });
+            Ok(Box::pin(rows) as Self::Stream<'a>)
+        })
     }
 }

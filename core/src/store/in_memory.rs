@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value as Json;
 
-use super::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery, OPERATORS, PAGE_MAX, Page};
+use super::list::{ListQuery, OPERATORS, Page};
 use crate::error::{Failure, Result};
 
 /// One page of these rows, which all have the fields `known`.
@@ -12,13 +12,7 @@ use crate::error::{Failure, Result};
 /// # Errors
 /// As [`super::Store::list`].
 pub fn list_values(rows: Vec<Json>, known: &[&str], query: &ListQuery) -> Result<Page<Json>> {
-    let (limit, page) = (query.limit.unwrap_or(LIMIT_DEFAULT), query.page.unwrap_or(1));
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Failure::invalid("limit", format!("{limit} is not 1 to {LIMIT_MAX}")).into());
-    }
-    if !(1..=PAGE_MAX).contains(&page) {
-        return Err(Failure::invalid("page", format!("{page} is not 1 to {PAGE_MAX}")).into());
-    }
+    let (limit, page) = query.limit_and_page()?;
     let total = rows.len() as u64;
     let mut found = Vec::new();
     for row in rows {

@@ -113,6 +113,23 @@ pub fn fields_of<E: EntityTrait>() -> Vec<Field> {
         .collect()
 }
 
+impl ListQuery {
+    /// Rows of a page, and its number from 1.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for what is out of bounds.
+    pub fn limit_and_page(&self) -> Result<(u64, u64)> {
+        let (limit, page) = (self.limit.unwrap_or(LIMIT_DEFAULT), self.page.unwrap_or(1));
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(Failure::invalid("limit", format!("{limit} is not 1 to {LIMIT_MAX}")).into());
+        }
+        if !(1..=PAGE_MAX).contains(&page) {
+            return Err(Failure::invalid("page", format!("{page} is not 1 to {PAGE_MAX}")).into());
+        }
+        Ok((limit, page))
+    }
+}
+
 impl Store {
     /// One page of an entity's rows among those that meet `scope`.
     ///
@@ -123,20 +140,7 @@ impl Store {
         E::Model: Send + Sync,
     {
         let (fields, backend) = (fields_of::<E>(), self.db().get_database_backend());
-        let limit = match query.limit {
-            None => LIMIT_DEFAULT,
-            Some(limit @ 1..=LIMIT_MAX) => limit,
-            Some(limit) => {
-                return Err(Failure::invalid("limit", format!("{limit} is not 1 to {LIMIT_MAX}")).into());
-            }
-        };
-        let page = match query.page {
-            None => 1,
-            Some(page @ 1..=PAGE_MAX) => page,
-            Some(page) => {
-                return Err(Failure::invalid("page", format!("{page} is not 1 to {PAGE_MAX}")).into());
-            }
-        };
+        let (limit, page) = query.limit_and_page()?;
         let scoped = E::find().filter(scope.unwrap_or_else(Cond::all));
         let filtered = match &query.filter {
             Some(filter) => scoped.clone().filter(condition(filter, &fields, backend)?),

@@ -32,6 +32,8 @@ const CONNECTIONS_MAX: u32 = 8;
 const CHANGE_ROW: i32 = 1;
 /// The number of the advisory lock that [`Store::turn`] takes in PostgreSQL; `gw` and a number.
 const TURN_LOCK: i32 = 0x6777_0001;
+/// How long one waits for its turn: whoever has it may hang.
+const TURN_MAX: &str = "60s";
 
 /// The open database.
 #[derive(Debug, Clone)]
@@ -70,12 +72,17 @@ impl Store {
 
     /// Waits until no other process on this PostgreSQL has its turn: servers that start at once make
     /// the tables, the first admin and the packs one after the other.
+    ///
+    /// # Errors
+    /// When the turn of another takes longer than a minute.
     pub async fn turn(&self) -> Result<Turn> {
         if self.db.get_database_backend() == DbBackend::Sqlite {
             return Ok(Turn { _lock: None });
         }
         let lock = TransactionTrait::begin(&*self.db).await?;
-        lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({TURN_LOCK})")).await?;
+        let take =
+            format!("SET LOCAL lock_timeout = '{TURN_MAX}'; SELECT pg_advisory_xact_lock({TURN_LOCK})");
+        lock.execute_unprepared(&take).await?;
         Ok(Turn { _lock: Some(lock) })
     }
 

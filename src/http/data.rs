@@ -1,0 +1,149 @@
+//! `/data/{table}`: the rows of tables, within what their rules let the caller do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use gatewright_admin_api::{ApiError, Caller, Json, ListAnswer, ListParams, Path, Query};
+use gatewright_core::auth::Scope;
+use gatewright_core::data::{Action, Actor, Find, Found, ID, Keep, Row, Table};
+use gatewright_core::script::RowsChange;
+use gatewright_core::{ErrorCode, Failure};
+use serde_json::Value;
+
+use super::HttpState;
+use crate::gateway::RowsCall;
+
+type Result<T> = std::result::Result<T, ApiError>;
+
+/// Lists rows that the caller may read.
+#[utoipa::path(get, path = "/data/{table}", operation_id = "listRows", tag = "data", params(ListParams, ("table" = String, Path)),
+    responses((status = 200, body = ListAnswer<Value>)))]
+pub async fn list(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(table): Path<String>,
+    Query(params): Query<ListParams>,
+) -> Result<axum::Json<ListAnswer<Value>>> {
+    let (table, actor) = table_and_actor(&state, &table, caller, Scope::DataRead)?;
+    let grant = table.access.grant(Action::Read, &actor)?;
+    let find = Find { scope: grant.filter().cloned(), ..params.find()? };
+    let found = read(&state, &table, &find).await?;
+    Ok(axum::Json(ListAnswer::new(found.rows.into_iter().map(Value::Object).collect(), found.counts)))
+}
+
+/// A row. One that the caller may not read is not there.
+#[utoipa::path(get, path = "/data/{table}/{id}", operation_id = "getRow", tag = "data",
+    params(("table" = String, Path), ("id" = String, Path)), responses((status = 200, body = Value)))]
+pub async fn get(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path((table, id)): Path<(String, String)>,
+) -> Result<axum::Json<Row>> {
+    let (table, actor) = table_and_actor(&state, &table, caller, Scope::DataRead)?;
+    let not_found = || Failure::not_found("row", &id);
+    let grant = match table.access.grant(Action::Read, &actor) {
+        Err(failure) if failure.code == ErrorCode::Authorization => return Err(not_found().into()),
+        grant => grant?,
+    };
+    let find = Find {
+        filter: Some(serde_json::json!({ ID: id })),
+        scope: grant.filter().cloned(),
+        limit: 1,
+        page: 1,
+        ..Find::default()
+    };
+    let row = read(&state, &table, &find).await?.rows.pop();
+    Ok(axum::Json(row.ok_or_else(not_found)?))
+}
+
+/// Makes a row.
+#[utoipa::path(post, path = "/data/{table}", operation_id = "createRow", tag = "data", params(("table" = String, Path)),
+    request_body = Value, responses((status = 201, body = Value)))]
+pub async fn create(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(table): Path<String>,
+    Json(row): Json<Row>,
+) -> Result<Response> {
+    write(&state, caller, &table, RowsChange::Create(row), StatusCode::CREATED).await
+}
+
+/// Changes fields of a row.
+#[utoipa::path(patch, path = "/data/{table}/{id}", operation_id = "updateRow", tag = "data",
+    params(("table" = String, Path), ("id" = String, Path)), request_body = Value, responses((status = 200, body = Value)))]
+pub async fn update(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path((table, id)): Path<(String, String)>,
+    Json(row): Json<Row>,
+) -> Result<Response> {
+    write(&state, caller, &table, RowsChange::Update(id, row), StatusCode::OK).await
+}
+
+/// Deletes a row.
+#[utoipa::path(delete, path = "/data/{table}/{id}", operation_id = "deleteRow", tag = "data",
+    params(("table" = String, Path), ("id" = String, Path)), responses((status = 204)))]
+pub async fn delete(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path((table, id)): Path<(String, String)>,
+) -> Result<Response> {
+    write(&state, caller, &table, RowsChange::Delete(id), StatusCode::NO_CONTENT).await
+}
+
+/// The table, and what its rules take the caller for: an app key with the scope is trusted.
+fn table_and_actor(
+    state: &HttpState,
+    table: &str,
+    caller: Caller,
+    scope: Scope,
+) -> Result<(Arc<Table>, Actor)> {
+    let actor = match &caller {
+        Caller::Anonymous => Actor::Anonymous,
+        Caller::User(signed_in) => Actor::of_user(&signed_in.user),
+        Caller::App(key) if key.may(scope) => Actor::Trusted,
+        Caller::App(_) => {
+            let message = format!("This needs an app key with {}", scope.as_str());
+            return Err(Failure::new(ErrorCode::Authorization, message).into());
+        }
+    };
+    Ok((state.hub.catalog.data()?.table(table)?, actor))
+}
+
+/// Reads no longer than a script may take.
+async fn read(state: &HttpState, table: &Table, find: &Find) -> Result<Found> {
+    let patience = Duration::from_millis(state.hub.config.scripts.timeout_ms);
+    let session = state.hub.catalog.data()?.session(Keep::Writes);
+    match tokio::time::timeout(patience, session.find(table, find)).await {
+        Ok(found) => Ok(found?),
+        Err(_) => {
+            let message = "The database did not answer in time. Ask for less, or try again later";
+            Err(Failure::new(ErrorCode::Database, message).into())
+        }
+    }
+}
+
+async fn write(
+    state: &HttpState,
+    caller: Caller,
+    table: &str,
+    change: RowsChange,
+    status: StatusCode,
+) -> Result<Response> {
+    let user = match &caller {
+        Caller::User(signed_in) => Some(signed_in.user.clone()),
+        Caller::Anonymous | Caller::App(_) => None,
+    };
+    let (table, actor) = table_and_actor(state, table, caller, Scope::DataWrite)?;
+    let (request_id, outcome) =
+        state.hub.write_rows(RowsCall { table: table.name.clone(), actor, change, user }).await;
+    let json = outcome.map_err(|failure| ApiError::of_run(failure, request_id))?;
+    if status == StatusCode::NO_CONTENT {
+        return Ok(status.into_response());
+    }
+    Ok((status, [(CONTENT_TYPE, "application/json")], json).into_response())
+}

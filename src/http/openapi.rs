@@ -1,0 +1,150 @@
+//! `/openapi.json`: what the code says of the API, and the tables and routes that there are now.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use gatewright_core::data::{ColumnKind, Table};
+use serde_json::{Map, Value as Json, json};
+
+use super::HttpState;
+
+/// The document of the code alone, as JSON.
+#[derive(Clone)]
+pub struct Described(Json);
+
+impl Described {
+    /// What the code says.
+    pub fn new(api: &utoipa::openapi::OpenApi) -> Self {
+        Self(serde_json::to_value(api).unwrap_or_default())
+    }
+}
+
+/// The description of the API with the present tables and routes.
+pub async fn serve(State((state, described)): State<(HttpState, Described)>) -> Response {
+    let Described(mut api) = described;
+    if let Some(paths) = api.get_mut("paths").and_then(Json::as_object_mut) {
+        add_routes(paths, &state);
+        add_tables(paths, &state);
+    }
+    axum::Json(api).into_response()
+}
+
+fn add_tables(paths: &mut Map<String, Json>, state: &HttpState) {
+    let Ok(data) = state.hub.catalog.data() else { return };
+    for table in data.tables().values() {
+        let (name, tag) = (&table.name, json!([format!("table {}", table.name)]));
+        let (row, new, change) =
+            (schema(table, true, true), schema(table, false, true), schema(table, false, false));
+        let list = json!({ "type": "object", "required": ["data"], "properties": {
+            "data": { "type": "array", "items": row },
+            "meta": { "type": "object", "properties": { "totalCount": { "type": "integer" }, "filterCount": { "type": "integer" } } },
+        }});
+        let id = parameter("id", "path", true, json!({ "type": "string", "format": "uuid" }));
+        paths.insert(
+            format!("/data/{name}"),
+            json!({
+                "get": { "tags": tag, "operationId": format!("list_{name}"), "summary": format!("Lists rows of {name}."),
+                    "parameters": list_parameters(), "responses": { "200": content(list) } },
+                "post": { "tags": tag, "operationId": format!("create_{name}"), "summary": format!("Makes a row of {name}."),
+                    "requestBody": body(new), "responses": { "201": content(row.clone()) } },
+            }),
+        );
+        paths.insert(
+            format!("/data/{name}/{{id}}"),
+            json!({
+                "parameters": [id],
+                "get": { "tags": tag, "operationId": format!("get_{name}"), "summary": format!("A row of {name}."),
+                    "responses": { "200": content(row.clone()) } },
+                "patch": { "tags": tag, "operationId": format!("update_{name}"), "summary": format!("Changes a row of {name}."),
+                    "requestBody": body(change), "responses": { "200": content(row) } },
+                "delete": { "tags": tag, "operationId": format!("delete_{name}"), "summary": format!("Deletes a row of {name}."),
+                    "responses": { "204": { "description": "It is gone." } } },
+            }),
+        );
+    }
+}
+
+fn list_parameters() -> Json {
+    let text = || json!({ "type": "string" });
+    let number = || json!({ "type": "integer", "minimum": 1 });
+    json!([
+        parameter("limit", "query", false, number()),
+        parameter("page", "query", false, number()),
+        parameter("sort", "query", false, text()),
+        parameter("filter", "query", false, text()),
+        parameter("fields", "query", false, text()),
+        parameter("meta", "query", false, text()),
+    ])
+}
+
+/// A row as it comes, or what may be set of one.
+fn schema(table: &Table, with_built_in: bool, is_whole: bool) -> Json {
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    if with_built_in {
+        properties.insert("id".to_owned(), json!({ "type": "string", "format": "uuid" }));
+        for name in ["createdAt", "updatedAt"] {
+            properties.insert(name.to_owned(), json!({ "type": "string", "format": "date-time" }));
+        }
+        required.extend(["id", "createdAt", "updatedAt"].map(Json::from));
+    }
+    for column in table.own_columns() {
+        let mut schema = match column.kind {
+            ColumnKind::String | ColumnKind::Text => json!({ "type": "string" }),
+            ColumnKind::Integer => json!({ "type": "integer", "format": "int64" }),
+            ColumnKind::Float => json!({ "type": "number" }),
+            ColumnKind::Boolean => json!({ "type": "boolean" }),
+            ColumnKind::Datetime => json!({ "type": "string", "format": "date-time" }),
+            ColumnKind::Uuid => json!({ "type": "string", "format": "uuid" }),
+            ColumnKind::Enum => json!({ "type": "string", "enum": column.values }),
+            ColumnKind::Json => json!({}),
+        };
+        if let (false, Some(kind)) = (column.required, schema.get("type").cloned()) {
+            schema["type"] = json!([kind, "null"]);
+            if let Some(values) = schema.get_mut("enum").and_then(Json::as_array_mut) {
+                values.push(Json::Null);
+            }
+        }
+        properties.insert(column.name.clone(), schema);
+        if column.required && is_whole && (with_built_in || column.default.is_none()) {
+            required.push(column.name.clone().into());
+        }
+    }
+    let mut schema = json!({ "type": "object", "properties": properties });
+    if !required.is_empty() {
+        schema["required"] = required.into();
+    }
+    schema
+}
+
+fn add_routes(paths: &mut Map<String, Json>, state: &HttpState) {
+    for route in state.hub.catalog.live_routes().all() {
+        let parameters: Vec<_> = route
+            .path
+            .split('/')
+            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+            .map(|name| parameter(name, "path", true, json!({ "type": "string" })))
+            .collect();
+        let mut operation = json!({
+            "tags": ["script routes"],
+            "operationId": format!("{} {}", route.method, route.path),
+            "parameters": parameters,
+            "responses": { "200": { "description": "What the script gives back." } },
+        });
+        if route.method != "GET" && route.method != "DELETE" {
+            operation["requestBody"] = json!({ "content": { "application/json": { "schema": {} } } });
+        }
+        let path = paths.entry(route.path.to_string()).or_insert_with(|| json!({}));
+        path[route.method.to_lowercase()] = operation;
+    }
+}
+
+fn parameter(name: &str, place: &str, is_required: bool, schema: Json) -> Json {
+    json!({ "name": name, "in": place, "required": is_required, "schema": schema })
+}
+
+fn content(schema: Json) -> Json {
+    json!({ "description": "", "content": { "application/json": { "schema": schema } } })
+}
+
+fn body(schema: Json) -> Json {
+    json!({ "required": true, "content": { "application/json": { "schema": schema } } })
+}
