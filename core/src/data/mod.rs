@@ -55,7 +55,7 @@ impl Data {
     /// The tables of this database. Call it within a runtime, which then runs its work.
     pub async fn open(store: Store) -> Result<Arc<Self>> {
         let data = Arc::new(Self {
-            writer: store.writer().cloned().map(Writer::start),
+            writer: store.rows().map(Writer::start),
             store,
             live: ArcSwap::default(),
             changing: tokio::sync::Mutex::default(),

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use parking_lot::Mutex;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement, StatementBuilder, StreamTrait,
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement, StatementBuilder,
+    StreamTrait,
 };
 use serde::Serialize;
 
@@ -194,7 +195,7 @@ impl Session {
         if find.limit == 0 {
             return Ok(Found { rows: Vec::new(), counts });
         }
-        Ok(Found { rows: self.read(&select, &columns).await?, counts })
+        Ok(Found { rows: self.read(&select, &columns, find.limit).await?, counts })
     }
 
     /// How many rows meet these filters.
@@ -203,9 +204,10 @@ impl Session {
     /// As [`Self::find`].
     pub async fn count(&self, table: &Table, filters: [Option<&serde_json::Value>; 2]) -> Result<u64> {
         let select = self.backend().build(&statement::count(table, filters, self.backend())?);
-        let found = match self.transaction() {
-            Some(transaction) => transaction.get().query_one_raw(select).await?,
-            None => self.data.db().query_one_raw(select).await?,
+        let found = match (self.transaction(), self.data.store.rows()) {
+            (Some(transaction), _) => transaction.get().query_one_raw(select).await?,
+            (None, Some(sqlite)) => sqlite.readers.connection().await?.one(select).await?,
+            (None, None) => self.data.db().query_one_raw(select).await?,
         };
         let count: i64 = found.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
         Ok(count.unsigned_abs())
@@ -231,7 +233,7 @@ impl Session {
         let columns = table.selected(None)?;
         let mut select = statement::select(table, &find, &columns, self.backend())?;
         statement::lock(&mut select, self.backend());
-        let rows = self.read(&select, &columns).await?;
+        let rows = self.read(&select, &columns, find.limit).await?;
         if rows.len() as u64 > ROWS_MAX {
             let message = format!("The filter meets more than {ROWS_MAX} rows; narrow it and go on in parts");
             return Err(Failure::new(ErrorCode::Validation, message).into());
@@ -239,16 +241,28 @@ impl Session {
         Ok(rows)
     }
 
+    /// The rows of a page of at most `limit`.
     async fn read(
         &self,
         select: &(impl StatementBuilder + Sync),
         columns: &[&super::Column],
+        limit: u64,
     ) -> Result<Vec<Row>> {
         let select = self.backend().build(select);
-        match self.transaction() {
-            Some(transaction) => collect(transaction.get(), select, columns, self.backend()).await,
-            None => collect(self.data.db(), select, columns, self.backend()).await,
+        let mut read = Read { columns, backend: self.backend(), rows: Vec::new(), bytes: 0 };
+        match (self.transaction(), self.data.store.rows()) {
+            (Some(transaction), _) => read.all(transaction.get(), select).await?,
+            (None, None) => read.all(self.data.db(), select).await?,
+            (None, Some(sqlite)) => {
+                let mut on = sqlite.readers.connection().await?;
+                if limit == 1 {
+                    on.one(select).await?.map_or(Ok(()), |row| read.take(&row))?;
+                } else {
+                    on.each(select, |row| read.take(row)).await?;
+                }
+            }
         }
+        Ok(read.rows)
     }
 
     /// Adds rows that [`Table::new_row`] has made: all or none.
@@ -381,27 +395,35 @@ async fn execute(transaction: &Transaction, sql: &str) -> Result<(), DbErr> {
     transaction.get().execute_unprepared(sql).await.map(drop)
 }
 
-/// Rows until they are too many bytes.
-async fn collect<C: ConnectionTrait + StreamTrait>(
-    on: &C,
-    select: Statement,
-    columns: &[&super::Column],
+/// Rows as they arrive, until they are too many bytes.
+struct Read<'a> {
+    columns: &'a [&'a super::Column],
     backend: DbBackend,
-) -> Result<Vec<Row>> {
-    let mut found = std::pin::pin!(on.stream_raw(select).await?);
-    let (mut rows, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = found.try_next().await? {
-        let row = statement::row(&row, columns, backend)?;
-        bytes += row.values().map(bytes_of).sum::<usize>();
-        if bytes > READ_BYTES_MAX {
+    rows: Vec<Row>,
+    bytes: usize,
+}
+
+impl Read<'_> {
+    async fn all(&mut self, on: &(impl ConnectionTrait + StreamTrait), select: Statement) -> Result<()> {
+        let mut found = std::pin::pin!(on.stream_raw(select).await?);
+        while let Some(row) = found.try_next().await? {
+            self.take(&row)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, row: &QueryResult) -> Result<()> {
+        let row = statement::row(row, self.columns, self.backend)?;
+        self.bytes += row.values().map(bytes_of).sum::<usize>();
+        if self.bytes > READ_BYTES_MAX {
             let message = format!(
                 "The rows have more than {READ_BYTES_MAX} bytes together; ask for fewer, or for fewer of their fields"
             );
             return Err(Failure::new(ErrorCode::Validation, message).into());
         }
-        rows.push(row);
+        self.rows.push(row);
+        Ok(())
     }
-    Ok(rows)
 }
 
 /// What a value takes, about.

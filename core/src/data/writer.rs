@@ -12,6 +12,8 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 
+use crate::store::{Direct, DirectConnection, SqliteRows};
+
 /// Statements of one transaction, at most: what waits behind them waits so long.
 const GROUP_MAX: usize = 256;
 /// Statements that wait, at most; who comes then waits for a place.
@@ -44,7 +46,7 @@ struct Request {
 #[derive(Clone)]
 pub(super) struct Writer {
     requests: mpsc::Sender<Request>,
-    /// A pool of one connection.
+    /// A pool of one connection, for transactions.
     connection: DatabaseConnection,
     /// Whose turn it is with the connection, also between its statements.
     turn: Arc<Mutex<()>>,
@@ -63,12 +65,12 @@ pub(super) struct WriterTransaction {
 }
 
 impl Writer {
-    /// Starts the writer on a pool of one connection; it ends when the last clone is dropped.
-    pub(super) fn start(connection: DatabaseConnection) -> Self {
+    /// Starts the writer; it ends when the last clone is dropped.
+    pub(super) fn start(rows: &SqliteRows) -> Self {
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
         let turn = Arc::new(Mutex::new(()));
-        tokio::spawn(work(connection.clone(), turn.clone(), waiting));
-        Self { requests, connection, turn }
+        tokio::spawn(work(rows.writer.clone(), turn.clone(), waiting));
+        Self { requests, connection: rows.transactions.clone(), turn }
     }
 
     /// Runs one statement.
@@ -107,36 +109,89 @@ pub(super) async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTra
     connection.begin_with_options(options).await
 }
 
-async fn work(connection: DatabaseConnection, turn: Arc<Mutex<()>>, mut waiting: mpsc::Receiver<Request>) {
+async fn work(writer: Arc<Direct>, turn: Arc<Mutex<()>>, mut waiting: mpsc::Receiver<Request>) {
     while let Some(first) = waiting.recv().await {
         let _turn = turn.lock().await;
-        match begin(&connection).await {
-            Ok(transaction) => run_group(transaction, first, &mut waiting).await,
-            // Whoever asked has gone when this does not arrive.
-            Err(error) => drop(first.reply.send(Err(error))),
+        match writer.connection().await {
+            Ok(connection) => match waiting.try_recv().ok() {
+                None => run_alone(connection, first).await,
+                Some(second) => run_group(connection, [first, second], &mut waiting).await,
+            },
+            Err(error) => first.answer(Err(error)),
         }
     }
 }
 
-async fn run_group(transaction: DatabaseTransaction, first: Request, waiting: &mut mpsc::Receiver<Request>) {
+/// A statement that no other waits with is its own transaction, which spares two more.
+async fn run_alone(mut connection: DirectConnection, request: Request) {
+    if !request.is_given_up() {
+        let outcome = run_directly(&mut connection, request.statement, request.wanted).await;
+        answer(request.reply, outcome);
+    }
+}
+
+async fn run_group(
+    mut connection: DirectConnection,
+    first: [Request; 2],
+    waiting: &mut mpsc::Receiver<Request>,
+) {
+    if let Err(error) = connection.execute_unprepared("BEGIN IMMEDIATE").await {
+        let reason = error.to_string();
+        first.into_iter().for_each(|request| request.answer(Err(DbErr::Custom(reason.clone()))));
+        return connection.discard();
+    }
     let mut done = Vec::new();
-    let mut next = Some(first);
+    let mut first = first.into_iter();
+    let mut next = first.next();
     while let Some(request) = next {
-        // Who has stopped waiting was told that the database failed: then it must not be done.
-        if !request.reply.is_closed() {
-            let outcome = run(&transaction, request.statement, request.wanted).await;
+        if !request.is_given_up() {
+            let outcome = run_directly(&mut connection, request.statement, request.wanted).await;
             done.push((request.reply, outcome));
         }
-        next = if done.len() < GROUP_MAX { waiting.try_recv().ok() } else { None };
-    }
-    let committed = transaction.commit().await;
-    for (reply, outcome) in done {
-        let outcome = match &committed {
-            Ok(()) => outcome,
-            Err(error) => Err(DbErr::Custom(format!("commit: {error}"))),
+        next = match first.next() {
+            None if done.len() < GROUP_MAX => waiting.try_recv().ok(),
+            next => next,
         };
-        // Whoever asked has gone when this does not arrive.
-        let _ = reply.send(outcome);
+    }
+    let committed = connection.execute_unprepared("COMMIT").await;
+    if committed.is_err() {
+        connection.discard();
+    }
+    for (reply, outcome) in done {
+        answer(
+            reply,
+            match &committed {
+                Ok(()) => outcome,
+                Err(error) => Err(DbErr::Custom(format!("commit: {error}"))),
+            },
+        );
+    }
+}
+
+impl Request {
+    /// Who has stopped waiting was told that the database failed: then it must not be done.
+    fn is_given_up(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn answer(self, outcome: Result<Written, DbErr>) {
+        answer(self.reply, outcome);
+    }
+}
+
+fn answer(reply: oneshot::Sender<Result<Written, DbErr>>, outcome: Result<Written, DbErr>) {
+    // Whoever asked has gone when this does not arrive.
+    let _ = reply.send(outcome);
+}
+
+async fn run_directly(
+    on: &mut DirectConnection,
+    statement: Statement,
+    wanted: Wanted,
+) -> Result<Written, DbErr> {
+    match wanted {
+        Wanted::Count => on.execute(statement).await.map(Written::Count),
+        Wanted::Rows => on.all(statement).await.map(Written::Rows),
     }
 }
 

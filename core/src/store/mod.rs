@@ -4,12 +4,14 @@
 //! requests are; it holds rows.
 
 mod connection;
+mod direct;
 mod entity;
 pub mod in_memory;
 pub mod list;
 mod migration;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
@@ -23,6 +25,7 @@ use crate::error::{Error, Failure, Result};
 use crate::metrics::Metrics;
 
 pub(crate) use connection::Bounded;
+pub(crate) use direct::{Direct, DirectConnection};
 pub use entity::{app_key, change, event, gateway, hook, pack, revision, route, session, table, user};
 pub use time::OffsetDateTime as Time;
 
@@ -39,8 +42,19 @@ const TURN_MAX: &str = "60s";
 #[derive(Debug, Clone)]
 pub struct Store {
     db: Bounded,
-    /// The one connection that the rows of SQLite are written with; PostgreSQL needs none.
-    writer: Option<DatabaseConnection>,
+    /// Of SQLite alone; PostgreSQL's rows need none.
+    rows: Option<SqliteRows>,
+}
+
+/// The connections that the rows of SQLite have for themselves. Those that write take turns.
+#[derive(Debug, Clone)]
+pub(crate) struct SqliteRows {
+    /// A pool of one, for transactions.
+    pub transactions: DatabaseConnection,
+    /// One, for statements of their own.
+    pub writer: Arc<Direct>,
+    /// For reading outside of transactions.
+    pub readers: Arc<Direct>,
 }
 
 /// One process's turn with a PostgreSQL; it ends with this.
@@ -61,11 +75,16 @@ impl Store {
             make_folder(&config.data_dir)?;
         }
         let db = Bounded::new(connection::connect(&url, CONNECTIONS_MAX, metrics).await?);
-        let mut store = Self { db, writer: None };
+        let mut store = Self { db, rows: None };
         let _turn = store.turn().await?;
         migration::Migrator::up(&*store.db, None).await?;
         if is_sqlite {
-            store.writer = Some(connection::connect(&url, 1, metrics).await?);
+            let seconds = &metrics.db_seconds;
+            store.rows = Some(SqliteRows {
+                transactions: connection::connect(&url, 1, metrics).await?,
+                writer: Direct::new(&store.db, 1, seconds.clone()),
+                readers: Direct::new(&store.db, CONNECTIONS_MAX as usize, seconds.clone()),
+            });
         }
         Ok(store)
     }
@@ -91,9 +110,9 @@ impl Store {
         &self.db
     }
 
-    /// The connection that the rows of SQLite are written with: a pool of one.
-    pub(crate) fn writer(&self) -> Option<&DatabaseConnection> {
-        self.writer.as_ref()
+    /// The connections for rows that an SQLite has.
+    pub(crate) fn rows(&self) -> Option<&SqliteRows> {
+        self.rows.as_ref()
     }
 
     /// A real round trip.
@@ -148,8 +167,10 @@ impl Store {
 
     /// Closes the pool; SQLite folds its WAL back into the file.
     pub async fn close(self) -> Result<()> {
-        if let Some(writer) = self.writer {
-            writer.close().await?;
+        if let Some(rows) = self.rows {
+            rows.readers.close().await?;
+            rows.writer.close().await?;
+            rows.transactions.close().await?;
         }
         Ok(self.db.into_inner().close().await?)
     }
