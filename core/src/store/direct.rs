@@ -165,3 +165,104 @@ fn query(statement: Statement) -> Query<'static, Sqlite, SqlxValues> {
 fn failed(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(error.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::error::Failure;
+    use crate::metrics::Metrics;
+    use crate::store::Store;
+
+    const LONG: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000000) \
+                        SELECT COUNT(*) FROM n";
+
+    fn sql(text: &str) -> Statement {
+        Statement::from_string(DbBackend::Sqlite, text)
+    }
+
+    async fn count(on: &mut DirectConnection, from: &str) -> Result<i64, DbErr> {
+        let row = on.one(sql(&format!("SELECT COUNT(*) FROM {from}"))).await?;
+        row.expect("a count is one row").try_get_by_index(0)
+    }
+
+    /// Works with the one connection of a database with the table `t` of unique numbers.
+    fn with_one(work: impl AsyncFnOnce(Arc<Direct>)) {
+        let folder = folder_of_its_own();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let config = Config { data_dir: folder.clone(), ..Config::defaults() };
+            let store = Store::open(&config, &Metrics::new()).await.unwrap();
+            let direct = Direct::new(&store.db, 1, Metrics::new().db_seconds);
+            let mut on = direct.connection().await.unwrap();
+            on.execute_unprepared("CREATE TABLE t (n INTEGER UNIQUE)").await.unwrap();
+            drop(on);
+            work(direct.clone()).await;
+            direct.close().await.unwrap();
+            store.close().await.unwrap();
+        });
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+
+    fn folder_of_its_own() -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("gatewright-test-{}", crate::id::new_id()))
+    }
+
+    #[test]
+    fn a_connection_is_used_again_after_a_refused_statement() {
+        with_one(async |direct| {
+            let mut on = direct.connection().await.unwrap();
+            on.execute_unprepared("CREATE TEMP TABLE mine (n)").await.unwrap();
+            assert_eq!(on.execute(sql("INSERT INTO t VALUES (1), (2)")).await.unwrap(), 2);
+            assert!(on.execute(sql("INSERT INTO t VALUES (1)")).await.is_err());
+            drop(on);
+            let mut on = direct.connection().await.unwrap();
+            assert_eq!(count(&mut on, "mine").await.unwrap(), 0);
+            assert_eq!(on.all(sql("SELECT n FROM t")).await.unwrap().len(), 2);
+        });
+    }
+
+    #[test]
+    fn a_statement_that_is_given_up_costs_the_connection_and_no_place() {
+        with_one(async |direct| {
+            let mut on = direct.connection().await.unwrap();
+            on.execute_unprepared("CREATE TEMP TABLE mine (n)").await.unwrap();
+            assert!(on.one(sql(LONG)).now_or_never().is_none());
+            drop(on);
+            let mut on = direct.connection().await.unwrap();
+            assert!(count(&mut on, "mine").await.is_err());
+        });
+    }
+
+    #[test]
+    fn what_is_discarded_is_undone() {
+        with_one(async |direct| {
+            let mut on = direct.connection().await.unwrap();
+            on.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+            on.execute(sql("INSERT INTO t VALUES (1)")).await.unwrap();
+            on.discard();
+            let mut on = direct.connection().await.unwrap();
+            assert_eq!(count(&mut on, "t").await.unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn rows_are_taken_until_one_is_refused() {
+        with_one(async |direct| {
+            let mut on = direct.connection().await.unwrap();
+            on.execute(sql("INSERT INTO t VALUES (1), (2), (3)")).await.unwrap();
+            let mut taken = 0;
+            let refused = on.each(sql("SELECT n FROM t ORDER BY n"), |_| {
+                taken += 1;
+                if taken < 2 { Ok(()) } else { Err(Failure::invalid("n", "is enough").into()) }
+            });
+            assert!(refused.await.is_err());
+            assert_eq!(taken, 2);
+            let mut taken = 0;
+            on.each(sql("SELECT n FROM t"), |_| Ok(taken += 1)).await.unwrap();
+            assert_eq!(taken, 3);
+        });
+    }
+}
