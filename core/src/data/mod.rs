@@ -22,7 +22,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use sea_orm::{DbBackend, EntityTrait};
 
-use crate::error::{Failure, Result};
+use crate::error::{Error, Failure, Result};
 use crate::store::{Bounded, Store, table as table_row};
 
 pub use access::{Access, Action, Actor, Grant, Rule};
@@ -54,8 +54,9 @@ pub struct Data {
 impl Data {
     /// The tables of this database. Call it within a runtime, which then runs its work.
     pub async fn open(store: Store) -> Result<Arc<Self>> {
+        let writer = store.rows().map(Writer::start).transpose();
         let data = Arc::new(Self {
-            writer: store.rows().map(Writer::start),
+            writer: writer.map_err(|error| Error::Internal(format!("no thread for the writer: {error}")))?,
             store,
             live: ArcSwap::default(),
             changing: tokio::sync::Mutex::default(),

@@ -7,10 +7,8 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use parking_lot::Mutex;
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement, StatementBuilder,
-    StreamTrait,
-};
+use sea_orm::sea_query::SelectStatement;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement, StreamTrait};
 use serde::Serialize;
 
 use super::statement::{self, Find, Selector};
@@ -195,7 +193,7 @@ impl Session {
         if find.limit == 0 {
             return Ok(Found { rows: Vec::new(), counts });
         }
-        Ok(Found { rows: self.read(&select, &columns, find.limit).await?, counts })
+        Ok(Found { rows: self.read(&select, find, &columns).await?, counts })
     }
 
     /// How many rows meet these filters.
@@ -233,7 +231,7 @@ impl Session {
         let columns = table.selected(None)?;
         let mut select = statement::select(table, &find, &columns, self.backend())?;
         statement::lock(&mut select, self.backend());
-        let rows = self.read(&select, &columns, find.limit).await?;
+        let rows = self.read(&select, &find, &columns).await?;
         if rows.len() as u64 > ROWS_MAX {
             let message = format!("The filter meets more than {ROWS_MAX} rows; narrow it and go on in parts");
             return Err(Failure::new(ErrorCode::Validation, message).into());
@@ -241,21 +239,21 @@ impl Session {
         Ok(rows)
     }
 
-    /// The rows of a page of at most `limit`.
+    /// The rows of the page.
     async fn read(
         &self,
-        select: &(impl StatementBuilder + Sync),
+        select: &SelectStatement,
+        find: &Find,
         columns: &[&super::Column],
-        limit: u64,
     ) -> Result<Vec<Row>> {
-        let select = self.backend().build(select);
+        let select = statement::page(select, find, self.backend());
         let mut read = Read { columns, backend: self.backend(), rows: Vec::new(), bytes: 0 };
         match (self.transaction(), self.data.store.rows()) {
             (Some(transaction), _) => read.all(transaction.get(), select).await?,
             (None, None) => read.all(self.data.db(), select).await?,
             (None, Some(sqlite)) => {
                 let mut on = sqlite.readers.connection().await?;
-                if limit == 1 {
+                if find.limit == 1 {
                     on.one(select).await?.map_or(Ok(()), |row| read.take(&row))?;
                 } else {
                     on.each(select, |row| read.take(row)).await?;

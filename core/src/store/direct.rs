@@ -22,7 +22,9 @@ use crate::error::Result;
 pub(crate) struct Direct {
     options: Arc<SqliteConnectOptions>,
     idle: Mutex<Vec<SqliteConnection>>,
+    /// For each connection one.
     places: Arc<Semaphore>,
+    connections: u32,
     seconds: Histogram,
 }
 
@@ -39,11 +41,12 @@ pub(crate) struct DirectConnection {
 
 impl Direct {
     /// At most so many connections to the file of a pool, with its settings.
-    pub(super) fn new(pool: &DatabaseConnection, connections: usize, seconds: Histogram) -> Arc<Self> {
+    pub(super) fn new(pool: &DatabaseConnection, connections: u32, seconds: Histogram) -> Arc<Self> {
         Arc::new(Self {
             options: pool.get_sqlite_connection_pool().connect_options(),
             idle: Mutex::default(),
-            places: Arc::new(Semaphore::new(connections)),
+            places: Arc::new(Semaphore::new(connections as usize)),
+            connections,
             seconds,
         })
     }
@@ -61,9 +64,11 @@ impl Direct {
         Ok(DirectConnection { all: self.clone(), connection, place, is_reusable: true })
     }
 
-    /// Closes what is not in use; there is none from now on.
+    /// Closes all connections, once they are not in use; there is none from now on.
     pub(super) async fn close(&self) -> Result<(), DbErr> {
+        let all = self.places.acquire_many(self.connections).await;
         self.places.close();
+        drop(all);
         let idle = std::mem::take(&mut *self.idle.lock());
         for connection in idle {
             connection.close().await.map_err(failed)?;

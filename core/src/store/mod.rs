@@ -83,7 +83,7 @@ impl Store {
             store.rows = Some(SqliteRows {
                 transactions: connection::connect(&url, 1, metrics).await?,
                 writer: Direct::new(&store.db, 1, seconds.clone()),
-                readers: Direct::new(&store.db, CONNECTIONS_MAX as usize, seconds.clone()),
+                readers: Direct::new(&store.db, CONNECTIONS_MAX, seconds.clone()),
             });
         }
         Ok(store)
