@@ -87,6 +87,7 @@ pub struct TestRunAnswer {
     /// One `{method, args}` for each `@SOCKET` call that acts, in order.
     emitted: Vec<Json>,
     /// One `{table, operation, row}` for each row that was written, in order; undone unless `commit`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     writes: Vec<Json>,
     duration_ms: f64,
     operations: u64,

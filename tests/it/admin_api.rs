@@ -612,7 +612,7 @@ fn admin_api_lists_refuse_filters() {
     refuse(gateways, r#"{"scriptTimeoutMs":1.5}"#, &["scriptTimeoutMs"]);
     refuse(gateways, r#"{"scriptTimeoutMs":99999999999999999999}"#, &["scriptTimeoutMs"]);
     refuse(gateways, r#"{"isEnabled":"true"}"#, &["isEnabled"]);
-    refuse(gateways, r#"{"id":"5"}"#, &["id"]);
+    refuse(gateways, r#"{"id":5}"#, &["id"]);
     refuse(gateways, r#"{"createdAt":"yesterday"}"#, &["createdAt"]);
     refuse(gateways, r#"{"path":{"_in":"x"}}"#, &["path"]);
     refuse(gateways, r#"{"scriptTimeoutMs":{"_between":[1]}}"#, &["_between"]);

@@ -14,7 +14,6 @@ mod session;
 mod statement;
 mod table;
 mod tables;
-mod writer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,8 +21,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use sea_orm::{DbBackend, EntityTrait};
 
-use crate::error::{Error, Failure, Result};
-use crate::store::{Bounded, Store, table as table_row};
+use crate::error::{Failure, Result};
+use crate::store::{Pool, Store, Writer, table as table_row};
 
 pub use access::{Access, Action, Actor, Grant, Rule};
 pub use column::{Column, ColumnKind, ColumnSpec};
@@ -33,7 +32,6 @@ pub use table::{CREATED_AT, ID, ROW_BYTES_MAX, Row, RowChange, Table, UPDATED_AT
 pub use tables::{TableChange, TableView};
 
 use failure::refusal;
-use writer::Writer;
 
 /// All tables by name.
 pub type Tables = HashMap<Box<str>, Arc<Table>>;
@@ -41,8 +39,6 @@ pub type Tables = HashMap<Box<str>, Arc<Table>>;
 /// The tables, live.
 pub struct Data {
     store: Store,
-    /// Of SQLite alone; PostgreSQL writes side by side.
-    writer: Option<Writer>,
     live: ArcSwap<Tables>,
     /// One change of definitions at a time.
     changing: tokio::sync::Mutex<()>,
@@ -54,9 +50,7 @@ pub struct Data {
 impl Data {
     /// The tables of this database. Call it within a runtime, which then runs its work.
     pub async fn open(store: Store) -> Result<Arc<Self>> {
-        let writer = store.rows().map(Writer::start).transpose();
         let data = Arc::new(Self {
-            writer: writer.map_err(|error| Error::Internal(format!("no thread for the writer: {error}")))?,
             store,
             live: ArcSwap::default(),
             changing: tokio::sync::Mutex::default(),
@@ -112,8 +106,13 @@ impl Data {
         crate::store::list::condition(filter, &self.table(table)?.fields, self.backend()).map(drop)
     }
 
-    fn db(&self) -> &Bounded {
+    fn db(&self) -> &Pool {
         self.store.db()
+    }
+
+    /// The one writer of SQLite.
+    fn writer(&self) -> Option<&Writer> {
+        self.db().writer()
     }
 
     fn backend(&self) -> DbBackend {

@@ -13,9 +13,9 @@ use serde::Serialize;
 
 use super::statement::{self, Find, Selector};
 use super::table::{ID, Row, RowChange, Table};
-use super::writer::{self, Wanted, Writer, WriterTransaction, Written};
 use super::{Data, refusal};
 use crate::error::{ErrorCode, Failure, Result};
+use crate::store::{Wanted, WriterTransaction, Written, run_write};
 
 /// Rows that one update may touch, and one read give.
 pub const ROWS_MAX: u64 = 1000;
@@ -131,7 +131,7 @@ impl Session {
     }
 
     async fn open_transaction(&self) -> Result<()> {
-        let transaction = match &self.data.writer {
+        let transaction = match self.data.writer() {
             Some(writer) => Transaction::OfWriter(writer.begin().await?),
             None => Transaction::OfPool(sea_orm::TransactionTrait::begin(&**self.data.db()).await?),
         };
@@ -202,10 +202,9 @@ impl Session {
     /// As [`Self::find`].
     pub async fn count(&self, table: &Table, filters: [Option<&serde_json::Value>; 2]) -> Result<u64> {
         let select = self.backend().build(&statement::count(table, filters, self.backend())?);
-        let found = match (self.transaction(), self.data.store.rows()) {
-            (Some(transaction), _) => transaction.get().query_one_raw(select).await?,
-            (None, Some(sqlite)) => sqlite.readers.connection().await?.one(select).await?,
-            (None, None) => self.data.db().query_one_raw(select).await?,
+        let found = match self.transaction() {
+            Some(transaction) => transaction.get().query_one_raw(select).await?,
+            None => self.data.db().query_one_raw(select).await?,
         };
         let count: i64 = found.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
         Ok(count.unsigned_abs())
@@ -248,11 +247,11 @@ impl Session {
     ) -> Result<Vec<Row>> {
         let select = statement::page(select, find, self.backend());
         let mut read = Read { columns, backend: self.backend(), rows: Vec::new(), bytes: 0 };
-        match (self.transaction(), self.data.store.rows()) {
+        match (self.transaction(), self.data.db().readers()) {
             (Some(transaction), _) => read.all(transaction.get(), select).await?,
             (None, None) => read.all(self.data.db(), select).await?,
-            (None, Some(sqlite)) => {
-                let mut on = sqlite.readers.connection().await?;
+            (None, Some(readers)) => {
+                let mut on = readers.connection().await?;
                 if find.limit == 1 {
                     on.one(select).await?.map_or(Ok(()), |row| read.take(&row))?;
                 } else {
@@ -358,7 +357,7 @@ impl Session {
     async fn delete_where(&self, table: &Table, condition: sea_orm::Condition) -> Result<u64> {
         let delete = self.backend().build(&statement::delete(table, condition));
         match self.write(delete, Wanted::Count).await {
-            Ok(Written::Count(count)) => Ok(count),
+            Ok(Written::Count(done)) => Ok(done.rows_affected()),
             Ok(Written::Rows(rows)) => Ok(rows.len() as u64),
             Err(error) => Err(super::failure::refused_delete(error, table)),
         }
@@ -370,17 +369,16 @@ impl Session {
         if self.keep == Keep::Nothing && self.transaction().is_none() {
             self.open_transaction().await.map_err(|error| DbErr::Custom(error.to_string()))?;
         }
-        match (self.transaction(), &self.data.writer) {
+        match (self.transaction(), self.data.writer()) {
             (Some(transaction), None) => {
                 execute(&transaction, "SAVEPOINT gw_statement").await?;
-                let written = writer::run(transaction.get(), statement, wanted).await;
+                let written = run_write(transaction.get(), statement, wanted).await;
                 let end = if written.is_ok() { "RELEASE" } else { "ROLLBACK TO" };
                 execute(&transaction, &format!("{end} SAVEPOINT gw_statement")).await?;
                 written
             }
-            (Some(transaction), Some(_)) => writer::run(transaction.get(), statement, wanted).await,
-            (None, Some(writer)) => Writer::run(writer, statement, wanted).await,
-            (None, None) => writer::run(self.data.db(), statement, wanted).await,
+            (Some(transaction), Some(_)) => run_write(transaction.get(), statement, wanted).await,
+            (None, _) => run_write(self.data.db(), statement, wanted).await,
         }
     }
 }

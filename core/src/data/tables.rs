@@ -18,7 +18,7 @@ use super::alter::{self, Alteration};
 use super::column::{Column, ColumnSpec};
 use super::name::check_table_name;
 use super::table::Table;
-use super::{Access, Data, refusal, schema, writer};
+use super::{Access, Data, refusal, schema};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::store::list::{ListQuery, Page};
@@ -317,7 +317,7 @@ impl Data {
         &self,
         work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>,
     ) -> Result<T> {
-        let Some(writer) = &self.writer else {
+        let Some(writer) = self.writer() else {
             let on = self.db().begin().await?;
             let done = work(&on).await?;
             on.commit().await?;
@@ -326,7 +326,7 @@ impl Data {
         let turn = writer.turn().await;
         turn.connection.execute_unprepared("PRAGMA foreign_keys = OFF").await?;
         let done = async {
-            let on = writer::begin(&turn.connection).await?;
+            let on = store::begin_writing(&turn.connection).await?;
             let done = work(&on).await?;
             let broken = on.query_one_raw(sea_orm::Statement::from_string(
                 DbBackend::Sqlite,

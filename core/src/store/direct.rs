@@ -11,7 +11,7 @@ use prometheus::Histogram;
 use sea_orm::sqlx::query::Query;
 use sea_orm::sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection};
-use sea_orm::{DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr, Statement, Values};
+use sea_orm::{DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values};
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -78,11 +78,11 @@ impl Direct {
 }
 
 impl DirectConnection {
-    /// Runs a statement; how many rows it touched.
-    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64, DbErr> {
+    /// Runs a statement.
+    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<ExecResult, DbErr> {
         let (start, on) = self.start();
         let done = query(statement).execute(on).await;
-        self.end(start, done).map(|done| done.rows_affected())
+        self.end(start, done).map(ExecResult::from)
     }
 
     /// Runs a statement without parameters.
@@ -220,7 +220,7 @@ mod tests {
         with_one(async |direct| {
             let mut on = direct.connection().await.unwrap();
             on.execute_unprepared("CREATE TEMP TABLE mine (n)").await.unwrap();
-            assert_eq!(on.execute(sql("INSERT INTO t VALUES (1), (2)")).await.unwrap(), 2);
+            assert_eq!(on.execute(sql("INSERT INTO t VALUES (1), (2)")).await.unwrap().rows_affected(), 2);
             assert!(on.execute(sql("INSERT INTO t VALUES (1)")).await.is_err());
             drop(on);
             let mut on = direct.connection().await.unwrap();

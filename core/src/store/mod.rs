@@ -9,13 +9,13 @@ mod entity;
 pub mod in_memory;
 pub mod list;
 mod migration;
+mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
-    EntityTrait, ExprTrait, QueryFilter, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, ExprTrait,
+    QueryFilter, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 use serde_json::Value as Json;
@@ -24,10 +24,12 @@ use crate::config::Config;
 use crate::error::{Error, Failure, Result};
 use crate::metrics::Metrics;
 
-pub(crate) use connection::Bounded;
-pub(crate) use direct::{Direct, DirectConnection};
+pub(crate) use connection::Pool;
+use connection::Sqlite;
+use direct::Direct;
 pub use entity::{app_key, change, event, gateway, hook, pack, revision, route, session, table, user};
 pub use time::OffsetDateTime as Time;
+pub(crate) use writer::{Wanted, Writer, WriterTransaction, Written, begin_writing, run_write};
 
 /// Connections of the pool, at most.
 const CONNECTIONS_MAX: u32 = 8;
@@ -41,20 +43,7 @@ const TURN_MAX: &str = "60s";
 /// The open database.
 #[derive(Debug, Clone)]
 pub struct Store {
-    db: Bounded,
-    /// Of SQLite alone; PostgreSQL's rows need none.
-    rows: Option<SqliteRows>,
-}
-
-/// The connections that the rows of SQLite have for themselves. Those that write take turns.
-#[derive(Debug, Clone)]
-pub(crate) struct SqliteRows {
-    /// A pool of one, for transactions.
-    pub transactions: DatabaseConnection,
-    /// One, for statements of their own.
-    pub writer: Arc<Direct>,
-    /// For reading outside of transactions.
-    pub readers: Arc<Direct>,
+    db: Pool,
 }
 
 /// One process's turn with a PostgreSQL; it ends with this.
@@ -74,18 +63,20 @@ impl Store {
         if is_sqlite {
             make_folder(&config.data_dir)?;
         }
-        let db = Bounded::new(connection::connect(&url, CONNECTIONS_MAX, metrics).await?);
-        let mut store = Self { db, rows: None };
+        let connections = connection::connect(&url, CONNECTIONS_MAX, metrics).await?;
+        let sqlite = if is_sqlite {
+            let direct = |count| Direct::new(&connections, count, metrics.db_seconds.clone());
+            let transactions = connection::connect(&url, 1, metrics).await?;
+            let writer = Writer::start(transactions, direct(1));
+            let writer =
+                writer.map_err(|error| Error::Internal(format!("no thread for the writer: {error}")))?;
+            Some(Sqlite { writer, readers: direct(CONNECTIONS_MAX) })
+        } else {
+            None
+        };
+        let store = Self { db: Pool::new(connections, sqlite) };
         let _turn = store.turn().await?;
         migration::Migrator::up(&*store.db, None).await?;
-        if is_sqlite {
-            let seconds = &metrics.db_seconds;
-            store.rows = Some(SqliteRows {
-                transactions: connection::connect(&url, 1, metrics).await?,
-                writer: Direct::new(&store.db, 1, seconds.clone()),
-                readers: Direct::new(&store.db, CONNECTIONS_MAX, seconds.clone()),
-            });
-        }
         Ok(store)
     }
 
@@ -106,13 +97,8 @@ impl Store {
     }
 
     /// The connection, for the modules that own rows.
-    pub(crate) fn db(&self) -> &Bounded {
+    pub(crate) fn db(&self) -> &Pool {
         &self.db
-    }
-
-    /// The connections for rows that an SQLite has.
-    pub(crate) fn rows(&self) -> Option<&SqliteRows> {
-        self.rows.as_ref()
     }
 
     /// A real round trip.
@@ -167,12 +153,7 @@ impl Store {
 
     /// Closes the pool; SQLite folds its WAL back into the file.
     pub async fn close(self) -> Result<()> {
-        if let Some(rows) = self.rows {
-            rows.readers.close().await?;
-            rows.writer.close().await?;
-            rows.transactions.close().await?;
-        }
-        Ok(self.db.into_inner().close().await?)
+        Ok(self.db.close().await?)
     }
 
     /// Writes a consistent copy of an SQLite database to `file`, while it is in use.

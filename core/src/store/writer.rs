@@ -13,7 +13,7 @@ use sea_orm::{
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 
-use crate::store::{Direct, DirectConnection, SqliteRows};
+use super::direct::{Direct, DirectConnection};
 
 /// Statements of one transaction, at most: what waits behind them waits so long.
 const GROUP_MAX: usize = 256;
@@ -22,7 +22,7 @@ const WAITING_MAX: usize = 4096;
 
 /// What a write is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// How many rows it touched.
     Count,
     /// The rows that it gives back.
@@ -30,13 +30,15 @@ pub(super) enum Wanted {
 }
 
 /// What came of a write.
-pub(super) enum Written {
+#[derive(Debug)]
+pub(crate) enum Written {
     /// See [`Wanted::Count`].
-    Count(u64),
+    Count(ExecResult),
     /// See [`Wanted::Rows`].
     Rows(Vec<QueryResult>),
 }
 
+#[derive(Debug)]
 struct Request {
     statement: Statement,
     wanted: Wanted,
@@ -44,43 +46,45 @@ struct Request {
 }
 
 /// The one writer of an SQLite database.
-#[derive(Clone)]
-pub(super) struct Writer {
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
     requests: mpsc::Sender<Request>,
     /// A pool of one connection, for transactions.
     connection: DatabaseConnection,
-    /// Whose turn it is with the connection, also between its statements.
+    /// One connection, for statements that are their own transaction.
+    statements: Arc<Direct>,
+    /// Whose turn it is with either connection, also between its statements.
     turn: Arc<Mutex<()>>,
 }
 
 /// The writer's connection, for as long as this lives.
-pub(super) struct Turn {
+pub(crate) struct Turn {
     pub connection: DatabaseConnection,
     guard: OwnedMutexGuard<()>,
 }
 
 /// A transaction of the writer; who drops it undoes it.
-pub(super) struct WriterTransaction {
+pub(crate) struct WriterTransaction {
     pub transaction: DatabaseTransaction,
     _guard: OwnedMutexGuard<()>,
 }
 
 impl Writer {
-    /// Starts the writer; it ends when the last clone is dropped. It has a thread of its own, which
+    /// Starts the writer on a pool of one connection and one beside it; it ends when the last clone is dropped. It has a thread of its own, which
     /// hands over to the connection's thread and back with fewer switches than a task.
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub(super) fn start(rows: &SqliteRows) -> std::io::Result<Self> {
+    pub(super) fn start(connection: DatabaseConnection, statements: Arc<Direct>) -> std::io::Result<Self> {
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
         let turn = Arc::new(Mutex::new(()));
-        let (runtime, work) = (Handle::current(), work(rows.writer.clone(), turn.clone(), waiting));
+        let (runtime, work) = (Handle::current(), work(statements.clone(), turn.clone(), waiting));
         std::thread::Builder::new().name("rows-writer".to_owned()).spawn(move || runtime.block_on(work))?;
-        Ok(Self { requests, connection: rows.transactions.clone(), turn })
+        Ok(Self { requests, connection, statements, turn })
     }
 
     /// Runs one statement.
-    pub(super) async fn run(&self, statement: Statement, wanted: Wanted) -> Result<Written, DbErr> {
+    pub(crate) async fn run(&self, statement: Statement, wanted: Wanted) -> Result<Written, DbErr> {
         let (reply, answer) = oneshot::channel();
         let gone = || DbErr::Custom("the writer has stopped".to_owned());
         self.requests.send(Request { statement, wanted, reply }).await.map_err(|_| gone())?;
@@ -88,26 +92,32 @@ impl Writer {
     }
 
     /// Waits for the connection itself, for what no transaction may hold.
-    pub(super) async fn turn(&self) -> Turn {
+    pub(crate) async fn turn(&self) -> Turn {
         Turn { connection: self.connection.clone(), guard: self.turn.clone().lock_owned().await }
     }
 
+    /// Closes the connections.
+    pub(crate) async fn close(self) -> Result<(), DbErr> {
+        self.statements.close().await?;
+        self.connection.close().await
+    }
+
     /// Begins a transaction of its own.
-    pub(super) async fn begin(&self) -> Result<WriterTransaction, DbErr> {
+    pub(crate) async fn begin(&self) -> Result<WriterTransaction, DbErr> {
         self.turn().await.begin().await
     }
 }
 
 impl Turn {
     /// A transaction that takes the turn with it.
-    pub(super) async fn begin(self) -> Result<WriterTransaction, DbErr> {
-        let transaction = begin(&self.connection).await?;
+    pub(crate) async fn begin(self) -> Result<WriterTransaction, DbErr> {
+        let transaction = begin_writing(&self.connection).await?;
         Ok(WriterTransaction { transaction, _guard: self.guard })
     }
 }
 
 /// A transaction that holds SQLite's writer lock from its beginning.
-pub(super) async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+pub(crate) async fn begin_writing(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
@@ -202,15 +212,13 @@ async fn run_directly(
 }
 
 /// Runs one statement on whatever connection or transaction.
-pub(super) async fn run(
+pub(crate) async fn run_write(
     on: &impl ConnectionTrait,
     statement: Statement,
     wanted: Wanted,
 ) -> Result<Written, DbErr> {
     match wanted {
-        Wanted::Count => {
-            on.execute_raw(statement).await.map(|done: ExecResult| Written::Count(done.rows_affected()))
-        }
+        Wanted::Count => on.execute_raw(statement).await.map(Written::Count),
         Wanted::Rows => on.query_all_raw(statement).await.map(Written::Rows),
     }
 }
