@@ -1,5 +1,5 @@
-//! SQLite has one writer: when many statements wait for it, they share a transaction, so that they
-//! also share its cost on the disk. Each gets its own outcome.
+//! SQLite has one writer: statements that wait for it share a transaction, so that they also
+//! share its cost on the disk. Each gets its own outcome.
 //!
 //! A statement that fails (a taken unique value) undoes itself alone and leaves the transaction
 //! usable: SQLite's default conflict resolution, ABORT, says so (sqlite.org/lang_conflict.html).
@@ -17,9 +17,6 @@ use super::direct::{Direct, DirectConnection};
 
 /// Statements of one transaction, at most: what waits behind them waits so long.
 const GROUP_MAX: usize = 256;
-/// So many statements that wait share a transaction; for fewer, its beginning and end take longer than
-/// they would save.
-const GROUP_MIN: usize = 4;
 /// Statements that wait, at most; who comes then waits for a place.
 const WAITING_MAX: usize = 4096;
 
@@ -86,11 +83,8 @@ impl Writer {
         Ok(Self { requests, connection, statements, turn })
     }
 
-    /// Runs one statement: at once when nobody else writes, else when its turn comes.
+    /// Runs one statement.
     pub(crate) async fn run(&self, statement: Statement, wanted: Wanted) -> Result<Written, DbErr> {
-        if let Ok(_turn) = self.turn.try_lock() {
-            return run_directly(&mut self.statements.connection().await?, statement, wanted).await;
-        }
         let (reply, answer) = oneshot::channel();
         let gone = || DbErr::Custom("the writer has stopped".to_owned());
         self.requests.send(Request { statement, wanted, reply }).await.map_err(|_| gone())?;
@@ -132,61 +126,73 @@ pub(crate) async fn begin_writing(connection: &DatabaseConnection) -> Result<Dat
 }
 
 async fn work(writer: Arc<Direct>, turn: Arc<Mutex<()>>, mut waiting: mpsc::Receiver<Request>) {
-    let mut requests = Vec::new();
-    while waiting.recv_many(&mut requests, GROUP_MAX).await > 0 {
+    while let Some(first) = waiting.recv().await {
         let _turn = turn.lock().await;
-        // Others may have come while the turn was somebody else's.
-        while requests.len() < GROUP_MAX
-            && let Ok(request) = waiting.try_recv()
-        {
-            requests.push(request);
-        }
         match writer.connection().await {
-            Ok(connection) => run_all(connection, &mut requests).await,
-            Err(error) => fail_all(&mut requests, &error),
+            Ok(connection) => match waiting.try_recv().ok() {
+                None => run_alone(connection, first).await,
+                Some(second) => run_group(connection, [first, second], &mut waiting).await,
+            },
+            Err(error) => first.answer(Err(error)),
         }
     }
 }
 
-async fn run_all(mut connection: DirectConnection, requests: &mut Vec<Request>) {
-    let is_group = requests.len() >= GROUP_MIN;
-    if is_group && let Err(error) = connection.execute_unprepared("BEGIN IMMEDIATE").await {
-        fail_all(requests, &error);
+/// A statement that no other waits with is its own transaction, which spares two more.
+async fn run_alone(mut connection: DirectConnection, request: Request) {
+    if !request.is_given_up() {
+        let outcome = run_directly(&mut connection, request.statement, request.wanted).await;
+        answer(request.reply, outcome);
+    }
+}
+
+async fn run_group(
+    mut connection: DirectConnection,
+    first: [Request; 2],
+    waiting: &mut mpsc::Receiver<Request>,
+) {
+    if let Err(error) = connection.execute_unprepared("BEGIN IMMEDIATE").await {
+        let reason = error.to_string();
+        first.into_iter().for_each(|request| request.answer(Err(DbErr::Custom(reason.clone()))));
         return connection.discard();
     }
     let mut done = Vec::new();
-    for request in requests.drain(..) {
-        // Who has stopped waiting was told that the database failed: then it must not be done.
-        if request.reply.is_closed() {
-            continue;
-        }
-        let outcome = run_directly(&mut connection, request.statement, request.wanted).await;
-        if is_group {
+    let mut first = first.into_iter();
+    let mut next = first.next();
+    while let Some(request) = next {
+        if !request.is_given_up() {
+            let outcome = run_directly(&mut connection, request.statement, request.wanted).await;
             done.push((request.reply, outcome));
-        } else {
-            answer(request.reply, outcome);
         }
-    }
-    if !is_group {
-        return;
+        next = match first.next() {
+            None if done.len() < GROUP_MAX => waiting.try_recv().ok(),
+            next => next,
+        };
     }
     let committed = connection.execute_unprepared("COMMIT").await;
     if committed.is_err() {
         connection.discard();
     }
     for (reply, outcome) in done {
-        answer(reply, committed.as_ref().map_or_else(|error| Err(failed("commit", error)), |()| outcome));
+        answer(
+            reply,
+            match &committed {
+                Ok(()) => outcome,
+                Err(error) => Err(DbErr::Custom(format!("commit: {error}"))),
+            },
+        );
     }
 }
 
-fn fail_all(requests: &mut Vec<Request>, error: &DbErr) {
-    for request in requests.drain(..) {
-        answer(request.reply, Err(failed("the writer", error)));
+impl Request {
+    /// Who has stopped waiting was told that the database failed: then it must not be done.
+    fn is_given_up(&self) -> bool {
+        self.reply.is_closed()
     }
-}
 
-fn failed(what: &str, error: &DbErr) -> DbErr {
-    DbErr::Custom(format!("{what}: {error}"))
+    fn answer(self, outcome: Result<Written, DbErr>) {
+        answer(self.reply, outcome);
+    }
 }
 
 fn answer(reply: oneshot::Sender<Result<Written, DbErr>>, outcome: Result<Written, DbErr>) {
@@ -214,90 +220,5 @@ pub(crate) async fn run_write(
     match wanted {
         Wanted::Count => on.execute_raw(statement).await.map(Written::Count),
         Wanted::Rows => on.query_all_raw(statement).await.map(Written::Rows),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use sea_orm::DbBackend;
-
-    use super::*;
-    use crate::config::Config;
-    use crate::metrics::Metrics;
-    use crate::store::Store;
-
-    fn sql(text: String) -> Statement {
-        Statement::from_string(DbBackend::Sqlite, text)
-    }
-
-    /// Works with a store that has the table `t` of unique numbers.
-    fn with_store(work: impl AsyncFnOnce(&Store)) {
-        let folder: PathBuf = std::env::temp_dir().join(format!("gatewright-test-{}", crate::id::new_id()));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let config = Config { data_dir: folder.clone(), ..Config::defaults() };
-            let store = Store::open(&config, &Metrics::new()).await.unwrap();
-            store.db().execute_unprepared("CREATE TABLE t (n INTEGER UNIQUE)").await.unwrap();
-            work(&store).await;
-            store.close().await.unwrap();
-        });
-        let _ = std::fs::remove_dir_all(&folder);
-    }
-
-    /// Has so many statements wait, every third for a number that is taken; how many were refused.
-    async fn refused_of(store: &Store, count: usize) -> usize {
-        let writer = store.db().writer().unwrap();
-        let turn = writer.turn().await;
-        let statements = (0..count).map(|at| {
-            let number = if at % 3 == 2 { 0 } else { at };
-            writer.run(sql(format!("INSERT INTO t VALUES ({number})")), Wanted::Count)
-        });
-        let all = futures_util::future::join_all(statements);
-        let (outcomes, ()) = tokio::join!(all, async {
-            tokio::task::yield_now().await;
-            drop(turn);
-        });
-        outcomes.iter().filter(|outcome| outcome.is_err()).count()
-    }
-
-    async fn rows(store: &Store) -> i64 {
-        let row = store.db().query_one_raw(sql("SELECT COUNT(*) FROM t".to_owned())).await.unwrap();
-        row.unwrap().try_get_by_index(0).unwrap()
-    }
-
-    #[test]
-    fn each_statement_of_a_group_has_its_own_outcome() {
-        with_store(async |store| {
-            assert_eq!(refused_of(store, 9).await, 3);
-            assert_eq!(rows(store).await, 6);
-        });
-    }
-
-    #[test]
-    fn a_few_statements_have_their_own_outcomes() {
-        with_store(async |store| {
-            assert_eq!(refused_of(store, 3).await, 1);
-            assert_eq!(rows(store).await, 2);
-        });
-    }
-
-    #[test]
-    fn a_statement_alone_waits_for_nobody_and_not_beside_a_transaction() {
-        with_store(async |store| {
-            let writer = store.db().writer().unwrap();
-            writer.run(sql("INSERT INTO t VALUES (1)".to_owned()), Wanted::Count).await.unwrap();
-            let transaction = writer.begin().await.unwrap();
-            transaction.transaction.execute_unprepared("INSERT INTO t VALUES (2)").await.unwrap();
-            let third = writer.run(sql("INSERT INTO t VALUES (3)".to_owned()), Wanted::Count);
-            let (third, ()) = tokio::join!(third, async {
-                tokio::task::yield_now().await;
-                transaction.transaction.commit().await.unwrap();
-                drop(transaction._guard);
-            });
-            third.unwrap();
-            assert_eq!(rows(store).await, 3);
-        });
     }
 }
