@@ -222,3 +222,88 @@ pub(crate) async fn run_write(
         Wanted::Rows => on.query_all_raw(statement).await.map(Written::Rows),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use sea_orm::DbBackend;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::metrics::Metrics;
+    use crate::store::Store;
+
+    fn sql(text: String) -> Statement {
+        Statement::from_string(DbBackend::Sqlite, text)
+    }
+
+    /// Works with a store that has the table `t` of unique numbers.
+    fn with_store(work: impl AsyncFnOnce(&Store)) {
+        let folder: PathBuf = std::env::temp_dir().join(format!("gatewright-test-{}", crate::id::new_id()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let config = Config { data_dir: folder.clone(), ..Config::defaults() };
+            let store = Store::open(&config, &Metrics::new()).await.unwrap();
+            store.db().execute_unprepared("CREATE TABLE t (n INTEGER UNIQUE)").await.unwrap();
+            work(&store).await;
+            store.close().await.unwrap();
+        });
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+
+    /// Has so many statements wait, every third for a number that is taken; how many were refused.
+    async fn refused_of(store: &Store, count: usize) -> usize {
+        let writer = store.db().writer().unwrap();
+        let turn = writer.turn().await;
+        let statements = (0..count).map(|at| {
+            let number = if at % 3 == 2 { 0 } else { at };
+            writer.run(sql(format!("INSERT INTO t VALUES ({number})")), Wanted::Count)
+        });
+        let all = futures_util::future::join_all(statements);
+        let (outcomes, ()) = tokio::join!(all, async {
+            tokio::task::yield_now().await;
+            drop(turn);
+        });
+        outcomes.iter().filter(|outcome| outcome.is_err()).count()
+    }
+
+    async fn rows(store: &Store) -> i64 {
+        let row = store.db().query_one_raw(sql("SELECT COUNT(*) FROM t".to_owned())).await.unwrap();
+        row.unwrap().try_get_by_index(0).unwrap()
+    }
+
+    #[test]
+    fn each_statement_of_a_group_has_its_own_outcome() {
+        with_store(async |store| {
+            assert_eq!(refused_of(store, 9).await, 3);
+            assert_eq!(rows(store).await, 6);
+        });
+    }
+
+    #[test]
+    fn a_few_statements_have_their_own_outcomes() {
+        with_store(async |store| {
+            assert_eq!(refused_of(store, 3).await, 1);
+            assert_eq!(rows(store).await, 2);
+        });
+    }
+
+    #[test]
+    fn a_statement_is_never_beside_a_transaction() {
+        with_store(async |store| {
+            let writer = store.db().writer().unwrap();
+            writer.run(sql("INSERT INTO t VALUES (1)".to_owned()), Wanted::Count).await.unwrap();
+            let transaction = writer.begin().await.unwrap();
+            transaction.transaction.execute_unprepared("INSERT INTO t VALUES (2)").await.unwrap();
+            let third = writer.run(sql("INSERT INTO t VALUES (3)".to_owned()), Wanted::Count);
+            let (third, ()) = tokio::join!(third, async {
+                tokio::task::yield_now().await;
+                transaction.transaction.commit().await.unwrap();
+                drop(transaction._guard);
+            });
+            third.unwrap();
+            assert_eq!(rows(store).await, 3);
+        });
+    }
+}
