@@ -16,6 +16,8 @@ use crate::packet::{self, Packet};
 
 /// The namespace every server under test offers.
 pub const NAMESPACE: &str = "/bench";
+/// The namespace of Gatewright alone whose events work with rows.
+pub const ROWS_NAMESPACE: &str = "/rows";
 
 /// A server that sends a frame larger than this is broken, not busy.
 const INBOX_BYTES_MAX: usize = 16 << 20;
@@ -27,6 +29,7 @@ const SOCKETS_PER_ADDRESS: usize = 5_000;
 #[derive(Clone)]
 pub struct Endpoint {
     pub address: SocketAddr,
+    pub namespace: &'static str,
     /// Sent as `auth.token`; `None` connects as a guest.
     pub token: Option<String>,
     /// How long a handshake may take.
@@ -66,7 +69,7 @@ impl Client {
             Some(token) => serde_json::json!({ "token": token }).to_string(),
             None => "{}".to_owned(),
         };
-        let connect = format!("40{NAMESPACE},{auth}");
+        let connect = format!("40{},{auth}", endpoint.namespace);
         client.outbox.push(frame::TEXT, &[connect.as_bytes()]);
         client.flush().await?;
         let mut connected = false;
@@ -103,10 +106,10 @@ impl Client {
     }
 
     /// Puts one event with an ack into the outbox. `event` is its JSON array.
-    pub fn emit(outbox: &mut Outbox, ack_id: u64, event: &[u8]) {
+    pub fn emit(outbox: &mut Outbox, namespace: &str, ack_id: u64, event: &[u8]) {
         let mut prefix = [0; 40];
         let mut cursor = &mut prefix[..];
-        write!(cursor, "42{NAMESPACE},{ack_id}").expect("namespace and number fit in 40 bytes");
+        write!(cursor, "42{namespace},{ack_id}").expect("namespace and number fit in 40 bytes");
         let prefix_bytes = 40 - cursor.len();
         outbox.push(frame::TEXT, &[&prefix[..prefix_bytes], event]);
     }
@@ -159,9 +162,9 @@ impl Client {
         Ok(())
     }
 
-    /// Sends one event and waits for its ack and its result.
+    /// Sends one event to [`NAMESPACE`] and waits for its ack and its result.
     pub async fn call(&mut self, event: &[u8]) -> Result<()> {
-        Self::emit(&mut self.outbox, 0, event);
+        Self::emit(&mut self.outbox, NAMESPACE, 0, event);
         let (mut acked, mut finished) = (false, false);
         while !(acked && finished) {
             self.flush().await?;

@@ -9,13 +9,23 @@ use crate::idle::{self, IdleArgs};
 use crate::measure::PhaseArgs;
 use crate::proc;
 use crate::report::{self, Metric, Table};
+use crate::rows::{self, RowsArgs, Work};
 use crate::target::{Server, StartArgs, Target};
 
 pub enum Scenario {
     Events(EventsArgs),
+    Rows(Work, RowsArgs),
     Fanout(FanoutArgs),
     Idle(IdleArgs),
     Single(SingleArgs),
+}
+
+/// What can be measured.
+#[derive(Clone, Copy)]
+enum Contender {
+    Server(Target),
+    /// A loop over SQLite's driver in this process.
+    Driver,
 }
 
 #[derive(clap::Args)]
@@ -41,18 +51,21 @@ pub async fn run(scenarios: &[Scenario], args: &CompareArgs) -> Result<()> {
         args.rounds
     );
     for scenario in scenarios {
-        let mut table = Table::new(scenario.title());
+        let contenders = scenario.contenders(&targets);
+        let names: Vec<_> = contenders.iter().map(|contender| contender.name()).collect();
+        let mut table = Table::new(scenario.title(), scenario.baseline().name());
         for round in 0..args.rounds {
-            for turn in 0..targets.len() {
-                let target = targets[(round + turn) % targets.len()];
-                let metrics = run_once(scenario, target, args)
+            for turn in 0..contenders.len() {
+                let contender = contenders[(round + turn) % contenders.len()];
+                let name = contender.name();
+                let metrics = run_once(scenario, contender, args)
                     .await
-                    .with_context(|| format!("{}, round {} of {}", target.name(), round + 1, args.rounds))?;
-                eprintln!("{} {}/{}: {}", target.name(), round + 1, args.rounds, report::one_line(&metrics));
-                table.add(target, metrics);
+                    .with_context(|| format!("{name}, round {} of {}", round + 1, args.rounds))?;
+                eprintln!("{name} {}/{}: {}", round + 1, args.rounds, report::one_line(&metrics));
+                table.add(name, metrics);
             }
         }
-        println!("{}", table.markdown(&targets));
+        println!("{}", table.markdown(&names));
     }
     Ok(())
 }
@@ -71,22 +84,63 @@ async fn available(args: &CompareArgs) -> Result<Vec<Target>> {
     Ok(available)
 }
 
-async fn run_once(scenario: &Scenario, target: Target, args: &CompareArgs) -> Result<Vec<Metric>> {
+async fn run_once(scenario: &Scenario, contender: Contender, args: &CompareArgs) -> Result<Vec<Metric>> {
     // Before the start, because the server inherits the limit.
     proc::allow_open_files(scenario.sockets())?;
-    let server = target.start(&args.start).await?;
-    let metrics = scenario.run(&args.phases, &server).await?;
-    server.stop().await?;
-    Ok(metrics)
+    match contender {
+        Contender::Server(target) => {
+            let server = target.start(&args.start).await?;
+            let metrics = scenario.run(&args.phases, &server).await?;
+            server.stop().await?;
+            Ok(metrics)
+        }
+        Contender::Driver => scenario.run_driver(&args.phases).await,
+    }
+}
+
+impl Contender {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Server(target) => target.name(),
+            Self::Driver => "driver",
+        }
+    }
 }
 
 impl Scenario {
     async fn run(&self, phases: &PhaseArgs, server: &Server) -> Result<Vec<Metric>> {
         match self {
             Self::Events(args) => events::run(args, phases, server).await,
+            Self::Rows(work, args) => rows::run(*work, args, phases, server).await,
             Self::Fanout(args) => fanout::run(args, phases, server).await,
             Self::Idle(args) => idle::run(args, server).await,
             Self::Single(args) => events::run_single(args, phases, server).await,
+        }
+    }
+
+    async fn run_driver(&self, phases: &PhaseArgs) -> Result<Vec<Metric>> {
+        match self {
+            Self::Rows(work, args) => rows::run_driver(*work, args, phases).await,
+            _ => bail!("a plain loop has no sockets"),
+        }
+    }
+
+    /// What is measured, of the servers that can be.
+    fn contenders(&self, targets: &[Target]) -> Vec<Contender> {
+        match self {
+            Self::Rows(..) => {
+                let gatewright = targets.iter().filter(|target| **target == Target::Gatewright);
+                gatewright.copied().map(Contender::Server).chain([Contender::Driver]).collect()
+            }
+            _ => targets.iter().copied().map(Contender::Server).collect(),
+        }
+    }
+
+    /// What the others are compared with.
+    fn baseline(&self) -> Contender {
+        match self {
+            Self::Rows(..) => Contender::Driver,
+            _ => Contender::Server(Target::Raw),
         }
     }
 
@@ -94,6 +148,7 @@ impl Scenario {
     fn sockets(&self) -> usize {
         match self {
             Self::Events(args) => args.sockets,
+            Self::Rows(_, args) => args.sockets + 1,
             Self::Fanout(args) => args.subscribers + 1,
             Self::Idle(args) => args.connections,
             Self::Single(_) => 1,
@@ -103,6 +158,9 @@ impl Scenario {
     fn title(&self) -> String {
         match self {
             Self::Events(args) => format!("events: {} sockets × {} in flight", args.sockets, args.window),
+            Self::Rows(work, args) => {
+                format!("rows, {}: {} sockets × {} in flight", work.name(), args.sockets, args.window)
+            }
             Self::Fanout(args) => format!(
                 "fanout: 1 publisher, {} subscribers, {} publishes under way",
                 args.subscribers, args.outstanding

@@ -18,7 +18,7 @@ use crate::report::Metric;
 use crate::target::Server;
 
 /// About the length of a chat message.
-const TEXT_BYTES: usize = 64;
+pub const TEXT_BYTES: usize = 64;
 
 #[derive(clap::Args, Clone)]
 pub struct EventsArgs {
@@ -40,15 +40,18 @@ pub struct SingleArgs {
     pub pause_ms: u64,
 }
 
+/// Events for every socket of a load to go round, each from a place of its own; JSON arrays.
+pub type Events = Arc<[Box<str>]>;
+
 /// Throughput, cost and latency under load.
 pub async fn run(args: &EventsArgs, phases: &PhaseArgs, server: &Server) -> Result<Vec<Metric>> {
-    let (tally, cost) = load(args, Duration::ZERO, phases, server).await?;
-    let events = tally.latencies.len();
+    let (latencies, cost) = load(args, Duration::ZERO, phases, server).await?;
+    let events = latencies.len();
     Ok(vec![
         Metric::compared("events/s", cost.per_second(events), 0),
         Metric::compared("CPU µs/event", measure::micros_each(cost.server_cpu, events), 2),
-        Metric::plain("p50 ms", measure::millis_at(&tally.latencies, 50.0), 2),
-        Metric::plain("p99 ms", measure::millis_at(&tally.latencies, 99.0), 2),
+        Metric::plain("p50 ms", measure::millis_at(&latencies, 50.0), 2),
+        Metric::plain("p99 ms", measure::millis_at(&latencies, 99.0), 2),
         Metric::plain("client CPU µs/event", measure::micros_each(cost.client_cpu, events), 2),
     ])
 }
@@ -57,8 +60,8 @@ pub async fn run(args: &EventsArgs, phases: &PhaseArgs, server: &Server) -> Resu
 pub async fn run_single(args: &SingleArgs, phases: &PhaseArgs, server: &Server) -> Result<Vec<Metric>> {
     let one = EventsArgs { sockets: 1, window: 1, text_bytes: TEXT_BYTES };
     let pause = Duration::from_millis(args.pause_ms);
-    let (tally, _) = load(&one, pause, phases, server).await?;
-    let latencies = &tally.latencies;
+    let (latencies, _) = load(&one, pause, phases, server).await?;
+    let latencies = &latencies;
     Ok(vec![
         Metric::compared("p50 ms", measure::millis_at(latencies, 50.0), 3),
         Metric::compared("p99 ms", measure::millis_at(latencies, 99.0), 3),
@@ -67,47 +70,78 @@ pub async fn run_single(args: &SingleArgs, phases: &PhaseArgs, server: &Server) 
     ])
 }
 
+/// The event that every target answers at once.
+pub fn message(text_bytes: usize) -> Events {
+    let body = serde_json::json!({ "text": "x".repeat(text_bytes), "roomId": "general" });
+    let event = serde_json::json!(["message", body]).to_string();
+    Arc::new([event.into()])
+}
+
 async fn load(
     args: &EventsArgs,
     pause: Duration,
     phases: &PhaseArgs,
     server: &Server,
-) -> Result<(Tally, Cost)> {
-    let body = serde_json::json!({ "text": "x".repeat(args.text_bytes), "roomId": "general" });
-    let event: Arc<str> = serde_json::json!(["message", body]).to_string().into();
+) -> Result<(Histogram<u64>, Cost)> {
+    let events = message(args.text_bytes);
     let phase = Arc::new(Phase::new());
     let mut tasks = JoinSet::new();
-    for client in connect_many(&server.endpoint, args.sockets).await? {
-        let socket = Socket { client, event: event.clone(), window: args.window, pause };
+    for (index, client) in connect_many(&server.endpoint, args.sockets).await?.into_iter().enumerate() {
+        let socket =
+            Socket::new(client, server.endpoint.namespace, &events, index).window(args.window).pause(pause);
         tasks.spawn(socket.drive(phase.clone()));
     }
     let cost = measure::run(phases, server.pid, &phase, &mut tasks).await?;
-    let tally = timeout(server.endpoint.patience, sum(tasks))
-        .await
-        .unwrap_or_else(|_| bail!("some events never got both ack and result"))?;
-    ensure!(!tally.latencies.is_empty(), "no event was finished while measuring");
-    Ok((tally, cost))
+    let latencies = timeout(server.endpoint.patience, sum(tasks)).await.unwrap_or_else(|_| unfinished())?;
+    ensure!(!latencies.is_empty(), "no event was finished while measuring");
+    Ok((latencies, cost))
 }
 
-async fn sum(mut tasks: JoinSet<Result<Tally>>) -> Result<Tally> {
-    let mut total = Tally::new()?;
-    while let Some(tally) = tasks.join_next().await {
-        total.latencies.add(&tally??.latencies)?;
+async fn sum(mut tasks: JoinSet<Result<Histogram<u64>>>) -> Result<Histogram<u64>> {
+    let mut total = measure::latencies()?;
+    while let Some(latencies) = tasks.join_next().await {
+        total.add(latencies??)?;
     }
     Ok(total)
 }
 
-struct Socket {
+/// What a run in which answers are missing ends with.
+pub fn unfinished<T>() -> Result<T> {
+    bail!("some events never got both ack and result")
+}
+
+/// One socket of a load.
+pub struct Socket {
     client: Client,
-    event: Arc<str>,
+    namespace: &'static str,
+    events: Events,
+    next: usize,
     window: usize,
     pause: Duration,
 }
 
 impl Socket {
-    async fn drive(mut self, phase: Arc<Phase>) -> Result<Tally> {
+    /// The socket with this number, one event in flight and no pauses.
+    pub fn new(client: Client, namespace: &'static str, events: &Events, index: usize) -> Self {
+        // Far from where the others are.
+        let next = index * 7919 % events.len();
+        Self { client, namespace, events: events.clone(), next, window: 1, pause: Duration::ZERO }
+    }
+
+    /// So many events in flight.
+    pub fn window(self, window: usize) -> Self {
+        Self { window, ..self }
+    }
+
+    /// With so much rest before an event.
+    pub fn pause(self, pause: Duration) -> Self {
+        Self { pause, ..self }
+    }
+
+    /// Sends events until the last phase; the latencies of those that ended in the measured one.
+    pub async fn drive(mut self, phase: Arc<Phase>) -> Result<Histogram<u64>> {
         let mut flight = Flight::default();
-        let mut tally = Tally::new()?;
+        let mut latencies = measure::latencies()?;
         loop {
             if flight.events.len() < self.window && !phase.is_over() {
                 if !self.pause.is_zero() {
@@ -116,7 +150,7 @@ impl Socket {
                 self.send(&mut flight);
             }
             if flight.events.is_empty() {
-                return Ok(tally);
+                return Ok(latencies);
             }
             self.client.flush().await?;
             self.client.fill().await?;
@@ -126,7 +160,7 @@ impl Socket {
                 flight.arrived(packet)?;
                 flight.land(|sent| {
                     if measured {
-                        tally.record(now - sent);
+                        measure::record(&mut latencies, now - sent);
                     }
                 })
             })?;
@@ -137,24 +171,10 @@ impl Socket {
         let now = Instant::now();
         while flight.events.len() < self.window {
             let ack_id = flight.launch(now);
-            Client::emit(self.client.outbox(), ack_id, self.event.as_bytes());
+            let event = self.events[self.next].as_bytes();
+            Client::emit(self.client.outbox(), self.namespace, ack_id, event);
+            self.next = (self.next + 1) % self.events.len();
         }
-    }
-}
-
-struct Tally {
-    latencies: Histogram<u64>,
-}
-
-impl Tally {
-    fn new() -> Result<Self> {
-        let latencies = measure::latencies()?;
-        Ok(Self { latencies })
-    }
-
-    fn record(&mut self, latency: Duration) {
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.latencies.saturating_record(micros);
     }
 }
 

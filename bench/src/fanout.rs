@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::client::{Client, connect_many};
+use crate::client::{Client, NAMESPACE, connect_many};
 use crate::measure::{self, Phase, PhaseArgs};
 use crate::packet::{self, Packet};
 use crate::report::Metric;
@@ -210,7 +210,7 @@ impl Publisher {
         while self.under_way.len() < self.outstanding {
             let data = serde_json::json!({ "seq": self.sent, "pad": self.pad });
             let event = serde_json::json!(["publish", { "room": ROOM, "data": data }]).to_string();
-            Client::emit(self.client.outbox(), self.sent, event.as_bytes());
+            Client::emit(self.client.outbox(), NAMESPACE, self.sent, event.as_bytes());
             self.under_way.push_back(Instant::now());
             self.sent += 1;
         }

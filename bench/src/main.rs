@@ -4,6 +4,7 @@
 mod baseline;
 mod client;
 mod compare;
+mod driver;
 mod events;
 mod fanout;
 mod frame;
@@ -12,6 +13,7 @@ mod measure;
 mod packet;
 mod proc;
 mod report;
+mod rows;
 mod target;
 
 use std::net::SocketAddr;
@@ -31,6 +33,9 @@ use compare::{CompareArgs, Scenario};
 ///   gatewright  the gateway, running a script for every event
 ///   raw         axum and socketioxide, sending the same ack and result at once: the ceiling
 ///   node        socket.io on Node doing the same; skipped when Node is missing
+///
+/// `rows` has the gateway beside `driver` instead: a loop of the same inserts and selects over the
+/// same SQLite driver, one after the other, in this process.
 ///
 /// An event counts as finished when both its ack and its `ws:result` have arrived. Server CPU is
 /// user plus system time from /proc, so this runs on Linux only. Tables go to standard output as
@@ -61,6 +66,9 @@ enum Command {
     All(AllArgs),
     /// Throughput: many sockets, each with a window of events in flight
     Events(events::EventsArgs),
+    /// Rows: events that make and find them, beside a loop over SQLite's driver; and how long the
+    /// events of another gateway take meanwhile
+    Rows(rows::RowsArgs),
     /// Fan-out: one publisher, many subscribers in one room, every delivery checked
     Fanout(fanout::FanoutArgs),
     /// Memory: many connected sockets that do nothing
@@ -79,6 +87,9 @@ enum Command {
 struct AllArgs {
     #[command(flatten)]
     events: events::EventsArgs,
+    /// Rows that are there to be found
+    #[arg(long, default_value_t = rows::PRESENT, value_parser = at_least_one)]
+    present: usize,
     #[command(flatten)]
     fanout: fanout::FanoutArgs,
     #[command(flatten)]
@@ -92,6 +103,7 @@ fn main() -> Result<()> {
     let scenarios = match cli.command {
         Some(Command::BaselineServer { listen }) => return serve_baseline(listen),
         Some(Command::Events(args)) => vec![Scenario::Events(args)],
+        Some(Command::Rows(args)) => args.scenarios(),
         Some(Command::Fanout(args)) => vec![Scenario::Fanout(args)],
         Some(Command::Idle(args)) => vec![Scenario::Idle(args)],
         Some(Command::Single(args)) => vec![Scenario::Single(args)],
@@ -112,12 +124,20 @@ fn parse() -> Cli {
 
 impl AllArgs {
     fn scenarios(self) -> Vec<Scenario> {
-        vec![
-            Scenario::Events(self.events),
+        let rows = rows::RowsArgs {
+            sockets: self.events.sockets,
+            window: self.events.window,
+            text_bytes: self.events.text_bytes,
+            present: self.present,
+        };
+        let mut scenarios = vec![Scenario::Events(self.events)];
+        scenarios.extend(rows.scenarios());
+        scenarios.extend([
             Scenario::Fanout(self.fanout),
             Scenario::Idle(self.idle),
             Scenario::Single(self.single),
-        ]
+        ]);
+        scenarios
     }
 }
 

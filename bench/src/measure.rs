@@ -74,6 +74,11 @@ pub fn latencies() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, 60_000_000, 3)?)
 }
 
+/// Adds one latency.
+pub fn record(histogram: &mut Histogram<u64>, latency: Duration) {
+    histogram.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+}
+
 /// The latency in milliseconds that `percent` of the events were faster than.
 pub fn millis_at(histogram: &Histogram<u64>, percent: f64) -> f64 {
     histogram.value_at_percentile(percent) as f64 / 1e3

@@ -1,9 +1,7 @@
 //! Collects the figures of all runs of one scenario and writes them as a Markdown table:
-//! the median of each, and how it relates to the `raw` baseline's median.
+//! the median of each, and how it relates to the baseline's median.
 
 use std::fmt::Write as _;
-
-use crate::target::Target;
 
 /// One figure of one run.
 #[derive(Clone)]
@@ -15,7 +13,7 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// A figure that also gets a column with its ratio to `raw`.
+    /// A figure that also gets a column with its ratio to the baseline.
     pub fn compared(name: &'static str, value: f64, decimals: usize) -> Self {
         Self { name, value, decimals, compared: true }
     }
@@ -35,23 +33,26 @@ pub fn one_line(metrics: &[Metric]) -> String {
 /// All runs of one scenario.
 pub struct Table {
     title: String,
-    runs: Vec<(Target, Vec<Metric>)>,
+    /// The row that the others are compared with.
+    baseline: &'static str,
+    runs: Vec<(&'static str, Vec<Metric>)>,
 }
 
 impl Table {
-    pub fn new(title: String) -> Self {
+    pub fn new(title: String, baseline: &'static str) -> Self {
         let runs = Vec::new();
-        Self { title, runs }
+        Self { title, baseline, runs }
     }
 
-    pub fn add(&mut self, target: Target, metrics: Vec<Metric>) {
-        self.runs.push((target, metrics));
+    pub fn add(&mut self, name: &'static str, metrics: Vec<Metric>) {
+        self.runs.push((name, metrics));
     }
 
-    /// The table with one row for each of `targets` that was run, in that order.
-    pub fn markdown(&self, targets: &[Target]) -> String {
+    /// The table with one row for each of `names` that was run, in that order. Its columns are those
+    /// of the run with the most figures.
+    pub fn markdown(&self, names: &[&'static str]) -> String {
         let mut text = format!("### {}\n\n", self.title);
-        let Some((_, columns)) = self.runs.first() else {
+        let Some((_, columns)) = self.runs.iter().rev().max_by_key(|(_, metrics)| metrics.len()) else {
             return text + "Nothing was run.\n";
         };
         let (mut head, mut line) = ("| server |".to_owned(), "| --- |".to_owned());
@@ -59,27 +60,27 @@ impl Table {
             head += &format!(" {} |", column.name);
             line += " ---: |";
             if column.compared {
-                head += " × raw |";
+                head += &format!(" × {} |", self.baseline);
                 line += " ---: |";
             }
         }
         _ = writeln!(text, "{head}\n{line}");
-        for target in targets {
-            _ = writeln!(text, "{}", self.row(*target, columns));
+        for name in names {
+            _ = writeln!(text, "{}", self.row(name, columns));
         }
         text
     }
 
-    fn row(&self, target: Target, columns: &[Metric]) -> String {
-        let mut row = format!("| {} |", target.name());
+    fn row(&self, name: &str, columns: &[Metric]) -> String {
+        let mut row = format!("| {name} |");
         for (index, column) in columns.iter().enumerate() {
-            let value = self.median(target, index);
+            let value = self.median(name, index);
             row += &match value {
                 Some(value) => format!(" {} |", grouped(value, column.decimals)),
                 None => " – |".to_owned(),
             };
             if column.compared {
-                row += &match (value, self.median(Target::Raw, index)) {
+                row += &match (value, self.median(self.baseline, index)) {
                     (Some(value), Some(raw)) if raw != 0.0 => format!(" {:.2} |", value / raw),
                     _ => " – |".to_owned(),
                 };
@@ -88,8 +89,8 @@ impl Table {
         row
     }
 
-    fn median(&self, target: Target, index: usize) -> Option<f64> {
-        let runs = self.runs.iter().filter(|(of, _)| *of == target);
+    fn median(&self, name: &str, index: usize) -> Option<f64> {
+        let runs = self.runs.iter().filter(|(of, _)| *of == name);
         let mut values: Vec<f64> =
             runs.filter_map(|(_, metrics)| metrics.get(index)).map(|metric| metric.value).collect();
         values.sort_by(f64::total_cmp);
@@ -133,17 +134,13 @@ mod tests {
 
     #[test]
     fn rows_have_medians_and_ratios() {
-        let mut table = Table::new("t".to_owned());
-        for (target, value) in [
-            (Target::Raw, 10.0),
-            (Target::Gatewright, 8.0),
-            (Target::Raw, 30.0),
-            (Target::Gatewright, 2.0),
-            (Target::Raw, 20.0),
-        ] {
-            table.add(target, vec![Metric::compared("x/s", value, 0)]);
+        let mut table = Table::new("t".to_owned(), "raw");
+        for (name, value) in
+            [("raw", 10.0), ("gatewright", 8.0), ("raw", 30.0), ("gatewright", 2.0), ("raw", 20.0)]
+        {
+            table.add(name, vec![Metric::compared("x/s", value, 0)]);
         }
-        let text = table.markdown(&[Target::Gatewright, Target::Raw]);
+        let text = table.markdown(&["gatewright", "raw"]);
         assert!(text.contains("| server | x/s | × raw |"), "{text}");
         assert!(text.contains("| gatewright | 5 | 0.25 |"), "{text}");
         assert!(text.contains("| raw | 20 | 1.00 |"), "{text}");

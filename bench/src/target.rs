@@ -9,13 +9,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use gatewright_core::config::Config;
+use gatewright_core::data::{ColumnSpec, Data, TableChange};
+use gatewright_core::metrics::Metrics;
+use gatewright_core::store::Store;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-use crate::client::Endpoint;
+use crate::client::{Endpoint, NAMESPACE};
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -50,14 +54,16 @@ pub struct Server {
     pub endpoint: Endpoint,
     pub pid: u32,
     child: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
-const PACK: [(&str, &str); 4] = [
+const PACK: [(&str, &str); 6] = [
     ("pack.toml", include_str!("../pack/pack.toml")),
     ("events/message.rhai", include_str!("../pack/events/message.rhai")),
     ("events/join.rhai", include_str!("../pack/events/join.rhai")),
     ("events/publish.rhai", include_str!("../pack/events/publish.rhai")),
+    ("events/create.rhai", include_str!("../pack/events/create.rhai")),
+    ("events/find.rhai", include_str!("../pack/events/find.rhai")),
 ];
 
 impl Target {
@@ -93,6 +99,9 @@ impl Target {
     /// When it ends, or is not ready in time; the end of its log is part of the message.
     pub async fn start(self, args: &StartArgs) -> Result<Server> {
         let folder = TempDir::with_prefix("gatewright-bench-")?;
+        if self == Self::Gatewright {
+            make_table(&folder.path().join("data")).await?;
+        }
         let address = free_address()?;
         let log_path = folder.path().join("server.log");
         let log = File::create(&log_path)?;
@@ -109,11 +118,12 @@ impl Target {
         }
         let endpoint = Endpoint {
             address,
+            namespace: NAMESPACE,
             token: args.token.clone(),
             patience: args.patience,
             connecting: args.connecting,
         };
-        Ok(Server { endpoint, pid, child, _folder: folder })
+        Ok(Server { endpoint, pid, child, folder })
     }
 
     fn command(self, args: &StartArgs, folder: &Path, address: SocketAddr) -> Result<Command> {
@@ -153,6 +163,11 @@ impl StartArgs {
 }
 
 impl Server {
+    /// Gatewright's database.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("data/gatewright.db")
+    }
+
     /// Ends the server and waits until it is gone, so that it costs the next run nothing.
     pub async fn stop(mut self) -> Result<()> {
         self.child.kill().await.context("cannot end the server")
@@ -167,6 +182,27 @@ fn isolate(command: &mut Command) {
         }
     }
     command.env("GATEWRIGHT_LIMITS__CONNECTIONS_PER_SECOND_PER_IP", "0");
+}
+
+/// Makes the table that the pack's scripts write to.
+async fn make_table(data_dir: &Path) -> Result<()> {
+    let config = Config { data_dir: data_dir.to_owned(), ..Config::defaults() };
+    let store = Store::open(&config, &Metrics::new()).await?;
+    let data = Data::open(store.clone()).await?;
+    let columns = [("text", "text"), ("roomId", "string"), ("senderId", "string")];
+    let columns = columns.map(|(name, kind)| ColumnSpec {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        ..ColumnSpec::default()
+    });
+    let table = TableChange {
+        name: Some("message".to_owned()),
+        columns: Some(columns.into()),
+        ..TableChange::default()
+    };
+    data.create_table(table, None).await?;
+    drop(data);
+    Ok(store.close().await?)
 }
 
 fn free_address() -> Result<SocketAddr> {

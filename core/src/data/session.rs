@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use parking_lot::Mutex;
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement, StatementBuilder, StreamTrait,
-};
+use sea_orm::sea_query::SelectStatement;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement, StreamTrait};
 use serde::Serialize;
 
 use super::statement::{self, Find, Selector};
@@ -194,7 +193,7 @@ impl Session {
         if find.limit == 0 {
             return Ok(Found { rows: Vec::new(), counts });
         }
-        Ok(Found { rows: self.read(&select, &columns).await?, counts })
+        Ok(Found { rows: self.read(&select, find, &columns).await?, counts })
     }
 
     /// How many rows meet these filters.
@@ -231,7 +230,7 @@ impl Session {
         let columns = table.selected(None)?;
         let mut select = statement::select(table, &find, &columns, self.backend())?;
         statement::lock(&mut select, self.backend());
-        let rows = self.read(&select, &columns).await?;
+        let rows = self.read(&select, &find, &columns).await?;
         if rows.len() as u64 > ROWS_MAX {
             let message = format!("The filter meets more than {ROWS_MAX} rows; narrow it and go on in parts");
             return Err(Failure::new(ErrorCode::Validation, message).into());
@@ -239,12 +238,28 @@ impl Session {
         Ok(rows)
     }
 
-    async fn read(&self, select: &impl StatementBuilder, columns: &[&super::Column]) -> Result<Vec<Row>> {
-        let select = self.backend().build(select);
-        match self.transaction() {
-            Some(transaction) => collect(transaction.get(), select, columns, self.backend()).await,
-            None => collect(self.data.db(), select, columns, self.backend()).await,
+    /// The rows of the page.
+    async fn read(
+        &self,
+        select: &SelectStatement,
+        find: &Find,
+        columns: &[&super::Column],
+    ) -> Result<Vec<Row>> {
+        let select = statement::page(select, find, self.backend());
+        let mut read = Read { columns, backend: self.backend(), rows: Vec::new(), bytes: 0 };
+        match (self.transaction(), self.data.db().readers()) {
+            (Some(transaction), _) => read.all(transaction.get(), select).await?,
+            (None, None) => read.all(self.data.db(), select).await?,
+            (None, Some(readers)) => {
+                let mut on = readers.connection().await?;
+                if find.limit == 1 {
+                    on.one(select).await?.map_or(Ok(()), |row| read.take(&row))?;
+                } else {
+                    on.each(select, |row| read.take(row)).await?;
+                }
+            }
         }
+        Ok(read.rows)
     }
 
     /// Adds rows that [`Table::new_row`] has made: all or none.
@@ -376,27 +391,35 @@ async fn execute(transaction: &Transaction, sql: &str) -> Result<(), DbErr> {
     transaction.get().execute_unprepared(sql).await.map(drop)
 }
 
-/// Rows until they are too many bytes.
-async fn collect<C: ConnectionTrait + StreamTrait>(
-    on: &C,
-    select: Statement,
-    columns: &[&super::Column],
+/// Rows as they arrive, until they are too many bytes.
+struct Read<'a> {
+    columns: &'a [&'a super::Column],
     backend: DbBackend,
-) -> Result<Vec<Row>> {
-    let mut found = std::pin::pin!(on.stream_raw(select).await?);
-    let (mut rows, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = found.try_next().await? {
-        let row = statement::row(&row, columns, backend)?;
-        bytes += row.values().map(bytes_of).sum::<usize>();
-        if bytes > READ_BYTES_MAX {
+    rows: Vec<Row>,
+    bytes: usize,
+}
+
+impl Read<'_> {
+    async fn all(&mut self, on: &(impl ConnectionTrait + StreamTrait), select: Statement) -> Result<()> {
+        let mut found = std::pin::pin!(on.stream_raw(select).await?);
+        while let Some(row) = found.try_next().await? {
+            self.take(&row)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, row: &QueryResult) -> Result<()> {
+        let row = statement::row(row, self.columns, self.backend)?;
+        self.bytes += row.values().map(bytes_of).sum::<usize>();
+        if self.bytes > READ_BYTES_MAX {
             let message = format!(
                 "The rows have more than {READ_BYTES_MAX} bytes together; ask for fewer, or for fewer of their fields"
             );
             return Err(Failure::new(ErrorCode::Validation, message).into());
         }
-        rows.push(row);
+        self.rows.push(row);
+        Ok(())
     }
-    Ok(rows)
 }
 
 /// What a value takes, about.

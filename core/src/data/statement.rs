@@ -5,7 +5,7 @@ use sea_orm::sea_query::{
     self, Alias, Asterisk, Cond, Expr, ExprTrait, Func, IntoIden, Order, Query, SelectStatement, SimpleExpr,
     Value,
 };
-use sea_orm::{DbBackend, QueryResult, TryGetable};
+use sea_orm::{DbBackend, QueryResult, Statement, TryGetable};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -62,7 +62,7 @@ pub(super) fn condition(table: &Table, filters: [Option<&Json>; 2], backend: DbB
     Ok(all)
 }
 
-/// The rows that `find` asks for.
+/// The rows that `find` asks for, not only those of its page.
 pub(super) fn select(
     table: &Table,
     find: &Find,
@@ -73,9 +73,7 @@ pub(super) fn select(
     select
         .columns(columns.iter().map(|column| Alias::new(&column.name)))
         .from(table.iden.clone())
-        .cond_where(condition(table, [find.scope.as_ref(), find.filter.as_ref()], backend)?)
-        .limit(find.limit)
-        .offset(find.page.saturating_sub(1) * find.limit);
+        .cond_where(condition(table, [find.scope.as_ref(), find.filter.as_ref()], backend)?);
     for (field, order) in list::sort_order(find.sort.as_deref().unwrap_or(ID), &table.fields)? {
         list::order_by(&mut select, field, order, backend);
     }
@@ -84,6 +82,18 @@ pub(super) fn select(
         select.order_by(Alias::new(ID), Order::Asc);
     }
     Ok(select)
+}
+
+/// A page of what is selected. Its numbers stand in the text: SQLite plans a statement anew whenever a
+/// parameter of its LIMIT is bound, which takes longer than to find a row.
+pub(super) fn page(select: &SelectStatement, find: &Find, backend: DbBackend) -> Statement {
+    let mut statement = backend.build(select);
+    statement.sql.push_str(&format!(" LIMIT {}", find.limit));
+    match find.page.saturating_sub(1) * find.limit {
+        0 => {}
+        skipped => statement.sql.push_str(&format!(" OFFSET {skipped}")),
+    }
+    statement
 }
 
 /// How many rows meet these filters.

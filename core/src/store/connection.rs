@@ -5,6 +5,7 @@
 
 use std::ops::Deref;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -16,6 +17,7 @@ use sea_orm::{
 };
 use sea_orm_migration::async_trait::async_trait;
 
+use super::direct::Direct;
 use super::writer::{Wanted, Writer, Written};
 use crate::error::Result;
 use crate::metrics::Metrics;
@@ -70,24 +72,37 @@ pub(super) async fn connect(url: &str, connections: u32, metrics: &Metrics) -> R
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
     connections: DatabaseConnection,
-    /// Of SQLite alone; PostgreSQL writes side by side.
-    writer: Option<Writer>,
+    /// PostgreSQL needs none of it.
+    sqlite: Option<Sqlite>,
+}
+
+/// What SQLite's statements run on. PostgreSQL reads and writes side by side, on its pool.
+#[derive(Debug, Clone)]
+pub(super) struct Sqlite {
+    pub writer: Writer,
+    pub readers: Arc<Direct>,
 }
 
 impl Pool {
-    /// A pool that leaves what writes to `writer`, if there is one.
-    pub(super) fn new(connections: DatabaseConnection, writer: Option<Writer>) -> Self {
-        Self { connections, writer }
+    /// A pool that leaves statements outside of transactions to `sqlite`, if that is there.
+    pub(super) fn new(connections: DatabaseConnection, sqlite: Option<Sqlite>) -> Self {
+        Self { connections, sqlite }
     }
 
     /// SQLite's writer.
     pub(crate) fn writer(&self) -> Option<&Writer> {
-        self.writer.as_ref()
+        self.sqlite.as_ref().map(|sqlite| &sqlite.writer)
+    }
+
+    /// SQLite's connections for reading.
+    pub(crate) fn readers(&self) -> Option<&Arc<Direct>> {
+        self.sqlite.as_ref().map(|sqlite| &sqlite.readers)
     }
 
     /// Closes all connections.
     pub(super) async fn close(self) -> Result<(), DbErr> {
-        if let Some(writer) = self.writer {
+        if let Some(Sqlite { writer, readers }) = self.sqlite {
+            readers.close().await?;
             writer.close().await?;
         }
         self.connections.close().await
@@ -98,11 +113,11 @@ impl Pool {
         const READS: &[u8] = b"SELECT";
         let begins = statement.sql.as_bytes().get(..READS.len());
         let reads = begins.is_some_and(|begins| begins.eq_ignore_ascii_case(READS));
-        self.writer.as_ref().filter(|_| !reads)
+        self.writer().filter(|_| !reads)
     }
 
     async fn in_time<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        if self.writer.is_some() {
+        if self.sqlite.is_some() {
             return statement.await;
         }
         tokio::time::timeout(STATEMENT_MAX, statement).await.unwrap_or_else(|_| Err(no_answer()))
@@ -145,7 +160,10 @@ impl ConnectionTrait for Pool {
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         match self.writer_of(&statement) {
             Some(_) => Ok(self.query_all_raw(statement).await?.into_iter().next()),
-            None => self.in_time(self.connections.query_one_raw(statement)).await,
+            None => match self.readers() {
+                Some(readers) => readers.connection().await?.one(statement).await,
+                None => self.in_time(self.connections.query_one_raw(statement)).await,
+            },
         }
     }
 
@@ -155,7 +173,10 @@ impl ConnectionTrait for Pool {
                 Written::Rows(rows) => Ok(rows),
                 Written::Count(_) => Ok(Vec::new()),
             },
-            None => self.in_time(self.connections.query_all_raw(statement)).await,
+            None => match self.readers() {
+                Some(readers) => readers.connection().await?.all(statement).await,
+                None => self.in_time(self.connections.query_all_raw(statement)).await,
+            },
         }
     }
 }
@@ -173,7 +194,7 @@ impl StreamTrait for Pool {
     ) -> Pin<Box<dyn Future<Output = Result<Self::Stream<'a>, DbErr>> + Send + 'a>> {
         Box::pin(async move {
             let rows = self.in_time(self.connections.stream_raw(statement)).await?;
-            if self.writer.is_some() {
+            if self.sqlite.is_some() {
                 return Ok(Box::pin(rows) as Self::Stream<'a>);
             }
             let rows = futures_util::stream::unfold(Some(rows), async |rows| {

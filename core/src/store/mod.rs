@@ -4,6 +4,7 @@
 //! requests are; it holds rows.
 
 mod connection;
+mod direct;
 mod entity;
 pub mod in_memory;
 pub mod list;
@@ -24,6 +25,8 @@ use crate::error::{Error, Failure, Result};
 use crate::metrics::Metrics;
 
 pub(crate) use connection::Pool;
+use connection::Sqlite;
+use direct::Direct;
 pub use entity::{app_key, change, event, gateway, hook, pack, revision, route, session, table, user};
 pub use time::OffsetDateTime as Time;
 pub(crate) use writer::{Wanted, Writer, WriterTransaction, Written, begin_writing, run_write};
@@ -61,8 +64,17 @@ impl Store {
             make_folder(&config.data_dir)?;
         }
         let connections = connection::connect(&url, CONNECTIONS_MAX, metrics).await?;
-        let writer = if is_sqlite { Some(connection::connect(&url, 1, metrics).await?) } else { None };
-        let store = Self { db: Pool::new(connections, writer.map(Writer::start)) };
+        let sqlite = if is_sqlite {
+            let direct = |count| Direct::new(&connections, count, metrics.db_seconds.clone());
+            let transactions = connection::connect(&url, 1, metrics).await?;
+            let writer = Writer::start(transactions, direct(1));
+            let writer =
+                writer.map_err(|error| Error::Internal(format!("no thread for the writer: {error}")))?;
+            Some(Sqlite { writer, readers: direct(CONNECTIONS_MAX) })
+        } else {
+            None
+        };
+        let store = Self { db: Pool::new(connections, sqlite) };
         let _turn = store.turn().await?;
         migration::Migrator::up(&*store.db, None).await?;
         Ok(store)
