@@ -39,6 +39,9 @@ pub struct Table {
     /// The same as filters see them.
     pub(super) fields: Vec<Field>,
     pub(super) iden: DynIden,
+    /// A letter for the type of each column. PostgreSQL keeps prepared statements by their text, with
+    /// the types that they had then, so that a text must not outlive a change of types.
+    pub(super) layout: String,
 }
 
 /// What is set of a row.
@@ -72,7 +75,9 @@ impl Table {
                 is_nullable: !column.required,
             })
             .collect();
-        Self { id, name: name.to_owned(), access, columns, fields, iden: Alias::new(name).into_iden() }
+        let layout = columns.iter().map(|column| &column.kind.as_str()[..1]).collect();
+        let iden = Alias::new(name).into_iden();
+        Self { id, name: name.to_owned(), access, columns, fields, iden, layout }
     }
 
     /// The table that a row of the product's own defines.
@@ -175,12 +180,15 @@ impl Table {
     pub(super) fn selected(&self, fields: Option<&[String]>) -> Result<Vec<&Column>> {
         match fields {
             None => Ok(self.columns.iter().collect()),
-            Some(names) => names
-                .iter()
-                .filter(|name| *name != "*" || names.len() > 1)
-                .map(|name| self.column(name).ok_or_else(|| self.unknown(name).into()))
-                .collect::<Result<Vec<_>>>()
-                .map(|named| if named.is_empty() { self.columns.iter().collect() } else { named }),
+            Some([]) => Ok(self.columns.iter().collect()),
+            Some([all]) if all == "*" => Ok(self.columns.iter().collect()),
+            Some(names) => {
+                if let Some(unknown) = names.iter().find(|name| self.column(name).is_none()) {
+                    return Err(self.unknown(unknown).into());
+                }
+                // Each once, however often it is named.
+                Ok(self.columns.iter().filter(|column| names.contains(&column.name)).collect())
+            }
         }
     }
 }
@@ -200,10 +208,24 @@ impl RowChange {
         Ok(self)
     }
 
+    /// About its bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let values = self.columns.iter().map(|(_, change)| match change {
+            Change::To(value) | Change::By(value) => bytes_of(value),
+        });
+        values.sum()
+    }
+
+    /// Whether it is so small that rows stay within twice their bound however often they are
+    /// changed; what is not is to be tried on the row by [`Self::applied_to`].
+    pub(crate) fn is_small(&self, table: &Table) -> bool {
+        self.bytes() <= ROW_BYTES_MAX / table.columns.len()
+    }
+
     /// What a row would be after this change.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` when a sum leaves 64 bits.
+    /// `VALIDATION_ERROR` when a sum leaves 64 bits, or the row gets too large.
     pub fn applied_to(&self, table: &Table, row: &Row) -> Result<Row> {
         let mut changed = row.clone();
         for (name, change) in &self.columns {
@@ -219,6 +241,7 @@ impl RowChange {
             };
             changed.insert(name.clone(), value);
         }
+        check_size(&changed)?;
         Ok(changed)
     }
 }
@@ -258,8 +281,22 @@ fn added(column: &Column, value: &Json, by: &Json) -> Result<Json> {
     sum.filter(|sum| !sum.is_null()).ok_or_else(out_of_range)
 }
 
-/// Counts without building the text.
 fn check_size(row: &Row) -> Result<()> {
+    let bytes = bytes_of(row);
+    if bytes <= ROW_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("The row has {bytes} bytes; at most {ROW_BYTES_MAX} are kept");
+    Err(Failure::new(ErrorCode::Validation, message).into())
+}
+
+/// The bytes of a row as JSON.
+pub fn row_bytes(row: &Row) -> usize {
+    bytes_of(row)
+}
+
+/// The bytes of a value as JSON, without building the text.
+fn bytes_of(value: &impl serde::Serialize) -> usize {
     struct Count(usize);
     impl std::io::Write for Count {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -271,11 +308,7 @@ fn check_size(row: &Row) -> Result<()> {
         }
     }
     let mut count = Count(0);
-    // A map of JSON values always has a JSON form.
-    let _ = serde_json::to_writer(&mut count, row);
-    if count.0 <= ROW_BYTES_MAX {
-        return Ok(());
-    }
-    let message = format!("The row has {} bytes; at most {ROW_BYTES_MAX} are kept", count.0);
-    Err(Failure::new(ErrorCode::Validation, message).into())
+    // Rows and their values always have a JSON form.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
 }
