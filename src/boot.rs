@@ -98,7 +98,8 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     let runs = Arc::new(RunLog::new(app.config.logs.runs));
     let (hub, socket_io) =
         Hub::start(app.config.clone(), app.catalog.clone(), app.accounts.clone(), app.metrics.clone(), runs)?;
-    let state = HttpState { hub: hub.clone(), store: app.store.clone() };
+    let packs = Arc::new(packs::all_built_in()?);
+    let state = HttpState { hub: hub.clone(), store: app.store.clone(), packs };
     let listener = bind(app.config.listen).await?;
     let address = listener.local_addr()?;
     let metrics_listener = match app.config.metrics.listen {

@@ -38,7 +38,7 @@ pub enum Command {
     Check(PathArgs),
     /// Runs the script tests of packs; exits with 1 when one fails
     Test(PathArgs),
-    /// Lists, installs, exports and compares packs
+    /// Lists, installs, removes, exports and compares packs
     Pack(PackArgs),
     /// Makes and lists users, and sets their passwords
     User(UserArgs),
@@ -117,19 +117,29 @@ pub enum PackCommand {
         /// Only say what would change
         #[arg(long)]
         dry_run: bool,
-        /// Overwrite what an admin has edited since
+        /// Overwrite what an admin has edited since, and lose values of columns and tables that go
         #[arg(long)]
         force: bool,
     },
+    /// Deletes all that came from a pack
+    Uninstall {
+        /// The pack's name
+        name: String,
+        /// Also what an admin has edited since, and tables with rows
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
     /// Shows how a pack differs from what is installed
     Diff(PackSelector),
-    /// Writes gateways of the database as a pack
+    /// Writes what came from a pack, or gateways, as a pack
     Export {
         /// The pack's name
         name: String,
         /// The folder to write; it must not exist
         dir: PathBuf,
-        /// Gateways to export instead of those that came from the pack; may stand several times
+        /// Gateways to export instead of what came from the pack; may stand several times
         #[arg(long, value_name = "PATH")]
         gateway: Vec<String>,
         #[command(flatten)]
@@ -141,7 +151,7 @@ pub enum PackCommand {
 pub struct PackSelector {
     /// A name, or the path of a folder
     pub pack: String,
-    /// A path to put the pack's gateways under: `/` becomes the path itself
+    /// A path to put the pack's gateways and routes under: `/` becomes the path itself
     #[arg(long, value_name = "PATH", default_value = "")]
     pub mount: String,
     #[command(flatten)]

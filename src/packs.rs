@@ -48,8 +48,13 @@ fn built_in(name: &str) -> anyhow::Result<Option<Pack>> {
     Ok(if files.is_empty() { None } else { Some(Pack::from_files(files)?) })
 }
 
+/// All packs that are built in.
+pub fn all_built_in() -> anyhow::Result<Vec<Pack>> {
+    built_in_names().iter().filter_map(|name| built_in(name).transpose()).collect()
+}
+
 /// The names of the packs that are built in.
-pub fn built_in_names() -> Vec<String> {
+fn built_in_names() -> Vec<String> {
     let mut names: Vec<_> =
         BuiltIn::iter().filter_map(|path| path.strip_suffix("/pack.toml").map(str::to_owned)).collect();
     names.sort();
@@ -131,8 +136,9 @@ async fn install_folder(folder: &Path, catalog: &Catalog) {
         Err(error) => return tracing::error!(error = format!("{error:#}"), "cannot read the packs"),
     };
     for (path, pack) in packs {
-        // Who edits files means the files.
-        if let Err(error) = install(catalog, &pack, InstallOptions { force: true }).await {
+        // Who edits files means the files; but a table that is missing for a moment keeps its rows.
+        let options = InstallOptions { overwrite: true, lose_values: false };
+        if let Err(error) = install(catalog, &pack, options).await {
             tracing::error!(pack = pack.name, folder = %path.display(), %error, "the pack is not installed");
         }
     }
@@ -144,13 +150,18 @@ pub fn describe(plan: &Plan) -> String {
         return "nothing to change".to_owned();
     }
     let line = |change: &pack::Change| {
-        let (sign, note) = match change.kind {
-            ChangeKind::Create => ('+', ""),
-            ChangeKind::Update => ('~', ""),
-            ChangeKind::Delete => ('-', ""),
-            ChangeKind::Conflict => ('!', " (edited since, or not of this pack: --force overwrites)"),
+        let sign = match change.kind {
+            ChangeKind::Create => '+',
+            ChangeKind::Update => '~',
+            ChangeKind::Delete => '-',
+            ChangeKind::Conflict => '!',
         };
-        format!("{sign} {}{note}", change.subject)
+        let note = match (change.kind, change.note.as_str()) {
+            (_, "") => String::new(),
+            (ChangeKind::Conflict, note) => format!(" ({note}: --force does it)"),
+            (_, note) => format!(" ({note})"),
+        };
+        format!("{sign} {}{note}", change.thing().subject())
     };
     plan.changes.iter().map(line).collect::<Vec<_>>().join("\n")
 }

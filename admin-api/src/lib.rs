@@ -12,6 +12,7 @@ mod gateways;
 mod hooks;
 mod list;
 mod logs;
+mod packs;
 pub mod request;
 mod revisions;
 mod router;

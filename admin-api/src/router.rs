@@ -5,7 +5,7 @@ use utoipa_axum::routes;
 
 use crate::state::AdminState;
 use crate::{
-    app_keys, events, gateways, hooks, logs, revisions, routes, script, stats, tables, test_run, users,
+    app_keys, events, gateways, hooks, logs, packs, revisions, routes, script, stats, tables, test_run, users,
 };
 
 /// The routes under `/admin`, with their description.
@@ -38,6 +38,8 @@ pub fn router(state: AdminState) -> OpenApiRouter {
         .routes(routes!(users::revoke_tokens))
         .routes(routes!(app_keys::list, app_keys::create))
         .routes(routes!(app_keys::get, app_keys::update, app_keys::delete))
+        .routes(routes!(packs::list, packs::install))
+        .routes(routes!(packs::get, packs::uninstall))
         .routes(routes!(script::validate))
         .routes(routes!(test_run::run))
         .routes(routes!(logs::list))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gatewright_core::auth::Accounts;
 use gatewright_core::catalog::{Catalog, RunLog};
 use gatewright_core::config::Config;
+use gatewright_core::pack::Pack;
 
 /// What the admin API needs to know of the running gateway: one of the two trait borders.
 pub trait Live: Send + Sync {
@@ -32,4 +33,6 @@ pub struct AdminState {
     pub runs: Arc<RunLog>,
     /// The running gateway.
     pub live: Arc<dyn Live>,
+    /// The packs that can be installed.
+    pub packs: Arc<Vec<Pack>>,
 }

@@ -1,6 +1,5 @@
 //! `POST /admin/test/run`: a script with a recorded host, without a client.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,6 +86,7 @@ pub struct TestRunAnswer {
     /// One `{method, args}` for each `@SOCKET` call that acts, in order.
     emitted: Vec<Json>,
     /// One `{table, operation, row}` for each row that was written, in order; undone unless `commit`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     writes: Vec<Json>,
     duration_ms: f64,
     operations: u64,
@@ -135,7 +135,7 @@ pub async fn run(
         rooms: Vec::new(),
         is_live: body.commit,
         old: body.old.unwrap_or_default(),
-        rows: BTreeMap::new(),
+        rows: Vec::new(),
         rows_of: Vec::new(),
     };
     let outcome = run_test(state.catalog.engine(), call).await?;

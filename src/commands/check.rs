@@ -1,5 +1,6 @@
 //! `gatewright check`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anyhow::Context;
 use gatewright_core::auth::Secret;
-use gatewright_core::config::{self, Sources};
+use gatewright_core::config::{self, Config, Sources};
 use gatewright_core::pack::Pack;
 use gatewright_core::script::{CompileError, ScriptEngine, run_on_script_thread};
 
@@ -16,12 +17,14 @@ use crate::packs;
 
 /// Compiles all scripts under the given paths.
 pub async fn run(args: PathArgs) -> anyhow::Result<ExitCode> {
-    let engine = engine(&args)?;
+    let secret = Arc::new(Secret::from_bytes([0; 32]));
+    let engine = Arc::new(ScriptEngine::new(&config(&args)?.scripts, secret, None));
     let (mut count, mut wrong) = (0, 0);
     for path in &args.paths {
-        for (name, source) in scripts_under(path)? {
+        for script in scripts_under(path)? {
             count += 1;
-            if let Some(error) = compile(&engine, source.clone()).await? {
+            let (name, source) = (script.name.clone(), script.source.clone());
+            if let Some(error) = compile(&engine, script).await? {
                 wrong += 1;
                 eprintln!("{}\n", render(&name, &source, &error));
             }
@@ -31,40 +34,54 @@ pub async fn run(args: PathArgs) -> anyhow::Result<ExitCode> {
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// An engine with the configured caps and no data.
-pub fn engine(args: &PathArgs) -> anyhow::Result<Arc<ScriptEngine>> {
+/// The configuration, for the caps of the sandbox.
+pub fn config(args: &PathArgs) -> anyhow::Result<Config> {
     let sources = Sources {
         file: args.config.clone(),
         optional_file: Some("gatewright.toml".into()),
         env: std::env::vars().collect(),
         flags: Vec::new(),
     };
-    let config = config::load(&sources)?.config;
-    Ok(Arc::new(ScriptEngine::new(&config.scripts, Arc::new(Secret::from_bytes([0; 32])), None)))
+    Ok(config::load(&sources)?.config)
 }
 
-/// The scripts of the packs under a path, or a script alone, by the path of their file.
-fn scripts_under(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
+/// A script that is checked.
+struct Source {
+    /// The path of its file.
+    name: String,
+    source: String,
+    /// Of its pack; none: a script alone may name any.
+    tables: Option<BTreeSet<String>>,
+}
+
+/// The scripts of the packs under a path, or a script alone.
+fn scripts_under(path: &Path) -> anyhow::Result<Vec<Source>> {
     if path.is_file() {
         let source =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        return Ok(vec![(path.display().to_string(), source)]);
+        return Ok(vec![Source { name: path.display().to_string(), source, tables: None }]);
     }
     let packs = packs::in_folder(path)?;
     anyhow::ensure!(!packs.is_empty(), "there is no pack (a folder with a pack.toml) in {}", path.display());
     Ok(packs.into_iter().flat_map(|(folder, pack)| scripts_of(&folder, &pack)).collect())
 }
 
-fn scripts_of(folder: &Path, pack: &Pack) -> Vec<(String, String)> {
-    let files = pack.gateways.iter().flat_map(|gateway| &gateway.script_files).map(|(_, file)| file);
-    files
-        .filter_map(|file| Some((folder.join(file).display().to_string(), pack.files.get(file)?.clone())))
-        .collect()
+fn scripts_of(folder: &Path, pack: &Pack) -> Vec<Source> {
+    let tables: BTreeSet<_> = pack.table_names().into_iter().map(str::to_owned).collect();
+    let source = |file: &String| {
+        let (name, source) = (folder.join(file).display().to_string(), pack.files.get(file)?.clone());
+        Some(Source { name, source, tables: Some(tables.clone()) })
+    };
+    pack.script_files.iter().filter_map(source).collect()
 }
 
-async fn compile(engine: &Arc<ScriptEngine>, source: String) -> anyhow::Result<Option<CompileError>> {
+async fn compile(engine: &Arc<ScriptEngine>, script: Source) -> anyhow::Result<Option<CompileError>> {
     let engine = engine.clone();
-    Ok(run_on_script_thread(move || engine.compile(&source).err()).await?)
+    let compiled = run_on_script_thread(move || match &script.tables {
+        Some(tables) => engine.check(&script.source, tables),
+        None => engine.compile(&script.source).map(drop),
+    });
+    Ok(compiled.await?.err())
 }
 
 /// The error with its source line and a caret.

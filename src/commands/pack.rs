@@ -16,6 +16,7 @@ pub async fn run(args: PackArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         PackCommand::List(database) => list(database).await,
         PackCommand::Install { pack, dry_run, force } => install(pack, dry_run, force).await,
+        PackCommand::Uninstall { name, force, database } => uninstall(&name, force, database).await,
         PackCommand::Diff(pack) => diff(pack).await,
         PackCommand::Export { name, dir, gateway, database } => export(&name, &dir, &gateway, database).await,
     }
@@ -24,12 +25,13 @@ pub async fn run(args: PackArgs) -> anyhow::Result<ExitCode> {
 async fn list(database: DatabaseArgs) -> anyhow::Result<ExitCode> {
     let app = App::of(database.sources()).await?;
     let installed = pack::installed(&app.store).await?;
-    for name in packs::built_in_names() {
-        let description = packs::find(&name)?.description;
-        let mark = if installed.iter().any(|pack| pack.name == name) { "installed" } else { "built in" };
-        println!("{name:<16} {mark:<10} {description}");
+    let built_in = packs::all_built_in()?;
+    for pack in &built_in {
+        let mark =
+            if installed.iter().any(|known| known.name == pack.name) { "installed" } else { "built in" };
+        println!("{:<16} {mark:<10} {}", pack.name, pack.description);
     }
-    for pack in installed.iter().filter(|pack| !packs::built_in_names().contains(&pack.name)) {
+    for pack in installed.iter().filter(|pack| built_in.iter().all(|known| known.name != pack.name)) {
         println!("{:<16} {:<10} {}", pack.name, "installed", pack.description);
     }
     Ok(ExitCode::SUCCESS)
@@ -42,7 +44,7 @@ fn selected(selector: &PackSelector) -> anyhow::Result<Pack> {
 async fn install(selector: PackSelector, dry_run: bool, force: bool) -> anyhow::Result<ExitCode> {
     let pack = selected(&selector)?;
     let app = App::of(selector.database.sources()).await?;
-    let options = InstallOptions { force };
+    let options = InstallOptions::forced(force);
     let plan = pack::plan(&app.catalog, &pack, options).await?;
     println!("{}", packs::describe(&plan));
     if !dry_run {
@@ -52,14 +54,22 @@ async fn install(selector: PackSelector, dry_run: bool, force: bool) -> anyhow::
     Ok(ExitCode::SUCCESS)
 }
 
+async fn uninstall(name: &str, force: bool, database: DatabaseArgs) -> anyhow::Result<ExitCode> {
+    let app = App::of(database.sources()).await?;
+    let plan = pack::uninstall(&app.catalog, name, InstallOptions::forced(force)).await?;
+    println!("{}\npack {name} is removed", packs::describe(&plan));
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn diff(selector: PackSelector) -> anyhow::Result<ExitCode> {
     let pack = selected(&selector)?;
     let app = App::of(selector.database.sources()).await?;
-    // Forced, so that edited gateways are shown as what would change too.
-    let plan = pack::plan(&app.catalog, &pack, InstallOptions { force: true }).await?;
+    // Forced, so that what was edited is shown as what would change too.
+    let plan = pack::plan(&app.catalog, &pack, InstallOptions::forced(true)).await?;
     println!("{}", packs::describe(&plan));
-    for change in plan.changes.iter().filter(|change| change.kind == ChangeKind::Update) {
-        println!("\n{}\n{}", change.subject, line_diff(&change.before, &change.after));
+    for change in plan.of(ChangeKind::Update) {
+        let (before, after) = change.texts();
+        println!("\n{}\n{}", change.thing().subject(), line_diff(&before, &after));
     }
     Ok(ExitCode::SUCCESS)
 }

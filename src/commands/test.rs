@@ -2,20 +2,26 @@
 
 use std::process::ExitCode;
 
+use gatewright_core::config::Config;
 use gatewright_core::pack::{TestResult, run_tests};
 use similar::{ChangeTag, TextDiff};
 
 use super::check;
+use crate::boot::App;
 use crate::cli::PathArgs;
 use crate::packs;
 
 /// Runs the script tests of all packs under the given paths.
 pub async fn run(args: PathArgs) -> anyhow::Result<ExitCode> {
-    let engine = check::engine(&args)?;
+    let config = check::config(&args)?;
     let (mut passed, mut failed) = (0, 0);
     for path in &args.paths {
         for (folder, pack) in packs::in_folder(path)? {
-            let report = run_tests(&engine, &pack).await;
+            // Its tables are made in a database that goes with the tests.
+            let place = tempfile::tempdir()?;
+            let (data_dir, database_url) = (place.path().to_owned(), String::new());
+            let app = App::open(Config { data_dir, database_url, ..config.clone() }).await?;
+            let report = run_tests(&app.catalog, &pack).await;
             let report = report.map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
             for result in &report.results {
                 if result.difference.is_some() {

@@ -16,6 +16,7 @@ use axum::extract::FromRef;
 use gatewright_admin_api::AdminState;
 use gatewright_core::auth::Accounts;
 use gatewright_core::config::Config;
+use gatewright_core::pack::Pack;
 
 use crate::gateway::Hub;
 
@@ -27,6 +28,8 @@ pub use router::{metrics_router, router};
 pub struct HttpState {
     pub hub: Arc<Hub>,
     pub store: gatewright_core::store::Store,
+    /// The packs that are built in.
+    pub packs: Arc<Vec<Pack>>,
 }
 
 impl FromRef<HttpState> for Arc<Accounts> {
@@ -50,6 +53,7 @@ impl HttpState {
             catalog: self.hub.catalog.clone(),
             runs: self.hub.runs.clone(),
             live: self.hub.clone(),
+            packs: self.packs.clone(),
         }
     }
 }

@@ -498,7 +498,7 @@ fn admin_api_is_for_admins() {
         if !path.starts_with("/admin/") {
             continue;
         }
-        let real = path.replace("{id}", NOBODY).replace("{number}", "1");
+        let real = path.replace("{id}", NOBODY).replace("{number}", "1").replace("{name}", "chat");
         for method in methods.as_object().unwrap().keys().map(|method| method.to_uppercase()) {
             let what = format!("{method} {path}");
             let body = matches!(method.as_str(), "POST" | "PATCH").then(|| json!({}));
@@ -612,7 +612,7 @@ fn admin_api_lists_refuse_filters() {
     refuse(gateways, r#"{"scriptTimeoutMs":1.5}"#, &["scriptTimeoutMs"]);
     refuse(gateways, r#"{"scriptTimeoutMs":99999999999999999999}"#, &["scriptTimeoutMs"]);
     refuse(gateways, r#"{"isEnabled":"true"}"#, &["isEnabled"]);
-    refuse(gateways, r#"{"id":"5"}"#, &["id"]);
+    refuse(gateways, r#"{"id":5}"#, &["id"]);
     refuse(gateways, r#"{"createdAt":"yesterday"}"#, &["createdAt"]);
     refuse(gateways, r#"{"path":{"_in":"x"}}"#, &["path"]);
     refuse(gateways, r#"{"scriptTimeoutMs":{"_between":[1]}}"#, &["_between"]);
@@ -1346,7 +1346,7 @@ fn admin_api_bodies_that_are_wrong() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for (path, methods) in description["paths"].as_object().unwrap() {
-        let real = path.replace("{id}", NOBODY).replace("{number}", "1");
+        let real = path.replace("{id}", NOBODY).replace("{number}", "1").replace("{name}", "chat");
         for (method, operation) in methods.as_object().unwrap() {
             if operation.get("requestBody").is_none() {
                 continue;

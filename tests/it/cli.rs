@@ -51,13 +51,13 @@ impl Place {
     }
 
     /// One whose commands use the database of a server that runs; its folder is [`data_of`].
-    fn beside(server: &Server) -> Self {
+    pub fn beside(server: &Server) -> Self {
         let place = Self::new();
         place.write("gatewright.toml", &format!("database_url = {:?}\n", server.data.database_url()));
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -179,7 +179,7 @@ fn scripts() -> String {
 }
 
 /// A server's data folder as an argument.
-fn data_of(server: &Server) -> String {
+pub fn data_of(server: &Server) -> String {
     server.data.path().display().to_string()
 }
 
@@ -204,9 +204,10 @@ fn cli_help() {
     check("demo", &["--listen"]);
     check("check", &["PATH"]);
     check("test", &["PATH"]);
-    check("pack", &["list", "install", "export", "diff"]);
+    check("pack", &["list", "install", "uninstall", "export", "diff"]);
     check("pack list", &["--data"]);
     check("pack install", &["--dry-run", "--force", "--mount", "--data"]);
+    check("pack uninstall", &["--force", "--data"]);
     check("pack diff", &["--data"]);
     check("pack export", &["--data"]);
     check("user", &["create", "passwd", "list"]);
@@ -620,7 +621,8 @@ fn cli_packs(database: Database) {
     assert!(!diff.check(0, &[]).out.contains("/chat"), "and the same as the pack itself\n{}", diff.out);
     place.run(&["check", &place.text("out")]).check(0, &[]);
 
-    pack(&["install", "chat", "--mount", "/engage"], "c").check(0, &["/engage/chat"]);
+    pack(&["install", "chat", "--mount", "/engage"], "c")
+        .check(0, &["/engage/chat", "POST /engage/orders/{id}/ship", "table message"]);
     place.write("root/pack.toml", "name = \"root\"\n[[gateways]]\npath = \"/\"\n");
     pack(&["install", "root", "--mount", "/engage"], "c").check(0, &["/engage"]);
     pack(&["install", "root"], "c").check(0, &[]);

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::database::{Database, on_each_database};
 use super::node::run_scenario;
 use super::server::{PATIENCE, Server};
 use serde_json::json;
@@ -18,10 +19,11 @@ fn order() {
     run_scenario(&Server::start_with(&[("QUEUE__WORKERS", "4")], &[]), "order");
 }
 
-#[test]
-fn chat() {
-    run_scenario(&Server::start_with(&[], &["--pack", "chat"]), "chat");
+fn chat(database: Database) {
+    run_scenario(&Server::start_on(database, &[], &["--pack", "chat"]), "chat");
 }
+
+on_each_database!(chat);
 
 /// A client by hand, over polling: the signal has to come while its job runs, and only this
 /// process may send it.

@@ -280,9 +280,9 @@ fn what_fails_afterwards_leaves_the_write(database: Database) {
         let body = json!({ "table": "item", "when": "after", "on": ["create"], "condition": { "n": number }, "sourceCode": script });
         api.make("/admin/hooks", body);
     }
-    for number in 0..failing.len() {
+    for (number, script) in failing.iter().enumerate() {
         let answer = api.admin("POST", "/data/item", json!({ "n": number }));
-        assert_eq!(answer.status, 201, "{}: {}", failing[number], answer.body);
+        assert_eq!(answer.status, 201, "{script}: {}", answer.body);
     }
     assert_eq!(api.values("item", "n", &json!({})).len(), failing.len());
     // A column that a condition names may go: before a write that is an error, afterwards it is not.

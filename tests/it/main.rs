@@ -22,6 +22,7 @@ mod limits;
 mod lists;
 mod lost;
 mod operation;
+mod packs;
 mod postgres;
 mod routes;
 mod sandbox;

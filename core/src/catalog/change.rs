@@ -142,7 +142,7 @@ impl EventChange {
 impl RouteChange {
     /// Lays the change over a row and checks the outcome.
     pub(super) fn apply(self, row: &mut route::Model, config: &Config) -> Result<()> {
-        set(&mut row.method, self.method.map(|method| route_path::method(&method)).transpose()?);
+        set(&mut row.method, self.method.map(|method| route_path::normal_method(&method)).transpose()?);
         set(&mut row.path, self.path.map(|path| route_path::pattern(&path)).transpose()?);
         set(&mut row.description, self.description);
         set(&mut row.is_enabled, self.is_enabled);

@@ -1,5 +1,7 @@
 //! Events in the database.
 
+use std::collections::BTreeSet;
+
 use sea_orm::sea_query::Cond;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel};
 use serde_json::Value as Json;
@@ -70,7 +72,8 @@ impl Catalog {
     /// `DUPLICATE_RESOURCE` for a taken name.
     pub async fn create_event(&self, gateway_id: Uuid, change: EventChange, author: &str) -> Result<Event> {
         self.gateway_row(gateway_id).await?;
-        let row = self.new_event_row(gateway_id, change).await?;
+        let row = self.new_event_row(gateway_id, change)?;
+        self.check_scripts(&[&Some(row.source_code.clone())]).await?;
         let inserted = row.clone().into_active_model().insert(self.store.db()).await;
         inserted.map_err(|error| taken(error, &row.event_name))?;
         self.append_revision(row.id, SCRIPT_EVENT, &row.source_code, author).await?;
@@ -78,15 +81,16 @@ impl Catalog {
         Ok(self.event_view(row))
     }
 
-    /// Whether such an event could be made, but for a taken name.
+    /// Whether such an event could be made were there these tables, but for a taken name.
     ///
     /// # Errors
     /// As [`Self::create_event`].
-    pub(crate) async fn check_event(&self, change: EventChange) -> Result<()> {
-        self.new_event_row(Uuid::nil(), change).await.map(drop)
+    pub(crate) async fn check_event(&self, change: EventChange, tables: &BTreeSet<String>) -> Result<()> {
+        let row = self.new_event_row(Uuid::nil(), change)?;
+        self.check_scripts_with(&[&Some(row.source_code)], tables.clone()).await
     }
 
-    async fn new_event_row(&self, gateway_id: Uuid, change: EventChange) -> Result<event::Model> {
+    fn new_event_row(&self, gateway_id: Uuid, change: EventChange) -> Result<event::Model> {
         if change.event_name.is_none() {
             return Err(Failure::invalid("eventName", "is missing").into());
         }
@@ -108,7 +112,6 @@ impl Catalog {
             updated_at: now,
         };
         change.apply(&mut row, &self.config)?;
-        self.check_scripts(&[&Some(row.source_code.clone())]).await?;
         Ok(row)
     }
 
@@ -166,12 +169,21 @@ impl Catalog {
 
     /// Compiles scripts that are about to be saved.
     pub(super) async fn check_scripts(&self, sources: &[&Option<String>]) -> Result<()> {
+        self.check_scripts_with(sources, self.table_names()).await
+    }
+
+    /// The same, as if there were these tables.
+    pub(super) async fn check_scripts_with(
+        &self,
+        sources: &[&Option<String>],
+        tables: BTreeSet<String>,
+    ) -> Result<()> {
         let sources: Vec<String> = sources.iter().filter_map(|source| (*source).clone()).collect();
         sources.iter().try_for_each(|source| store::check_text("sourceCode", source))?;
         if sources.is_empty() {
             return Ok(());
         }
-        let (engine, tables) = (self.engine.clone(), self.table_names());
+        let engine = self.engine.clone();
         let checked =
             run_on_script_thread(move || sources.iter().try_for_each(|source| engine.check(source, &tables)));
         Ok(checked.await?.map_err(Failure::from)?)

@@ -1,5 +1,7 @@
 //! Gateways in the database.
 
+use std::collections::BTreeSet;
+
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -93,7 +95,8 @@ impl Catalog {
         author: &str,
         pack: Option<&str>,
     ) -> Result<Gateway> {
-        let row = self.new_gateway_row(change, pack).await?;
+        let row = self.new_gateway_row(change, pack)?;
+        self.check_scripts(&[&row.connection_script, &row.disconnection_script]).await?;
         let inserted = row.clone().into_active_model().insert(self.store.db()).await;
         inserted.map_err(|error| taken(error, &row.path))?;
         self.append_gateway_revisions(&row, None, author).await?;
@@ -101,15 +104,16 @@ impl Catalog {
         Ok(self.gateway_view(row))
     }
 
-    /// Whether such a gateway could be made, but for a taken path.
+    /// Whether such a gateway could be made were there these tables, but for a taken path.
     ///
     /// # Errors
     /// As [`Self::create_gateway`].
-    pub(crate) async fn check_gateway(&self, change: GatewayChange) -> Result<()> {
-        self.new_gateway_row(change, None).await.map(drop)
+    pub(crate) async fn check_gateway(&self, change: GatewayChange, tables: &BTreeSet<String>) -> Result<()> {
+        let row = self.new_gateway_row(change, None)?;
+        self.check_scripts_with(&[&row.connection_script, &row.disconnection_script], tables.clone()).await
     }
 
-    async fn new_gateway_row(&self, change: GatewayChange, pack: Option<&str>) -> Result<gateway::Model> {
+    fn new_gateway_row(&self, change: GatewayChange, pack: Option<&str>) -> Result<gateway::Model> {
         if change.path.is_none() {
             return Err(Failure::invalid("path", "is missing").into());
         }
@@ -131,7 +135,6 @@ impl Catalog {
             updated_at: now,
         };
         change.apply(&mut row, &self.config)?;
-        self.check_scripts(&[&row.connection_script, &row.disconnection_script]).await?;
         Ok(row)
     }
 

@@ -1,5 +1,6 @@
 //! Hooks in the database: scripts that run around the writes of a table.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::gateways::later_than;
 use super::revisions::delete_revisions;
 use super::{Catalog, Suspension};
 use crate::config::Config;
-use crate::data::HOOK_CHANGED;
+use crate::data::{HOOK_CHANGED, Table};
 use crate::error::{Failure, Result};
 use crate::id::new_id;
 use crate::script::{self, Handler, HandlerSource, HookWhen, Hooks, Operation, SCRIPT_EVENT};
@@ -109,12 +110,19 @@ impl Catalog {
         Ok(self.hook_view(row))
     }
 
-    /// Whether such a hook could be made, were its table there.
+    /// Whether such a hook could be made were its table this one, among these.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR`.
-    pub fn check_hook(change: HookChange) -> Result<()> {
-        new_row(change, None).map(drop)
+    /// As [`Self::create_hook`].
+    pub(crate) async fn check_hook(
+        &self,
+        change: HookChange,
+        table: &Table,
+        tables: &BTreeSet<String>,
+    ) -> Result<()> {
+        let row = new_row(change, None)?;
+        self.check_condition(row.condition.as_ref(), table)?;
+        self.check_scripts_with(&[&Some(row.source_code)], tables.clone()).await
     }
 
     /// Changes a hook. It is live when this returns.
@@ -166,19 +174,21 @@ impl Catalog {
 
     /// That the table is there and has what the condition names, and that the script compiles.
     async fn check_hook_row(&self, row: &hook::Model) -> Result<()> {
-        let data = self.data()?;
-        let table = data.table(&row.table)?;
-        if let Some(condition) = &row.condition {
-            let (filter, changed) = parts(condition)?;
-            data.check_filter(&row.table, &filter)?;
-            if let Some(name) = changed.iter().find(|name| !table.column_names().any(|known| known == **name))
-            {
-                let known = table.column_names().collect::<Vec<_>>().join(", ");
-                let message = format!("_changed names no field {name}; known: {known}");
-                return Err(Failure::invalid("condition", message).into());
-            }
-        }
+        let table = self.data()?.table(&row.table)?;
+        self.check_condition(row.condition.as_ref(), &table)?;
         self.check_scripts(&[&Some(row.source_code.clone())]).await
+    }
+
+    fn check_condition(&self, condition: Option<&Json>, table: &Table) -> Result<()> {
+        let Some(condition) = condition else { return Ok(()) };
+        let (filter, changed) = parts(condition)?;
+        self.data()?.check_filter(table, &filter)?;
+        if let Some(name) = changed.iter().find(|name| !table.column_names().any(|known| known == **name)) {
+            let known = table.column_names().collect::<Vec<_>>().join(", ");
+            let message = format!("_changed names no field {name}; known: {known}");
+            return Err(Failure::invalid("condition", message).into());
+        }
+        Ok(())
     }
 
     fn hook_view(&self, row: hook::Model) -> Hook {

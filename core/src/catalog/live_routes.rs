@@ -62,7 +62,7 @@ impl<T> Default for RouteTable<T> {
 
 impl<T: Clone> RouteTable<T> {
     /// Adds a route; false when one that matches the same requests is there already.
-    pub(super) fn insert(&mut self, method: &str, path: &str, route: T) -> bool {
+    pub(crate) fn insert(&mut self, method: &str, path: &str, route: T) -> bool {
         let routes = self.by_method.entry(method.to_owned()).or_default();
         let inserted = routes.insert(path, route.clone()).is_ok();
         self.all.extend(inserted.then_some(route));

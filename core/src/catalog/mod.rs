@@ -36,6 +36,7 @@ pub use live::{Limits, LiveGateway};
 pub use live_routes::{Found, LiveRoute, LiveRoutes, ROUTES, RouteTable};
 pub use revisions::Revision;
 pub use route_path::{BUILT_IN_PATHS, built_in_path};
+pub(crate) use route_path::{normal_method, normal_path, shape};
 pub use routes::{Route, RouteAccess};
 pub use runs::{RunFilter, RunLog, RunRecord};
 pub use saved::{SavedRoute, SavedScript, ScriptSelector};
@@ -113,7 +114,7 @@ impl Catalog {
     }
 
     /// The names of all tables.
-    fn table_names(&self) -> BTreeSet<String> {
+    pub(crate) fn table_names(&self) -> BTreeSet<String> {
         let tables = self.engine.data().map(|data| data.tables());
         tables.iter().flat_map(|tables| tables.keys().map(|name| String::from(&**name))).collect()
     }

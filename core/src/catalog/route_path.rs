@@ -32,7 +32,7 @@ pub fn built_in_path(path: &str) -> Option<&'static str> {
 }
 
 /// A method as routes have it: in upper case.
-pub(super) fn method(method: &str) -> Result<String, Failure> {
+pub(crate) fn normal_method(method: &str) -> Result<String, Failure> {
     let method = method.to_ascii_uppercase();
     if METHODS.contains(&method.as_str()) {
         return Ok(method);
@@ -40,8 +40,22 @@ pub(super) fn method(method: &str) -> Result<String, Failure> {
     Err(Failure::invalid("method", format!("must be one of {}", METHODS.join(", "))))
 }
 
-/// A path as routes have it: parameters are `{id}`, whether they were written so or as `:id`.
+/// A path as routes have it, that is not the server's own.
 pub(super) fn pattern(path: &str) -> Result<String, Failure> {
+    let pattern = normal_path(path)?;
+    match built_in_path(&pattern) {
+        Some(built_in) => {
+            let message = format!(
+                "{built_in} and what lies below it is served by Gatewright itself; choose another path"
+            );
+            Err(Failure::new(ErrorCode::DuplicateResource, message))
+        }
+        None => Ok(pattern),
+    }
+}
+
+/// A path as routes have it: parameters are `{id}`, whether they were written so or as `:id`.
+pub(crate) fn normal_path(path: &str) -> Result<String, Failure> {
     let Some(rest) = path.strip_prefix('/').filter(|_| path.len() <= PATH_BYTES_MAX) else {
         let message = format!("must begin with / and have at most {PATH_BYTES_MAX} bytes");
         return Err(Failure::invalid("path", message));
@@ -71,19 +85,11 @@ pub(super) fn pattern(path: &str) -> Result<String, Failure> {
             }
         }
     }
-    match built_in_path(&pattern) {
-        Some(built_in) => {
-            let message = format!(
-                "{built_in} and what lies below it is served by Gatewright itself; choose another path"
-            );
-            Err(Failure::new(ErrorCode::DuplicateResource, message))
-        }
-        None => Ok(pattern),
-    }
+    Ok(pattern)
 }
 
 /// What two paths share that match the same requests: the path without its parameters' names.
-pub(super) fn shape(pattern: &str) -> Vec<Option<&str>> {
+pub(crate) fn shape(pattern: &str) -> Vec<Option<&str>> {
     pattern.split('/').map(|segment| (!segment.starts_with('{')).then_some(segment)).collect()
 }
 

@@ -1,5 +1,7 @@
 //! Routes in the database: paths of the HTTP API that scripts serve.
 
+use std::collections::BTreeSet;
+
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
 
@@ -89,7 +91,8 @@ impl Catalog {
     /// `VALIDATION_ERROR`, `SCRIPT_COMPILE_ERROR`, or `DUPLICATE_RESOURCE` for a path that the
     /// server itself has, or that matches the same requests as another route of that method.
     pub async fn create_route(&self, change: RouteChange, author: &str, pack: Option<&str>) -> Result<Route> {
-        let row = self.new_route_row(change, pack).await?;
+        let row = self.new_route_row(change, pack)?;
+        self.check_scripts(&[&Some(row.source_code.clone())]).await?;
         let _one_at_a_time = self.changing_routes.lock().await;
         self.check_route_is_free(&row).await?;
         let inserted = row.clone().into_active_model().insert(self.store.db()).await;
@@ -99,15 +102,16 @@ impl Catalog {
         Ok(self.route_view(row))
     }
 
-    /// Whether such a route could be made, but for a taken path.
+    /// Whether such a route could be made were there these tables, but for a taken path.
     ///
     /// # Errors
     /// As [`Self::create_route`].
-    pub async fn check_route(&self, change: RouteChange) -> Result<()> {
-        self.new_route_row(change, None).await.map(drop)
+    pub(crate) async fn check_route(&self, change: RouteChange, tables: &BTreeSet<String>) -> Result<()> {
+        let row = self.new_route_row(change, None)?;
+        self.check_scripts_with(&[&Some(row.source_code)], tables.clone()).await
     }
 
-    async fn new_route_row(&self, change: RouteChange, pack: Option<&str>) -> Result<route::Model> {
+    fn new_route_row(&self, change: RouteChange, pack: Option<&str>) -> Result<route::Model> {
         let missing = [
             ("method", change.method.is_none()),
             ("path", change.path.is_none()),
@@ -131,7 +135,6 @@ impl Catalog {
             updated_at: now,
         };
         change.apply(&mut row, &self.config)?;
-        self.check_scripts(&[&Some(row.source_code.clone())]).await?;
         Ok(row)
     }
 

@@ -88,13 +88,15 @@ impl Alteration {
     }
 }
 
-/// Refuses what the present rows do not allow, or what would lose values unconfirmed.
-pub(super) async fn check_rows(
+/// How many values of which columns would be lost.
+///
+/// # Errors
+/// `VALIDATION_ERROR` for what the present rows do not allow.
+pub(super) async fn losses(
     on: &DatabaseTransaction,
     table: &Table,
     alteration: &Alteration,
-    is_confirmed: bool,
-) -> Result<()> {
+) -> Result<Vec<(String, u64)>> {
     let mut losses = Vec::new();
     for name in &alteration.dropped {
         losses.push((name.clone(), count_rows(on, table, Some(is_set(name))).await?));
@@ -109,12 +111,23 @@ pub(super) async fn check_rows(
             None => check_new(on, table, &altered.after).await?,
         }
     }
-    if losses.is_empty() || is_confirmed {
+    losses.retain(|(_, values)| *values > 0);
+    Ok(losses)
+}
+
+/// Refuses what would lose values.
+pub(super) fn refuse_losses(losses: &[(String, u64)]) -> Result<()> {
+    if losses.is_empty() {
         return Ok(());
     }
-    let what = losses.iter().map(|(column, values)| format!("{column} ({values} values)"));
-    let message = format!("This would lose {}; confirm: true does it", what.collect::<Vec<_>>().join(", "));
-    Err(Failure::new(ErrorCode::Validation, message).with_details(as_details(&losses)).into())
+    let message = format!("This would lose {}; confirm: true does it", losses_text(losses));
+    Err(Failure::new(ErrorCode::Validation, message).with_details(as_details(losses)).into())
+}
+
+/// For people: `likes (3 values)`.
+pub(super) fn losses_text(losses: &[(String, u64)]) -> String {
+    let losses = losses.iter().map(|(column, values)| format!("{column} ({values} values)"));
+    losses.collect::<Vec<_>>().join(", ")
 }
 
 /// That the values of a column still are some afterwards.

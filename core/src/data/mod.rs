@@ -14,7 +14,6 @@ mod session;
 mod statement;
 mod table;
 mod tables;
-mod writer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ use arc_swap::ArcSwap;
 use sea_orm::{DbBackend, EntityTrait};
 
 use crate::error::{Failure, Result};
-use crate::store::{Bounded, Store, table as table_row};
+use crate::store::{Pool, Store, Writer, table as table_row};
 
 pub use access::{Access, Action, Actor, Grant, Rule};
 pub use alter::HOOK_CHANGED;
@@ -34,7 +33,6 @@ pub use table::{CREATED_AT, ID, ROW_BYTES_MAX, Row, RowChange, Table, UPDATED_AT
 pub use tables::{TableChange, TableView};
 
 use failure::refusal;
-use writer::Writer;
 
 /// All tables by name.
 pub type Tables = HashMap<Box<str>, Arc<Table>>;
@@ -42,8 +40,6 @@ pub type Tables = HashMap<Box<str>, Arc<Table>>;
 /// The tables, live.
 pub struct Data {
     store: Store,
-    /// Of SQLite alone; PostgreSQL writes side by side.
-    writer: Option<Writer>,
     live: ArcSwap<Tables>,
     /// One change of definitions at a time.
     changing: tokio::sync::Mutex<()>,
@@ -56,7 +52,6 @@ impl Data {
     /// The tables of this database. Call it within a runtime, which then runs its work.
     pub async fn open(store: Store) -> Result<Arc<Self>> {
         let data = Arc::new(Self {
-            writer: store.writer().cloned().map(Writer::start),
             store,
             live: ArcSwap::default(),
             changing: tokio::sync::Mutex::default(),
@@ -108,12 +103,17 @@ impl Data {
     }
 
     /// Refuses a filter that cannot be asked of a table.
-    pub fn check_filter(&self, table: &str, filter: &serde_json::Value) -> Result<()> {
-        crate::store::list::condition(filter, &self.table(table)?.fields, self.backend()).map(drop)
+    pub fn check_filter(&self, table: &Table, filter: &serde_json::Value) -> Result<()> {
+        crate::store::list::condition(filter, &table.fields, self.backend()).map(drop)
     }
 
-    fn db(&self) -> &Bounded {
+    fn db(&self) -> &Pool {
         self.store.db()
+    }
+
+    /// The one writer of SQLite.
+    fn writer(&self) -> Option<&Writer> {
+        self.db().writer()
     }
 
     fn backend(&self) -> DbBackend {

@@ -14,9 +14,9 @@ use serde::Serialize;
 
 use super::statement::{self, Find, Selector};
 use super::table::{ID, Row, RowChange, Table};
-use super::writer::{self, Wanted, Writer, WriterTransaction, Written};
 use super::{Data, refusal};
 use crate::error::{ErrorCode, Failure, Result};
+use crate::store::{Wanted, WriterTransaction, Written, run_write};
 
 /// Rows that one update may touch, and one read give.
 pub const ROWS_MAX: u64 = 1000;
@@ -141,7 +141,7 @@ impl Session {
     }
 
     async fn open_transaction(&self) -> Result<()> {
-        let transaction = match &self.data.writer {
+        let transaction = match self.data.writer() {
             Some(writer) => Transaction::OfWriter(writer.begin().await?),
             None => Transaction::OfPool(sea_orm::TransactionTrait::begin(&**self.data.db()).await?),
         };
@@ -380,7 +380,7 @@ impl Session {
     async fn delete_where(&self, table: &Table, condition: sea_orm::Condition) -> Result<u64> {
         let delete = self.build(table, &statement::delete(table, condition));
         match self.write(delete, Wanted::Count).await {
-            Ok(Written::Count(count)) => Ok(count),
+            Ok(Written::Count(done)) => Ok(done.rows_affected()),
             Ok(Written::Rows(rows)) => Ok(rows.len() as u64),
             Err(error) => Err(super::failure::refused_delete(error, table)),
         }
@@ -392,17 +392,16 @@ impl Session {
         if self.keep == Keep::Nothing && self.transaction()?.is_none() {
             self.open_transaction().await.map_err(|error| DbErr::Custom(error.to_string()))?;
         }
-        match (self.transaction()?, &self.data.writer) {
+        match (self.transaction()?, self.data.writer()) {
             (Some(transaction), None) => {
                 execute(&transaction, "SAVEPOINT gw_statement").await?;
-                let written = writer::run(transaction.get(), statement, wanted).await;
+                let written = run_write(transaction.get(), statement, wanted).await;
                 let end = if written.is_ok() { "RELEASE" } else { "ROLLBACK TO" };
                 execute(&transaction, &format!("{end} SAVEPOINT gw_statement")).await?;
                 written
             }
-            (Some(transaction), Some(_)) => writer::run(transaction.get(), statement, wanted).await,
-            (None, Some(writer)) => Writer::run(writer, statement, wanted).await,
-            (None, None) => writer::run(self.data.db(), statement, wanted).await,
+            (Some(transaction), Some(_)) => run_write(transaction.get(), statement, wanted).await,
+            (None, _) => run_write(self.data.db(), statement, wanted).await,
         }
     }
 }

@@ -19,7 +19,7 @@ use super::alter::{self, Alteration};
 use super::column::{Column, ColumnSpec};
 use super::name::check_table_name;
 use super::table::Table;
-use super::{Access, Data, refusal, schema, writer};
+use super::{Access, Data, refusal, schema};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::store::list::{ListQuery, Page};
@@ -133,13 +133,30 @@ impl Data {
         view(row)
     }
 
-    /// Whether such a table could be made, but for a taken name and references.
+    /// The table that this would make, or make of the table of that name: nothing is written.
+    /// References are not checked, since what they name may come with it.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR`.
-    pub(crate) fn check_table(&self, change: TableChange) -> Result<()> {
-        let table = Table::of_row(&self.new_row(change, None)?, true)?;
-        table.access.check(&table)
+    /// `VALIDATION_ERROR`, or `DUPLICATE_RESOURCE` for a name that another differs from by case alone.
+    pub(crate) fn check_table(&self, change: TableChange) -> Result<Table> {
+        let table = Table::of_row(&self.new_row(change, None)?, self.backend() == DbBackend::Sqlite)?;
+        table.access.check(&table)?;
+        self.check_name_is_free(&table.name, Some(&table.name))?;
+        Ok(table)
+    }
+
+    /// What a change would lose, for people: `likes (3 values)`; empty: nothing. Nothing is changed.
+    ///
+    /// # Errors
+    /// As [`Self::update_table`], but for losses.
+    pub(crate) async fn losses(&self, id: Uuid, change: &TableChange) -> Result<String> {
+        let on = self.db().begin().await?;
+        let row = table_row::Entity::find_by_id(id).one(&on).await?;
+        let row = row.ok_or_else(|| Failure::not_found("table", id))?;
+        let table = Table::of_row(&row, self.backend() == DbBackend::Sqlite)?;
+        let losses = alter::losses(&on, &table, &Alteration::new(&table, change)?).await?;
+        on.rollback().await?;
+        Ok(alter::losses_text(&losses))
     }
 
     fn new_row(&self, change: TableChange, pack: Option<&str>) -> Result<table_row::Model> {
@@ -180,7 +197,10 @@ impl Data {
                 let new = alteration.table(&old, &change, backend)?;
                 new.access.check(&new)?;
                 self.check_references(&new)?;
-                alter::check_rows(on, &old, &alteration, change.confirm).await?;
+                let losses = alter::losses(on, &old, &alteration).await?;
+                if !change.confirm {
+                    alter::refuse_losses(&losses)?;
+                }
                 for statement in schema::alter(&old, &new, &alteration.columns, backend) {
                     on.execute_raw(statement).await.map_err(|error| refusal(error, &new))?;
                 }
@@ -280,16 +300,6 @@ impl Data {
         Err(Failure::new(ErrorCode::DuplicateResource, message).into())
     }
 
-    /// Marks a table as a pack's.
-    pub(crate) async fn own_table(&self, id: Uuid, pack: &str) -> Result<()> {
-        table_row::Entity::update_many()
-            .col_expr(table_row::Column::Pack, Expr::value(pack))
-            .filter(table_row::Column::Id.eq(id))
-            .exec(self.db())
-            .await?;
-        Ok(())
-    }
-
     fn check_references(&self, table: &Table) -> Result<()> {
         let tables = self.tables();
         for column in table.own_columns() {
@@ -319,11 +329,11 @@ impl Data {
         &self,
         work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>,
     ) -> Result<T> {
-        let Some(writer) = &self.writer else { return self.in_time(work).await };
+        let Some(writer) = self.writer() else { return self.in_time(work).await };
         let turn = writer.turn().await;
         turn.connection.execute_unprepared("PRAGMA foreign_keys = OFF").await?;
         let done = async {
-            let on = writer::begin(&turn.connection).await?;
+            let on = store::begin_writing(&turn.connection).await?;
             let done = work(&on).await?;
             on.commit().await?;
             Ok(done)

@@ -1,73 +1,78 @@
-//! Writing gateways of the database as a pack.
+//! Writing what the database has as a pack.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use super::manifest::{MANIFEST, Manifest, PackFiles};
+use super::present::{installed_pack, present_things};
+use super::thing::{Thing, in_order};
+use crate::error::{ErrorCode, Failure, Result};
+use crate::store::Store;
 
-use super::install::spec_of;
-use super::manifest::{GatewaySpec, Manifest, ManifestEvent, ManifestGateway, PackFiles};
-use crate::error::{Error, Failure, Result};
-use crate::store::{Store, gateway, pack};
-
-/// The files of a pack with all gateways that came from the pack `name`, or, when `paths` are
-/// given, with those.
+/// The files of a pack with all that came from the pack `name`, or, when `paths` are given, with
+/// those gateways.
 ///
 /// # Errors
-/// `RESOURCE_NOT_FOUND` when there is no such gateway.
+/// `RESOURCE_NOT_FOUND` when there is nothing of the kind; `VALIDATION_ERROR` for what `pack.toml`
+/// cannot hold.
 pub async fn export(store: &Store, name: &str, paths: &[String]) -> Result<PackFiles> {
-    let mut select = gateway::Entity::find().order_by_asc(gateway::Column::Path);
-    select = if paths.is_empty() {
-        select.filter(gateway::Column::Pack.eq(name))
-    } else {
-        select.filter(gateway::Column::Path.is_in(paths))
+    let is_meant = |owner: Option<&str>, thing: &Thing| match thing {
+        Thing::Gateway(gateway) if !paths.is_empty() => paths.contains(&gateway.path),
+        Thing::Event { gateway, .. } if !paths.is_empty() => paths.contains(gateway),
+        _ => paths.is_empty() && owner == Some(name),
     };
-    let rows = select.all(store.db()).await?;
-    if rows.is_empty() {
-        return Err(Failure::not_found("gateway of pack", name).into());
+    let present = present_things(store).await?.into_iter();
+    let mut things: Vec<Thing> = present
+        .filter(|present| is_meant(present.owner.as_deref(), &present.thing))
+        .map(|present| present.thing)
+        .collect();
+    if things.is_empty() {
+        return Err(Failure::not_found("table, gateway, route or hook of pack", name).into());
     }
-    let description = pack::Entity::find_by_id(name).one(store.db()).await?.map(|row| row.description);
+    things.sort_by_key(Thing::key);
+    let description = installed_pack(store, name).await?.map(|pack| pack.description);
+    let mut manifest = Manifest {
+        name: name.to_owned(),
+        description: description.unwrap_or_default(),
+        ..Manifest::default()
+    };
     let mut files = PackFiles::new();
-    let mut gateways = Vec::new();
-    for row in rows {
-        let events = store.events_of(row.id).await?;
-        gateways.push(write_gateway(spec_of(row, events), &mut files));
+    for mut thing in in_order(things, |thing| thing) {
+        let file = file_of(&thing);
+        for (what, script) in thing.scripts_mut() {
+            let file = if what == "script" { file.clone() } else { format!("{file}{what}") };
+            *script = add(&mut files, &file, std::mem::take(script));
+        }
+        manifest.add(thing);
     }
-    let manifest = Manifest { name: name.to_owned(), description: description.unwrap_or_default(), gateways };
-    let text = toml::to_string_pretty(&manifest).map_err(|error| Error::Internal(error.to_string()))?;
-    files.insert("pack.toml".to_owned(), text);
+    let text = toml::to_string_pretty(&manifest).map_err(|error| {
+        Failure::new(ErrorCode::Validation, format!("{MANIFEST} cannot hold all of it (null, say): {error}"))
+    })?;
+    files.insert(MANIFEST.to_owned(), text);
     Ok(files)
 }
 
-fn write_gateway(spec: GatewaySpec, files: &mut PackFiles) -> ManifestGateway {
-    let folder = folder_of(&spec.path);
-    let mut write = |file: String, source: String| {
-        files.insert(file.clone(), source);
-        file
-    };
-    let events = spec
-        .events
-        .into_iter()
-        .map(|(name, event)| ManifestEvent {
-            script: write(format!("{folder}events/{}.rhai", file_name(&name)), event.source_code),
-            name,
-            description: event.description,
-            is_enabled: event.is_enabled,
-            timeout_ms: event.timeout_ms,
-            payload_schema: event.payload_schema,
-        })
-        .collect();
-    ManifestGateway {
-        connection: spec.connection_script.map(|source| write(format!("{folder}connection.rhai"), source)),
-        disconnection: spec
-            .disconnection_script
-            .map(|source| write(format!("{folder}disconnection.rhai"), source)),
-        path: spec.path,
-        description: spec.description,
-        is_enabled: spec.is_enabled,
-        require_auth: spec.require_auth,
-        script_timeout_ms: spec.script_timeout_ms,
-        allowed_origins: spec.allowed_origins,
-        presence: spec.presence,
-        limits: spec.limits,
-        events,
+/// Adds a script; the path of its file, which no other has.
+fn add(files: &mut PackFiles, name: &str, source: String) -> String {
+    let mut file = format!("{name}.rhai");
+    let mut number = 1;
+    while files.contains_key(&file) {
+        number += 1;
+        file = format!("{name}~{number}.rhai");
+    }
+    files.insert(file.clone(), source);
+    file
+}
+
+/// The file of a thing's script, or the folder of its scripts.
+fn file_of(thing: &Thing) -> String {
+    match thing {
+        Thing::Table(_) => String::new(),
+        Thing::Gateway(gateway) => folder_of(&gateway.path),
+        Thing::Event { gateway, event } => format!("{}events/{}", folder_of(gateway), file_name(&event.name)),
+        Thing::Route(route) => {
+            format!("routes/{}{}", route.method.to_ascii_lowercase(), file_name(&route.path))
+        }
+        Thing::Hook(hook) => {
+            format!("hooks/{}_{}_{}", file_name(&hook.when), hook.on.join("_"), file_name(&hook.table))
+        }
     }
 }
 
@@ -79,13 +84,13 @@ fn folder_of(path: &str) -> String {
     }
 }
 
-/// Names that differ give files that differ: what a file name cannot hold is written in hex.
+/// What a file name cannot hold is written in hex.
 fn file_name(name: &str) -> String {
     name.chars()
         .map(|c| match c {
-            'a'..='z' | '0'..='9' | '-' | '.' => c.to_string(),
-            'A'..='Z' => c.to_string(),
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' => c.to_string(),
             '_' | ':' | '/' => "_".to_owned(),
+            '{' | '}' => String::new(),
             '*' => "any".to_owned(),
             other => format!("~{:x}", other as u32),
         })

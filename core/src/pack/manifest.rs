@@ -1,17 +1,18 @@
 //! Reading a pack: `pack.toml`, with the scripts that it names put in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
-use crate::catalog::GatewayLimits;
+use super::thing::{GatewaySpec, HookSpec, RouteSpec, TableSpec, Thing, in_order};
+use crate::catalog::{normal_method, normal_path};
+use crate::error::Failure;
 
 /// Files of a pack, at most, and bytes of all together.
 const FILES_MAX: usize = 2000;
 const BYTES_MAX: u64 = 32 << 20;
-const MANIFEST: &str = "pack.toml";
+pub(super) const MANIFEST: &str = "pack.toml";
 
 /// The text files of a pack by their path within it.
 pub type PackFiles = BTreeMap<String, String>;
@@ -28,105 +29,29 @@ pub struct Pack {
     pub name: String,
     /// What it is for.
     pub description: String,
-    /// Its gateways, scripts included.
-    pub gateways: Vec<GatewaySpec>,
+    /// What it holds, scripts included; each after what it needs.
+    pub things: Vec<Thing>,
+    /// The files of its scripts.
+    pub script_files: BTreeSet<String>,
     /// All its files, for error messages and tests.
     pub files: PackFiles,
 }
 
-/// A gateway as a pack has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the fields of a gateway")]
-pub struct GatewaySpec {
-    pub path: String,
-    pub description: String,
-    pub is_enabled: bool,
-    pub require_auth: bool,
-    pub connection_script: Option<String>,
-    pub disconnection_script: Option<String>,
-    pub script_timeout_ms: Option<i64>,
-    pub allowed_origins: Option<Vec<String>>,
-    pub limits: GatewayLimits,
-    pub presence: bool,
-    pub events: BTreeMap<String, EventSpec>,
-    /// Where its scripts are, by script name and event; not part of what it is.
-    #[serde(skip)]
-    pub script_files: Vec<(String, String)>,
-}
-
-/// An event as a pack has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the fields of an event")]
-pub struct EventSpec {
-    pub description: String,
-    pub is_enabled: bool,
-    pub source_code: String,
-    pub timeout_ms: Option<i64>,
-    pub payload_schema: Option<Json>,
-}
-
 /// `pack.toml`, as written.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Manifest {
     pub name: String,
     #[serde(default)]
     pub description: String,
-    #[serde(default)]
-    pub gateways: Vec<ManifestGateway>,
-}
-
-/// `[[gateways]]`.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct ManifestGateway {
-    pub path: String,
-    #[serde(default)]
-    pub description: String,
-    #[serde(default = "yes")]
-    pub is_enabled: bool,
-    #[serde(default = "yes")]
-    pub require_auth: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub connection: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disconnection: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub script_timeout_ms: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allowed_origins: Option<Vec<String>>,
-    #[serde(default)]
-    pub presence: bool,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub limits: GatewayLimits,
-    #[serde(default)]
-    pub events: Vec<ManifestEvent>,
-}
-
-/// `[[gateways.events]]`.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct ManifestEvent {
-    pub name: String,
-    pub script: String,
-    #[serde(default)]
-    pub description: String,
-    #[serde(default = "yes")]
-    pub is_enabled: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub payload_schema: Option<Json>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn is_default(limits: &GatewayLimits) -> bool {
-    *limits == GatewayLimits::default()
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableSpec>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<GatewaySpec>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteSpec>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookSpec>,
 }
 
 impl Pack {
@@ -147,78 +72,111 @@ impl Pack {
     /// # Errors
     /// As [`Self::from_folder`].
     pub fn from_files(files: PackFiles) -> Result<Self, PackError> {
+        let wrong = |message: String| PackError(format!("{MANIFEST}: {message}"));
         let manifest = files.get(MANIFEST).ok_or_else(|| PackError(format!("there is no {MANIFEST}")))?;
-        let manifest: Manifest =
-            toml::from_str(manifest).map_err(|error| PackError(format!("{MANIFEST}: {error}")))?;
+        let manifest: Manifest = toml::from_str(manifest).map_err(|error| wrong(error.to_string()))?;
         if manifest.name.is_empty() {
-            return Err(PackError(format!("{MANIFEST}: name is empty")));
+            return Err(wrong("name is empty".to_owned()));
         }
-        let gateways =
-            manifest.gateways.into_iter().map(|gateway| gateway.read(&files)).collect::<Result<_, _>>()?;
-        Ok(Self { name: manifest.name, description: manifest.description, gateways, files })
+        let (name, description) = (manifest.name.clone(), manifest.description.clone());
+        let mut things = manifest.into_things();
+        let (mut keys, mut script_files) = (BTreeSet::new(), BTreeSet::new());
+        for thing in &mut things {
+            if let Err(failure) = check(thing) {
+                return Err(wrong(format!("{}: {}", thing.subject(), failure.message)));
+            }
+            let subject = thing.subject();
+            let key = thing.key();
+            // No two tables differ by case alone.
+            let is_table = matches!(thing, Thing::Table(_));
+            if !keys.insert(if is_table { key.to_lowercase() } else { key }) {
+                let hint = match thing {
+                    Thing::Hook(_) => "; give them different priorities",
+                    _ => "",
+                };
+                return Err(wrong(format!("{subject} is there twice{hint}")));
+            }
+            for (what, script) in thing.scripts_mut() {
+                let source = files.get(script);
+                let source = source
+                    .ok_or_else(|| wrong(format!("there is no file {script} ({what} of {subject})")))?;
+                script_files.insert(std::mem::replace(script, source.clone()));
+            }
+        }
+        Ok(Self { name, description, things: in_order(things, |thing| thing), script_files, files })
     }
 
-    /// The same pack with its gateways under another path: `/` at `/engage` is `/engage`.
+    /// The same pack with its gateways and routes under another path: `/` at `/engage` is
+    /// `/engage`, and `/v1/events` is `/engage/v1/events`. Tables and hooks have no path.
     pub fn mounted(mut self, mount: &str) -> Self {
         let mount = mount.trim_end_matches('/');
-        for gateway in &mut self.gateways {
-            gateway.path = match gateway.path.as_str() {
+        for thing in &mut self.things {
+            let path = match thing {
+                Thing::Gateway(gateway) => &mut gateway.path,
+                Thing::Event { gateway, .. } => gateway,
+                Thing::Route(route) => &mut route.path,
+                Thing::Table(_) | Thing::Hook(_) => continue,
+            };
+            *path = match path.as_str() {
                 "/" if !mount.is_empty() => mount.to_owned(),
                 path => format!("{mount}{path}"),
             };
         }
         self
     }
+
+    /// The names of its tables, those that others reference first.
+    pub fn table_names(&self) -> Vec<&str> {
+        self.things.iter().filter_map(Thing::table_name).collect()
+    }
 }
 
-impl ManifestGateway {
-    fn read(self, files: &PackFiles) -> Result<GatewaySpec, PackError> {
-        let mut script_files = Vec::new();
-        let mut script = |what: &str, file: &str| {
-            script_files.push((what.to_owned(), file.to_owned()));
-            let missing =
-                || PackError(format!("{MANIFEST}: there is no file {file} ({what} of {})", self.path));
-            files.get(file).cloned().ok_or_else(missing)
-        };
-        let mut events = BTreeMap::new();
-        for event in self.events {
-            let spec = EventSpec {
-                source_code: script(&format!("event {}", event.name), &event.script)?,
-                description: event.description,
-                is_enabled: event.is_enabled,
-                timeout_ms: event.timeout_ms,
-                payload_schema: event.payload_schema,
-            };
-            if events.insert(event.name.clone(), spec).is_some() {
-                return Err(PackError(format!(
-                    "{MANIFEST}: {} has the event {} twice",
-                    self.path, event.name
-                )));
+impl Manifest {
+    fn into_things(self) -> Vec<Thing> {
+        let mut things: Vec<_> = self.tables.into_iter().map(Thing::Table).collect();
+        for mut gateway in self.gateways {
+            let (events, path) = (std::mem::take(&mut gateway.events), gateway.path.clone());
+            things.push(Thing::Gateway(gateway));
+            things.extend(events.into_iter().map(|event| Thing::Event { gateway: path.clone(), event }));
+        }
+        things.extend(self.routes.into_iter().map(Thing::Route));
+        things.extend(self.hooks.into_iter().map(Thing::Hook));
+        things
+    }
+
+    /// Adds a thing; an event to its gateway, which has to be there.
+    pub(super) fn add(&mut self, thing: Thing) {
+        match thing {
+            Thing::Table(table) => self.tables.push(table),
+            Thing::Gateway(gateway) => self.gateways.push(gateway),
+            Thing::Event { gateway, event } => {
+                let mut gateways = self.gateways.iter_mut();
+                if let Some(gateway) = gateways.find(|known| known.path == gateway) {
+                    gateway.events.push(event);
+                }
+            }
+            Thing::Route(route) => self.routes.push(route),
+            Thing::Hook(hook) => self.hooks.push(hook),
+        }
+    }
+}
+
+/// What can be told without a database; and what may be written in several ways is then written
+/// in one.
+fn check(thing: &mut Thing) -> Result<(), Failure> {
+    match thing {
+        Thing::Table(table) => {
+            for column in &table.columns {
+                column.read().map_err(crate::Error::into_failure)?;
             }
         }
-        Ok(GatewaySpec {
-            connection_script: self
-                .connection
-                .as_deref()
-                .map(|file| script("connection", file))
-                .transpose()?,
-            disconnection_script: self
-                .disconnection
-                .as_deref()
-                .map(|file| script("disconnection", file))
-                .transpose()?,
-            path: self.path,
-            description: self.description,
-            is_enabled: self.is_enabled,
-            require_auth: self.require_auth,
-            script_timeout_ms: self.script_timeout_ms,
-            allowed_origins: self.allowed_origins,
-            limits: self.limits,
-            presence: self.presence,
-            events,
-            script_files,
-        })
+        Thing::Route(route) => {
+            route.method = normal_method(&route.method)?;
+            route.path = normal_path(&route.path)?;
+        }
+        Thing::Gateway(_) | Thing::Event { .. } | Thing::Hook(_) => {}
     }
+    Ok(())
 }
 
 fn read_folder(folder: &Path, prefix: &str, files: &mut PackFiles, bytes: &mut u64) -> std::io::Result<()> {

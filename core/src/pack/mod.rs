@@ -1,14 +1,22 @@
-//! Packs: folders of gateways and events that install together, and their script tests.
+//! Packs: folders of tables, gateways, events, routes and hooks that install together, and their
+//! script tests.
 //!
-//! A pack is `pack.toml` and the scripts beside it. Here it is read, compared with the catalog,
+//! A pack is `pack.toml` and the scripts beside it. Here it is read, compared with the database,
 //! installed, exported and tested; where its files come from is the caller's business.
 
+mod expect;
 mod export;
 mod install;
 mod manifest;
+mod plan;
+mod present;
 mod test;
+mod thing;
 
 pub use export::export;
-pub use install::{Change, ChangeKind, InstallOptions, Plan, install, installed, plan};
-pub use manifest::{EventSpec, GatewaySpec, Pack, PackError, PackFiles};
+pub use install::{install, uninstall};
+pub use manifest::{Pack, PackError, PackFiles};
+pub use plan::{Change, ChangeKind, InstallOptions, Plan, plan};
+pub use present::{Installed, installed, installed_pack};
 pub use test::{TestReport, TestResult, run_tests};
+pub use thing::{EventSpec, GatewaySpec, HookSpec, RouteSpec, TableSpec, Thing};

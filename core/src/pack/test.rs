@@ -1,16 +1,24 @@
 //! Script tests: `tests/*.toml` of a pack, run on the same runner as the admin API's test runs.
+//!
+//! They run where the pack is installed, each in a transaction that is undone, so that hooks of
+//! the pack run and no test sees another's rows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
-use super::manifest::{GatewaySpec, Pack, PackError};
-use crate::script::{CallUser, ScriptEngine, TestCall, TestOutcome, run_test};
+use super::expect::{Expect, difference};
+use super::install::install;
+use super::manifest::{Pack, PackError};
+use super::plan::InstallOptions;
+use super::thing::{GatewaySpec, Thing};
+use crate::catalog::{Catalog, Found, ROUTES, RouteTable, normal_method};
+use crate::data::Row;
+use crate::script::{CallUser, HttpRequest, TestCall, run_test};
 
-/// Stands for any value in what is expected.
-const ANY: &str = "<any>";
 /// The time of one test's run.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -45,11 +53,36 @@ struct Test {
     /// The gateway's path; may be left out where the pack has one gateway.
     gateway: Option<String>,
     event: Option<String>,
+    /// Of a request; GET by default.
+    method: Option<String>,
+    /// Of a request, such as `/orders/42/ship`.
+    path: Option<String>,
+    /// `@PARAMS`; without it those of the path.
+    params: Option<Map<String, Json>>,
+    #[serde(default)]
+    query: Map<String, Json>,
+    #[serde(default)]
+    headers: Map<String, Json>,
+    /// Of a hook: its table, what is done to the row, and where several hooks do, which.
+    table: Option<String>,
+    operation: Option<String>,
+    when: Option<String>,
+    priority: Option<i64>,
+    /// The row before, of a hook.
+    #[serde(default)]
+    old: Json,
+    /// What runs instead of the pack's own script.
+    script: Option<String>,
+    /// `@BODY`; of a hook, the row.
+    #[serde(alias = "row")]
     payload: Option<Json>,
     user: Option<Json>,
     /// Rooms that the socket is in.
     #[serde(default)]
     rooms: Vec<String>,
+    /// Rows that exist, by table.
+    #[serde(default)]
+    rows: BTreeMap<String, Vec<Row>>,
     expect: Expect,
 }
 
@@ -60,143 +93,176 @@ enum TestKind {
     Event,
     Connection,
     Disconnection,
+    Route,
+    Hook,
 }
 
-/// What must come of it; what is left out may be anything, but a run must not fail unexpectedly.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Expect {
-    result: Option<Json>,
-    error: Option<String>,
-    message: Option<String>,
-    emitted: Option<Json>,
-    logs: Option<Json>,
+/// What a test runs, and as what.
+struct Subject {
+    source: String,
+    gateway: String,
+    event: String,
+    request: Option<Arc<HttpRequest>>,
 }
 
-/// Runs all tests of a pack.
+/// Installs a pack, whatever is there, and runs all its tests. The catalog has to be one for this
+/// purpose alone.
 ///
 /// # Errors
-/// When a test file cannot be read or names what the pack does not have.
-pub async fn run_tests(engine: &Arc<ScriptEngine>, pack: &Pack) -> Result<TestReport, PackError> {
+/// When the pack does not install, or a test file cannot be read or names what the pack does not
+/// have.
+pub async fn run_tests(catalog: &Catalog, pack: &Pack) -> Result<TestReport, PackError> {
+    let installed = install(catalog, pack, InstallOptions::forced(true)).await;
+    installed.map_err(|error| PackError(error.into_failure().to_string()))?;
     let mut report = TestReport::default();
     let files = pack.files.iter().filter(|(name, _)| name.starts_with("tests/") && name.ends_with(".toml"));
     for (file, text) in files {
         let tests: TestFile = toml::from_str(text).map_err(|error| PackError(format!("{file}: {error}")))?;
         for test in tests.tests {
             let name = format!("{file}: {}", test.name);
-            let (source, event, gateway) =
-                script_of(pack, &test).map_err(|error| PackError(format!("{name}: {error}")))?;
-            let call = TestCall {
-                source,
-                gateway,
-                event,
-                payload: test.payload.clone().unwrap_or_else(|| default_payload(test.kind)),
-                user: test.user.clone().map(|user| CallUser::Given(Arc::new(user))),
-                request: None,
-                has_socket: true,
-                rooms: test.rooms.clone(),
-                timeout: TIMEOUT,
-                is_live: false,
-                old: Json::Null,
-                rows: Default::default(),
-                rows_of: Vec::new(),
-            };
-            let outcome = run_test(engine, call).await.map_err(|error| PackError(error.to_string()))?;
-            report.results.push(TestResult { name, difference: difference(&test.expect, &outcome) });
+            let difference = run_one(catalog, pack, test).await;
+            let difference = difference.map_err(|error| PackError(format!("{name}: {error}")))?;
+            report.results.push(TestResult { name, difference });
         }
     }
     Ok(report)
 }
 
-fn script_of(pack: &Pack, test: &Test) -> Result<(String, String, String), String> {
-    let gateway = gateway_of(pack, test.gateway.as_deref())?;
-    let (source, event) = match test.kind {
-        TestKind::Connection => (gateway.connection_script.clone(), "connection".to_owned()),
-        TestKind::Disconnection => (gateway.disconnection_script.clone(), "disconnection".to_owned()),
-        TestKind::Event => {
-            let event = test.event.clone().ok_or("name the event")?;
-            let matching = gateway.events.iter().filter(|(name, _)| {
-                **name == event || name.strip_suffix('*').is_some_and(|prefix| event.starts_with(prefix))
-            });
-            let best = matching.max_by_key(|(name, _)| (!name.ends_with('*'), name.len()));
-            (best.map(|(_, spec)| spec.source_code.clone()), event)
-        }
+async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(String, String)>, String> {
+    let subject = test.subject(pack)?;
+    let mut rows = test.rows;
+    let mut ordered: Vec<_> =
+        pack.table_names().into_iter().filter_map(|name| rows.remove_entry(name)).collect();
+    ordered.extend(rows);
+    let call = TestCall {
+        source: subject.source,
+        gateway: subject.gateway,
+        event: subject.event,
+        payload: test.payload.unwrap_or_else(|| default_payload(test.kind)),
+        user: test.user.map(|user| CallUser::Given(Arc::new(user))),
+        request: subject.request,
+        has_socket: !matches!(test.kind, TestKind::Route | TestKind::Hook),
+        rooms: test.rooms,
+        timeout: TIMEOUT,
+        is_live: false,
+        old: test.old,
+        rows: ordered,
+        rows_of: test.expect.rows.keys().cloned().collect(),
     };
-    let source = source.ok_or_else(|| format!("{} has no script for {event}", gateway.path))?;
-    Ok((source, event, gateway.path.clone()))
+    let outcome = run_test(catalog.engine(), call).await;
+    let outcome = outcome.map_err(|error| error.into_failure().to_string())?;
+    Ok(difference(&test.expect, &outcome))
+}
+
+impl Test {
+    fn subject(&self, pack: &Pack) -> Result<Subject, String> {
+        match self.kind {
+            TestKind::Route => self.route(pack),
+            TestKind::Hook => self.hook(pack),
+            TestKind::Event | TestKind::Connection | TestKind::Disconnection => self.of_socket(pack),
+        }
+    }
+
+    fn of_socket(&self, pack: &Pack) -> Result<Subject, String> {
+        let gateway = gateway_of(pack, self.gateway.as_deref())?;
+        let (source, event) = match self.kind {
+            TestKind::Connection => (gateway.connection.clone(), "connection".to_owned()),
+            TestKind::Disconnection => (gateway.disconnection.clone(), "disconnection".to_owned()),
+            _ => {
+                let event = self.event.clone().ok_or("name the event")?;
+                (event_script(pack, &gateway.path, &event), event)
+            }
+        };
+        let source = self.script.clone().or(source);
+        let source = source.ok_or_else(|| format!("{} has no script for {event}", gateway.path))?;
+        Ok(Subject { source, gateway: gateway.path.clone(), event, request: None })
+    }
+
+    fn route(&self, pack: &Pack) -> Result<Subject, String> {
+        let method = normal_method(self.method.as_deref().unwrap_or("GET"));
+        let method = method.map_err(|failure| failure.message.into_owned())?;
+        let path = self.path.clone().ok_or("name the path")?;
+        let mut table = RouteTable::default();
+        for thing in &pack.things {
+            if let Thing::Route(route) = thing {
+                table.insert(&route.method, &route.path, (thing, route));
+            }
+        }
+        let found = table.find(&method, &path).map_err(|failure| failure.message.into_owned())?;
+        let (own, event, params) = match found {
+            Found::Route((thing, route), params) => (Some(route.script.clone()), thing.subject(), params),
+            _ => (None, format!("{method} {path}"), Map::new()),
+        };
+        let source = self.script.clone().or(own).ok_or_else(|| format!("the pack has no route {event}"))?;
+        let params = self.params.clone().unwrap_or(params);
+        let request = HttpRequest::new(method, path, "127.0.0.1".to_owned(), params, self.query.clone());
+        let request = Arc::new(request.with_headers(self.headers.clone()));
+        Ok(Subject { source, gateway: ROUTES.to_owned(), event, request: Some(request) })
+    }
+
+    fn hook(&self, pack: &Pack) -> Result<Subject, String> {
+        let table = self.table.clone().ok_or("name the table")?;
+        let operation = self.operation.clone().ok_or("name the operation: create, update or delete")?;
+        let mut matching = pack.things.iter().filter_map(|thing| match thing {
+            Thing::Hook(hook) if hook.table == table && hook.on.contains(&operation) => Some(hook),
+            _ => None,
+        });
+        let mut is_meant = |hook: &&super::HookSpec| {
+            self.when.as_ref().is_none_or(|when| *when == hook.when)
+                && self.priority.is_none_or(|priority| priority == hook.priority)
+        };
+        let source = match (&self.script, matching.find(&mut is_meant)) {
+            (Some(script), _) => script.clone(),
+            (None, None) => return Err(format!("the pack has no such hook for {operation} of {table}")),
+            (None, Some(_)) if matching.any(|hook| is_meant(&hook)) => {
+                return Err(format!(
+                    "the pack has several hooks for {operation} of {table}; name `when` or `priority`"
+                ));
+            }
+            (None, Some(hook)) => hook.script.clone(),
+        };
+        let gateway = self.gateway.clone().unwrap_or_else(|| "/".to_owned());
+        Ok(Subject { source, gateway, event: operation, request: None })
+    }
 }
 
 fn gateway_of<'a>(pack: &'a Pack, path: Option<&str>) -> Result<&'a GatewaySpec, String> {
-    match (path, pack.gateways.as_slice()) {
-        (Some(path), gateways) => gateways
-            .iter()
-            .find(|gateway| gateway.path == path)
-            .ok_or_else(|| format!("there is no gateway {path}")),
-        (None, [only]) => Ok(only),
-        (None, _) => Err("the pack has several gateways; name one".to_owned()),
+    let mut gateways = pack.things.iter().filter_map(|thing| match thing {
+        Thing::Gateway(gateway) => Some(gateway),
+        _ => None,
+    });
+    match (path, gateways.next(), gateways.next()) {
+        (None, Some(only), None) => Ok(only),
+        (None, None, _) => Err("the pack has no gateway".to_owned()),
+        (None, ..) => Err("the pack has several gateways; name one".to_owned()),
+        (Some(path), first, second) => {
+            let mut all = first.into_iter().chain(second).chain(gateways);
+            all.find(|gateway| gateway.path == path).ok_or_else(|| format!("there is no gateway {path}"))
+        }
     }
+}
+
+/// The script of the event that takes this name: the exact name, else the longest prefix.
+fn event_script(pack: &Pack, path: &str, name: &str) -> Option<String> {
+    let events = pack.things.iter().filter_map(|thing| match thing {
+        Thing::Event { gateway, event } if gateway == path => Some(event),
+        _ => None,
+    });
+    let matching = events.filter(|event| {
+        event.name == name || event.name.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix))
+    });
+    let best = matching.max_by_key(|event| (!event.name.ends_with('*'), event.name.len()));
+    best.map(|event| event.script.clone())
 }
 
 fn default_payload(kind: TestKind) -> Json {
     match kind {
-        TestKind::Event => json!({}),
+        TestKind::Event | TestKind::Route | TestKind::Hook => json!({}),
         TestKind::Connection => {
             json!({ "id": "test-socket", "ip": "127.0.0.1", "headers": {}, "auth": {}, "query": {} })
         }
         TestKind::Disconnection => {
             json!({ "reason": "transport close", "rooms": [], "connectedAt": "2026-01-01T00:00:00Z" })
         }
-    }
-}
-
-/// What was expected and what came, as text, where they differ.
-fn difference(expect: &Expect, outcome: &TestOutcome) -> Option<(String, String)> {
-    let (mut wanted, mut found) = (serde_json::Map::new(), serde_json::Map::new());
-    let mut compare = |name: &str, expected: Option<Json>, got: Json| {
-        if let Some(expected) = expected
-            && !matches(&expected, &got)
-        {
-            wanted.insert(name.to_owned(), expected);
-            found.insert(name.to_owned(), got);
-        }
-    };
-    let failure = outcome.result.as_ref().err();
-    if expect.error.is_none() && expect.message.is_none() {
-        let got = failure.map_or(Json::Null, |failure| json!(failure.to_string()));
-        compare("error", Some(Json::Null), got);
-    } else {
-        compare(
-            "error",
-            expect.error.clone().map(Json::from),
-            json!(failure.map(|failure| failure.code.as_str())),
-        );
-        compare(
-            "message",
-            expect.message.clone().map(Json::from),
-            json!(failure.map(|failure| &failure.message)),
-        );
-    }
-    compare("result", expect.result.clone(), outcome.result.clone().unwrap_or_default());
-    compare("emitted", expect.emitted.clone(), json!(outcome.emitted));
-    compare("logs", expect.logs.clone(), outcome.logs.clone());
-    (!wanted.is_empty())
-        .then(|| (format!("{:#}", Json::Object(wanted)), format!("{:#}", Json::Object(found))))
-}
-
-/// Whether a value is as expected; `"<any>"` stands for any value.
-fn matches(expected: &Json, found: &Json) -> bool {
-    match (expected, found) {
-        (Json::String(text), _) if text == ANY => true,
-        (Json::Object(expected), Json::Object(found)) => {
-            expected.len() == found.len()
-                && expected
-                    .iter()
-                    .all(|(key, value)| found.get(key).is_some_and(|found| matches(value, found)))
-        }
-        (Json::Array(expected), Json::Array(found)) => {
-            expected.len() == found.len()
-                && expected.iter().zip(found).all(|(value, found)| matches(value, found))
-        }
-        _ => expected == found,
     }
 }

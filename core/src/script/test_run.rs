@@ -41,8 +41,8 @@ pub struct TestCall {
     pub is_live: bool,
     /// `@OLD`, of a hook.
     pub old: Json,
-    /// Rows that exist, by table; never for a live run.
-    pub rows: BTreeMap<String, Vec<Row>>,
+    /// Rows that exist, by table, those that others reference first; never for a live run.
+    pub rows: Vec<(String, Vec<Row>)>,
     /// Tables whose rows are wanted as they are afterwards.
     pub rows_of: Vec<String>,
 }
@@ -64,7 +64,7 @@ pub struct TestOutcome {
     pub operations: u64,
     /// What was written.
     pub writes: Vec<Write>,
-    /// The rows of the tables that were asked for.
+    /// The rows of the tables that were asked for, by id: what was made in its order.
     pub rows: BTreeMap<String, Vec<Row>>,
 }
 

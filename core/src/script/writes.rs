@@ -236,12 +236,7 @@ impl Rows {
         rows: impl Iterator<Item = (&'a Row, Option<&'a Row>)>,
     ) -> Outcome<()> {
         for (row, old) in rows {
-            with_run(|run| {
-                if let Some(writes) = run.shared.writes.as_mut().filter(|of| of.len() < ROWS_MAX as usize) {
-                    let (table, operation) = (table.name.clone(), operation.as_str());
-                    writes.push(Write { table, operation, row: row.clone() });
-                }
-            });
+            note(table, operation, row);
             for hook in &hooks.after {
                 let before = old.filter(|_| operation == Operation::Update);
                 match hook.applies(table, row, before) {
@@ -269,6 +264,16 @@ impl Rows {
         self.run_waiting_hooks(engine);
         Ok(())
     }
+}
+
+/// Records what a test run has written.
+fn note(table: &Table, operation: Operation, row: &Row) {
+    with_run(|run| {
+        if let Some(writes) = run.shared.writes.as_mut().filter(|writes| writes.len() < ROWS_MAX as usize) {
+            let (table, operation) = (table.name.clone(), operation.as_str());
+            writes.push(Write { table, operation, row: row.clone() });
+        }
+    });
 }
 
 /// Runs the `before` hooks of a new row; the row with what they changed.

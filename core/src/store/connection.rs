@@ -16,6 +16,7 @@ use sea_orm::{
 };
 use sea_orm_migration::async_trait::async_trait;
 
+use super::writer::{Wanted, Writer, Written};
 use crate::error::Result;
 use crate::metrics::Metrics;
 
@@ -70,23 +71,45 @@ pub(super) async fn connect(url: &str, connections: u32, metrics: &Metrics) -> R
     Ok(connection)
 }
 
-/// A pool whose statements end in time. Transactions are its connection's own, and without this bound.
+/// The database as everyone uses it: a pool whose statements end in time, and on SQLite one writer
+/// for all that write, since two would only wait for each other. Transactions are their
+/// connection's own, and without the bound.
 #[derive(Debug, Clone)]
-pub(crate) struct Bounded(DatabaseConnection);
+pub(crate) struct Pool {
+    connections: DatabaseConnection,
+    /// Of SQLite alone; PostgreSQL writes side by side.
+    writer: Option<Writer>,
+}
 
-impl Bounded {
-    /// Bounds a pool.
-    pub(super) fn new(connection: DatabaseConnection) -> Self {
-        Self(connection)
+impl Pool {
+    /// A pool that leaves what writes to `writer`, if there is one.
+    pub(super) fn new(connections: DatabaseConnection, writer: Option<Writer>) -> Self {
+        Self { connections, writer }
     }
 
-    /// The pool itself, to close it.
-    pub(super) fn into_inner(self) -> DatabaseConnection {
-        self.0
+    /// SQLite's writer.
+    pub(crate) fn writer(&self) -> Option<&Writer> {
+        self.writer.as_ref()
+    }
+
+    /// Closes all connections.
+    pub(super) async fn close(self) -> Result<(), DbErr> {
+        if let Some(writer) = self.writer {
+            writer.close().await?;
+        }
+        self.connections.close().await
+    }
+
+    /// The writer, if this statement is for it.
+    fn writer_of(&self, statement: &Statement) -> Option<&Writer> {
+        const READS: &[u8] = b"SELECT";
+        let begins = statement.sql.as_bytes().get(..READS.len());
+        let reads = begins.is_some_and(|begins| begins.eq_ignore_ascii_case(READS));
+        self.writer.as_ref().filter(|_| !reads)
     }
 
     async fn in_time<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        if self.0.get_database_backend() == DbBackend::Sqlite {
+        if self.writer.is_some() {
             return statement.await;
         }
         tokio::time::timeout(STATEMENT_MAX, statement).await.unwrap_or_else(|_| Err(no_answer()))
@@ -98,42 +121,57 @@ fn no_answer() -> DbErr {
     DbErr::Conn(RuntimeErr::Internal(message))
 }
 
-impl Deref for Bounded {
+impl Deref for Pool {
     type Target = DatabaseConnection;
 
     fn deref(&self) -> &DatabaseConnection {
-        &self.0
+        &self.connections
     }
 }
 
 #[async_trait]
-impl ConnectionTrait for Bounded {
+impl ConnectionTrait for Pool {
     fn get_database_backend(&self) -> DbBackend {
-        self.0.get_database_backend()
+        self.connections.get_database_backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.in_time(self.0.execute_raw(statement)).await
+        match self.writer_of(&statement) {
+            Some(writer) => match writer.run(statement, Wanted::Count).await? {
+                Written::Count(done) => Ok(done),
+                Written::Rows(_) => Err(DbErr::Custom("a count was wanted".to_owned())),
+            },
+            None => self.in_time(self.connections.execute_raw(statement)).await,
+        }
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.in_time(self.0.execute_unprepared(sql)).await
+        self.in_time(self.connections.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.in_time(self.0.query_one_raw(statement)).await
+        match self.writer_of(&statement) {
+            Some(_) => Ok(self.query_all_raw(statement).await?.into_iter().next()),
+            None => self.in_time(self.connections.query_one_raw(statement)).await,
+        }
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.in_time(self.0.query_all_raw(statement)).await
+        match self.writer_of(&statement) {
+            Some(writer) => match writer.run(statement, Wanted::Rows).await? {
+                Written::Rows(rows) => Ok(rows),
+                Written::Count(_) => Ok(Vec::new()),
+            },
+            None => self.in_time(self.connections.query_all_raw(statement)).await,
+        }
     }
 }
 
-impl StreamTrait for Bounded {
+impl StreamTrait for Pool {
     type Stream<'a> = Pin<Box<dyn Stream<Item = Result<QueryResult, DbErr>> + Send + 'a>>;
 
     fn get_database_backend(&self) -> DbBackend {
-        self.0.get_database_backend()
+        self.connections.get_database_backend()
     }
 
     fn stream_raw<'a>(
@@ -141,7 +179,10 @@ impl StreamTrait for Bounded {
         statement: Statement,
     ) -> Pin<Box<dyn Future<Output = Result<Self::Stream<'a>, DbErr>> + Send + 'a>> {
         Box::pin(async move {
-            let rows = self.in_time(self.0.stream_raw(statement)).await?;
+            let rows = self.in_time(self.connections.stream_raw(statement)).await?;
+            if self.writer.is_some() {
+                return Ok(Box::pin(rows) as Self::Stream<'a>);
+            }
             let rows = futures_util::stream::unfold(Some(rows), async |rows| {
                 let mut rows = rows?;
                 match tokio::time::timeout(STATEMENT_MAX, rows.next()).await {

@@ -8,12 +8,13 @@ mod entity;
 pub mod in_memory;
 pub mod list;
 mod migration;
+mod writer;
 
 use std::path::Path;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
-    EntityTrait, ExprTrait, QueryFilter, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, ExprTrait,
+    QueryFilter, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 use serde_json::Value as Json;
@@ -22,9 +23,10 @@ use crate::config::Config;
 use crate::error::{Error, Failure, Result};
 use crate::metrics::Metrics;
 
-pub(crate) use connection::Bounded;
+pub(crate) use connection::Pool;
 pub use entity::{app_key, change, event, gateway, hook, pack, revision, route, session, table, user};
 pub use time::OffsetDateTime as Time;
+pub(crate) use writer::{Wanted, Writer, WriterTransaction, Written, begin_writing, run_write};
 
 /// Connections of the pool, at most.
 const CONNECTIONS_MAX: u32 = 8;
@@ -38,9 +40,7 @@ const TURN_MAX: &str = "60s";
 /// The open database.
 #[derive(Debug, Clone)]
 pub struct Store {
-    db: Bounded,
-    /// The one connection that the rows of SQLite are written with; PostgreSQL needs none.
-    writer: Option<DatabaseConnection>,
+    db: Pool,
 }
 
 /// One process's turn with a PostgreSQL; it ends with this.
@@ -60,13 +60,11 @@ impl Store {
         if is_sqlite {
             make_folder(&config.data_dir)?;
         }
-        let db = Bounded::new(connection::connect(&url, CONNECTIONS_MAX, metrics).await?);
-        let mut store = Self { db, writer: None };
+        let connections = connection::connect(&url, CONNECTIONS_MAX, metrics).await?;
+        let writer = if is_sqlite { Some(connection::connect(&url, 1, metrics).await?) } else { None };
+        let store = Self { db: Pool::new(connections, writer.map(Writer::start)) };
         let _turn = store.turn().await?;
         migration::Migrator::up(&*store.db, None).await?;
-        if is_sqlite {
-            store.writer = Some(connection::connect(&url, 1, metrics).await?);
-        }
         Ok(store)
     }
 
@@ -87,13 +85,8 @@ impl Store {
     }
 
     /// The connection, for the modules that own rows.
-    pub(crate) fn db(&self) -> &Bounded {
+    pub(crate) fn db(&self) -> &Pool {
         &self.db
-    }
-
-    /// The connection that the rows of SQLite are written with: a pool of one.
-    pub(crate) fn writer(&self) -> Option<&DatabaseConnection> {
-        self.writer.as_ref()
     }
 
     /// A real round trip.
@@ -148,10 +141,7 @@ impl Store {
 
     /// Closes the pool; SQLite folds its WAL back into the file.
     pub async fn close(self) -> Result<()> {
-        if let Some(writer) = self.writer {
-            writer.close().await?;
-        }
-        Ok(self.db.into_inner().close().await?)
+        Ok(self.db.close().await?)
     }
 
     /// Writes a consistent copy of an SQLite database to `file`, while it is in use.

@@ -1,7 +1,7 @@
-// The chat pack: the client code of its documentation, and every event that needs no table.
+// The chat pack: the client code of its documentation, every event, its route and its hook.
 import assert from "node:assert/strict";
 import { io } from "socket.io-client";
-import { admin, ask, collect, connect, next, run, scenario, settle, socket, until, url, user } from "../lib.mjs";
+import { admin, ask, call, collect, connect, gateway, next, run, scenario, settle, socket, until, url, user } from "../lib.mjs";
 
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -19,6 +19,18 @@ async function assertFails(client, code, event, ...args) {
 async function inRoom(roomId, ...clients) {
   for (const client of clients) assert.deepEqual((await run(client, "joinRoom", { roomId })).result, { joined: roomId });
   await settle(...clients);
+}
+
+let rowsGateway;
+
+/** A socket of a gateway of the test, whose events write and read rows of the chat. */
+async function rows() {
+  rowsGateway ??= await gateway("/rows", {
+    ban: "return #banned_user.create(#{ data: @BODY });",
+    order: "return #order.create(#{ data: @BODY });",
+    statuses: "return #user_status.find(#{ filter: #{ userId: @BODY } }).data.map(|row| row.status);",
+  });
+  return connect("/rows");
 }
 
 // The documented class: TypeScript's types are gone, and the address is filled in.
@@ -263,6 +275,50 @@ await scenario({
     await until(() => seen[1].at(-1).roomId === 9, "the room as it was sent");
   },
 
+  async "the history of a room, for who is in it"() {
+    const someone = await user();
+    const [ada, guest, outsider] = [await connect("/chat", { auth: { token: someone.token } }), await connect("/chat"), await connect("/chat")];
+    await inRoom("history", ada, guest);
+    await inRoom("other history", outsider);
+    const sent = [];
+    for (let number = 1; number <= 5; number++) {
+      const from = number % 2 ? ada : guest;
+      sent.push((await run(from, "message", { text: `${number}`, roomId: "history" })).result.id);
+      await run(outsider, "message", { text: "elsewhere", roomId: "other history" });
+    }
+    const history = async (payload) => {
+      const { success, result, ...rest } = await run(guest, "history", { roomId: "history", ...payload });
+      assert.ok(success, JSON.stringify(rest));
+      return result;
+    };
+    const all = await history();
+    assert.deepEqual(all.map(({ id }) => id), sent, "oldest first");
+    for (const message of all) {
+      assert.deepEqual(keys(message), ["createdAt", "id", "roomId", "text", "userId"]);
+      assert.match(message.createdAt, RFC_3339);
+    }
+    assert.deepEqual(all.map(({ text, userId, roomId }) => [text, userId, roomId]).slice(0, 2), [["1", someone.id, "history"], ["2", guestId(guest), "history"]]);
+    assert.deepEqual((await history({ limit: 2 })).map(({ text }) => text), ["4", "5"], "the last");
+    assert.deepEqual((await history({ limit: 2, before: sent[3] })).map(({ text }) => text), ["2", "3"]);
+    assert.deepEqual(await history({ before: sent[0] }), []);
+    assert.deepEqual(await history({ before: all[0].createdAt }), []);
+    assert.deepEqual((await history({ before: "2999-01-01T00:00:00Z" })).length, 5);
+    await assertFails(outsider, "AUTHORIZATION_ERROR", "history", { roomId: "history" });
+    await assertFails(guest, "BUSINESS_LOGIC_ERROR", "history", {});
+    for (const payload of [{ limit: 0 }, { limit: 1000 }, { limit: "5" }, { limit: 1.5 }, { before: 5 }, { before: "x" }, { before: "12:00" }]) {
+      await assertFails(guest, "VALIDATION_ERROR", "history", { roomId: "history", ...payload });
+    }
+
+    // Long messages of any characters come in parts.
+    const long = "\u0001".repeat(4000);
+    await inRoom("long", guest);
+    for (let number = 0; number < 30; number++) assert.equal((await run(guest, "message", { text: long, roomId: "long" })).success, true);
+    const last = (await run(guest, "history", { roomId: "long" })).result;
+    assert.ok(last.length > 0 && last.length < 30);
+    const rest = (await run(guest, "history", { roomId: "long", before: last[0].id })).result;
+    assert.equal(last.length + rest.length, 30);
+  },
+
   async "a room belongs to who joined it by name"() {
     const [victim, attacker] = [await connect("/chat"), await connect("/chat")];
     const seen = [];
@@ -294,6 +350,72 @@ await scenario({
     assert.ok(seen[0].length >= 1);
     assert.deepEqual(seen[2], []);
     assert.equal((await run(ada, "updateStatus", {})).success, false);
+  },
+
+  async "the last status of a user is kept, that of a guest while the guest is there"() {
+    const someone = await user();
+    const sockets = await Promise.all([1, 2, 3].map(() => connect("/chat", { auth: { token: someone.token } })));
+    await Promise.all(sockets.map((one, number) => run(one, "updateStatus", { status: `status ${number}` })));
+    await run(sockets[0], "updateStatus", { status: "away" });
+    const guest = await connect("/chat");
+    await run(guest, "updateStatus", { status: "new here" });
+    const statuses = async (userId) => (await run(await rows(), "statuses", userId)).result;
+    assert.deepEqual(await statuses(someone.id), ["away"]);
+    const userId = guestId(guest);
+    assert.deepEqual(await statuses(userId), ["new here"]);
+    guest.disconnect();
+    await until(async () => (await statuses(userId)).length === 0, "the status of the guest is gone");
+    for (const one of sockets) one.disconnect();
+    assert.deepEqual(await statuses(someone.id), ["away"]);
+  },
+
+  async "who is banned is told so and has to leave"() {
+    const [bad, good] = [await user(), await user()];
+    const [inside, other] = [await connect("/chat", { auth: { token: bad.token } }), await connect("/chat", { auth: { token: good.token } })];
+    const [kicked, gone] = [next(inside, "kicked"), next(inside, "disconnect")];
+    assert.equal((await run(await rows(), "ban", { userId: bad.id, reason: "spam" })).success, true);
+    assert.deepEqual(await kicked, { reason: "spam" });
+    await gone;
+
+    const again = socket("/chat", { auth: { token: bad.token } });
+    const seen = [];
+    again.onAny((event, data) => seen.push([event, data]));
+    assert.equal([await next(again, "disconnect")].flat()[0], "io server disconnect");
+    assert.deepEqual(seen, [["kicked", { reason: "spam" }]], "and no welcome");
+    await settle(other);
+    assert.equal(other.connected, true);
+  },
+
+  async "an order is shipped by an admin or a program, and its user hears of it"() {
+    const [ada, bob] = [await user(), await user()];
+    const order = async (userId) => (await run(await rows(), "order", { userId, details: { item: "book" } })).result;
+    const [first, second] = [await order(ada.id), await order(ada.id)];
+    assert.deepEqual([first.status, first.userId], ["pending", ada.id]);
+    const sockets = [await connect("/chat", { auth: { token: ada.token } }), await connect("/chat", { auth: { token: ada.token } })];
+    const others = [await connect("/chat", { auth: { token: bob.token } }), await connect("/chat")].map((one) => collect(one, "orderUpdate"));
+
+    const updates = sockets.map((one) => next(one, "orderUpdate"));
+    const shipped = await admin("POST", `/orders/${first.id}/ship`);
+    assert.deepEqual([shipped.id, shipped.status, shipped.userId, shipped.details], [first.id, "shipped", ada.id, { item: "book" }]);
+    for (const update of updates) assert.deepEqual(await update, { orderId: first.id, status: "shipped" });
+
+    const key = (scopes) => admin("POST", "/admin/app-keys", { name: "shop", scopes });
+    const ship = (id, options) => call("POST", `/orders/${id}/ship`, undefined, options);
+    const [shop, reader] = [await key(["routes"]), await key(["data:read"])];
+    const update = next(sockets[0], "orderUpdate");
+    const byKey = await ship(second.id, { headers: { "x-app-token": shop.key } });
+    assert.deepEqual([byKey.status, byKey.body.status], [200, "shipped"]);
+    assert.deepEqual(await update, { orderId: second.id, status: "shipped" });
+
+    for (const [status, options] of [[401, {}], [403, { token: ada.token }], [403, { headers: { "x-app-token": reader.key } }], [401, { headers: { "x-app-token": "nonsense" } }]]) {
+      assert.equal((await ship(first.id, options)).status, status, JSON.stringify(options));
+    }
+    for (const id of ["42", "00000000-0000-7000-8000-000000000042"]) {
+      const missing = await ship(id, { headers: { "x-app-token": shop.key } });
+      assert.deepEqual([missing.status, missing.body.error.code], [404, "RESOURCE_NOT_FOUND"]);
+    }
+    await settle(...sockets);
+    assert.deepEqual(others, [[], []]);
   },
 
   async "notifications reach all sockets of their user, from who is signed in"() {

@@ -19,7 +19,7 @@ const WAITING_MAX: usize = 4096;
 
 /// What a write is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// How many rows it touched.
     Count,
     /// The rows that it gives back.
@@ -27,13 +27,15 @@ pub(super) enum Wanted {
 }
 
 /// What came of a write.
-pub(super) enum Written {
+#[derive(Debug)]
+pub(crate) enum Written {
     /// See [`Wanted::Count`].
-    Count(u64),
+    Count(ExecResult),
     /// See [`Wanted::Rows`].
     Rows(Vec<QueryResult>),
 }
 
+#[derive(Debug)]
 struct Request {
     statement: Statement,
     wanted: Wanted,
@@ -41,8 +43,8 @@ struct Request {
 }
 
 /// The one writer of an SQLite database.
-#[derive(Clone)]
-pub(super) struct Writer {
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
     requests: mpsc::Sender<Request>,
     /// A pool of one connection.
     connection: DatabaseConnection,
@@ -51,20 +53,20 @@ pub(super) struct Writer {
 }
 
 /// The writer's connection, for as long as this lives.
-pub(super) struct Turn {
+pub(crate) struct Turn {
     pub connection: DatabaseConnection,
     guard: OwnedMutexGuard<()>,
 }
 
 /// A transaction of the writer; who drops it undoes it.
-pub(super) struct WriterTransaction {
+pub(crate) struct WriterTransaction {
     pub transaction: DatabaseTransaction,
     _guard: OwnedMutexGuard<()>,
 }
 
 impl Writer {
     /// Starts the writer on a pool of one connection; it ends when the last clone is dropped.
-    pub(super) fn start(connection: DatabaseConnection) -> Self {
+    pub(crate) fn start(connection: DatabaseConnection) -> Self {
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
         let turn = Arc::new(Mutex::new(()));
         tokio::spawn(work(connection.clone(), turn.clone(), waiting));
@@ -72,7 +74,7 @@ impl Writer {
     }
 
     /// Runs one statement.
-    pub(super) async fn run(&self, statement: Statement, wanted: Wanted) -> Result<Written, DbErr> {
+    pub(crate) async fn run(&self, statement: Statement, wanted: Wanted) -> Result<Written, DbErr> {
         let (reply, answer) = oneshot::channel();
         let gone = || DbErr::Custom("the writer has stopped".to_owned());
         self.requests.send(Request { statement, wanted, reply }).await.map_err(|_| gone())?;
@@ -80,26 +82,31 @@ impl Writer {
     }
 
     /// Waits for the connection itself, for what no transaction may hold.
-    pub(super) async fn turn(&self) -> Turn {
+    pub(crate) async fn turn(&self) -> Turn {
         Turn { connection: self.connection.clone(), guard: self.turn.clone().lock_owned().await }
     }
 
+    /// Closes the connection.
+    pub(crate) async fn close(self) -> Result<(), DbErr> {
+        self.connection.close().await
+    }
+
     /// Begins a transaction of its own.
-    pub(super) async fn begin(&self) -> Result<WriterTransaction, DbErr> {
+    pub(crate) async fn begin(&self) -> Result<WriterTransaction, DbErr> {
         self.turn().await.begin().await
     }
 }
 
 impl Turn {
     /// A transaction that takes the turn with it.
-    pub(super) async fn begin(self) -> Result<WriterTransaction, DbErr> {
-        let transaction = begin(&self.connection).await?;
+    pub(crate) async fn begin(self) -> Result<WriterTransaction, DbErr> {
+        let transaction = begin_writing(&self.connection).await?;
         Ok(WriterTransaction { transaction, _guard: self.guard })
     }
 }
 
 /// A transaction that holds SQLite's writer lock from its beginning.
-pub(super) async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+pub(crate) async fn begin_writing(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
@@ -110,7 +117,7 @@ pub(super) async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTra
 async fn work(connection: DatabaseConnection, turn: Arc<Mutex<()>>, mut waiting: mpsc::Receiver<Request>) {
     while let Some(first) = waiting.recv().await {
         let _turn = turn.lock().await;
-        match begin(&connection).await {
+        match begin_writing(&connection).await {
             Ok(transaction) => run_group(transaction, first, &mut waiting).await,
             // Whoever asked has gone when this does not arrive.
             Err(error) => drop(first.reply.send(Err(error))),
@@ -124,7 +131,7 @@ async fn run_group(transaction: DatabaseTransaction, first: Request, waiting: &m
     while let Some(request) = next {
         // Who has stopped waiting was told that the database failed: then it must not be done.
         if !request.reply.is_closed() {
-            let outcome = run(&transaction, request.statement, request.wanted).await;
+            let outcome = run_write(&transaction, request.statement, request.wanted).await;
             done.push((request.reply, outcome));
         }
         next = if done.len() < GROUP_MAX { waiting.try_recv().ok() } else { None };
@@ -141,15 +148,13 @@ async fn run_group(transaction: DatabaseTransaction, first: Request, waiting: &m
 }
 
 /// Runs one statement on whatever connection or transaction.
-pub(super) async fn run(
+pub(crate) async fn run_write(
     on: &impl ConnectionTrait,
     statement: Statement,
     wanted: Wanted,
 ) -> Result<Written, DbErr> {
     match wanted {
-        Wanted::Count => {
-            on.execute_raw(statement).await.map(|done: ExecResult| Written::Count(done.rows_affected()))
-        }
+        Wanted::Count => on.execute_raw(statement).await.map(Written::Count),
         Wanted::Rows => on.query_all_raw(statement).await.map(Written::Rows),
     }
 }

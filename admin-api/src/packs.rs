@@ -1,0 +1,239 @@
+//! `/admin/packs`: those that are built in, and those that are installed.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use gatewright_core::Failure;
+use gatewright_core::pack::{
+    self, Change, ChangeKind, InstallOptions, Installed, Pack, Plan, Thing, install as install_pack,
+};
+use gatewright_core::store::{Time, in_memory::list_values};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::error::Result;
+use crate::extract::{Admin, Json, Path, Query};
+use crate::list::{ListAnswer, ListParams};
+use crate::state::AdminState;
+
+/// A pack.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PackView {
+    name: String,
+    description: String,
+    /// Whether it comes with the server, and can be installed by its name.
+    is_built_in: bool,
+    is_installed: bool,
+    /// What it holds, as it was installed, else as it would be.
+    tables: Vec<String>,
+    gateways: Vec<String>,
+    /// Such as `/chat joinRoom`.
+    events: Vec<String>,
+    /// Such as `POST /orders/{id}/ship`.
+    routes: Vec<String>,
+    /// Such as `hook before create of message`.
+    hooks: Vec<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    installed_at: Option<Time>,
+    /// When it was last installed again.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    updated_at: Option<Time>,
+}
+
+/// How to install.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InstallBody {
+    /// Of a pack that is built in; others are installed with the command line.
+    name: String,
+    /// A path to put its gateways and routes under: `/` becomes the path itself.
+    #[serde(default)]
+    mount: String,
+    /// Overwrite what an admin has edited since, and lose values of columns and tables that go.
+    #[serde(default)]
+    force: bool,
+    /// Only say what would change.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// A pack, and what installing it has changed, or would change.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InstallAnswer {
+    #[serde(flatten)]
+    pack: PackView,
+    /// Empty: it is installed as it is.
+    changes: Vec<ChangeView>,
+}
+
+/// One change.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangeView {
+    /// `table`, `gateway`, `event`, `route` or `hook`.
+    kind: &'static str,
+    /// What it is about, such as `/chat joinRoom`.
+    subject: String,
+    /// `create`, `update`, `delete`, or `conflict` for what only `force` does.
+    action: &'static str,
+    /// Why it is a conflict, or what is lost.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    note: String,
+    /// The settings and scripts before; empty for what is made.
+    before: String,
+    /// The settings and scripts after; empty for what is deleted.
+    after: String,
+}
+
+/// How to remove a pack.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct UninstallParams {
+    /// Also what an admin has edited since, and tables with rows.
+    #[serde(default)]
+    force: bool,
+}
+
+/// What packs can be filtered and sorted by.
+const FIELDS: [&str; 6] = ["name", "description", "isBuiltIn", "isInstalled", "installedAt", "updatedAt"];
+
+/// Lists packs: those that are built in, and others that are installed.
+#[utoipa::path(get, path = "/admin/packs", operation_id = "listPacks", tag = "packs", params(ListParams),
+    responses((status = 200, body = ListAnswer<PackView>)))]
+pub async fn list(
+    State(state): State<AdminState>,
+    _: Admin,
+    Query(params): Query<ListParams>,
+) -> Result<axum::Json<ListAnswer<Value>>> {
+    let packs: Vec<_> = all(&state).await?.into_iter().map(|pack| json!(pack)).collect();
+    params.answer_values::<PackView>(list_values(packs, &FIELDS, &params.query()?)?)
+}
+
+/// Installs a pack that is built in, or says what that would change. It is live when the answer
+/// comes. What an admin has edited since is a conflict (409), unless it is forced.
+#[utoipa::path(post, path = "/admin/packs", operation_id = "installPack", tag = "packs", request_body = InstallBody,
+    responses((status = 201, body = InstallAnswer), (status = 200, body = InstallAnswer, description = "a dry run")))]
+pub async fn install(
+    State(state): State<AdminState>,
+    _: Admin,
+    Json(body): Json<InstallBody>,
+) -> Result<(StatusCode, axum::Json<InstallAnswer>)> {
+    let pack = state.packs.iter().find(|pack| pack.name == body.name);
+    let pack = pack.ok_or_else(|| Failure::not_found("built-in pack", &body.name))?;
+    let pack = pack.clone().mounted(&body.mount);
+    let options = InstallOptions::forced(body.force);
+    let (status, plan) = if body.dry_run {
+        (StatusCode::OK, pack::plan(&state.catalog, &pack, options).await?)
+    } else {
+        let done = install_pack(&state.catalog, &pack, options).await;
+        // What was written before an error is live too.
+        state.live.catalog_changed();
+        (StatusCode::CREATED, done?)
+    };
+    let answer = InstallAnswer { pack: view_of(&state, &body.name).await?, changes: changes_of(&plan) };
+    Ok((status, axum::Json(answer)))
+}
+
+/// A pack.
+#[utoipa::path(get, path = "/admin/packs/{name}", operation_id = "getPack", tag = "packs",
+    responses((status = 200, body = PackView)))]
+pub async fn get(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(name): Path<String>,
+) -> Result<axum::Json<PackView>> {
+    Ok(axum::Json(view_of(&state, &name).await?))
+}
+
+/// Deletes all that came from a pack. What an admin has edited since, and tables with rows, only
+/// with `force`.
+#[utoipa::path(delete, path = "/admin/packs/{name}", operation_id = "uninstallPack", tag = "packs", params(UninstallParams),
+    responses((status = 204)))]
+pub async fn uninstall(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(name): Path<String>,
+    Query(params): Query<UninstallParams>,
+) -> Result<StatusCode> {
+    let done = pack::uninstall(&state.catalog, &name, InstallOptions::forced(params.force)).await;
+    state.live.catalog_changed();
+    done?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn view_of(state: &AdminState, name: &str) -> Result<PackView> {
+    let view = all(state).await?.into_iter().find(|pack| pack.name == name);
+    Ok(view.ok_or_else(|| Failure::not_found("pack", name))?)
+}
+
+/// All packs, by name.
+async fn all(state: &AdminState) -> Result<Vec<PackView>> {
+    let mut installed = pack::installed(state.catalog.store()).await?;
+    let of_built_in = |pack: &Pack| {
+        let known = installed.extract_if(.., |known| known.name == pack.name).next();
+        match known {
+            Some(known) => PackView::of_installed(known, true),
+            None => PackView::new(pack.name.clone(), pack.description.clone(), &pack.things),
+        }
+    };
+    let mut all: Vec<_> = state.packs.iter().map(of_built_in).collect();
+    all.extend(installed.into_iter().map(|known| PackView::of_installed(known, false)));
+    all.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(all)
+}
+
+impl PackView {
+    /// One that is built in and not installed.
+    fn new(name: String, description: String, things: &[Thing]) -> Self {
+        let of = |kind| {
+            let of_kind = things.iter().filter(|thing| thing.kind() == kind);
+            of_kind.map(|thing| thing.table_name().map_or_else(|| thing.subject(), str::to_owned)).collect()
+        };
+        Self {
+            name,
+            description,
+            is_built_in: true,
+            is_installed: false,
+            tables: of("table"),
+            gateways: of("gateway"),
+            events: of("event"),
+            routes: of("route"),
+            hooks: of("hook"),
+            installed_at: None,
+            updated_at: None,
+        }
+    }
+
+    fn of_installed(pack: Installed, is_built_in: bool) -> Self {
+        Self {
+            is_built_in,
+            is_installed: true,
+            installed_at: Some(pack.created_at),
+            updated_at: Some(pack.updated_at),
+            ..Self::new(pack.name, pack.description, &pack.things)
+        }
+    }
+}
+
+fn changes_of(plan: &Plan) -> Vec<ChangeView> {
+    let view = |change: &Change| {
+        let (before, after) = change.texts();
+        ChangeView {
+            kind: change.thing().kind(),
+            subject: change.thing().subject(),
+            action: match change.kind {
+                ChangeKind::Create => "create",
+                ChangeKind::Update => "update",
+                ChangeKind::Delete => "delete",
+                ChangeKind::Conflict => "conflict",
+            },
+            note: change.note.clone(),
+            before,
+            after,
+        }
+    };
+    plan.changes.iter().map(view).collect()
+}
