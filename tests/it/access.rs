@@ -192,6 +192,14 @@ fn a_row_stays_with_its_owner(database: Database) {
     assert_eq!(api.row("memo", json!({}))["userId"], Json::Null, "an admin's rows are nobody's");
 
     // A rule about rows holds for what a change makes of them, too.
+    let late = json!({ "create": { "at": { "_gt": "2001-01-01T01:00:00+01:00" } } });
+    let columns_of_late = json!([{ "name": "at", "type": "datetime" }]);
+    api.make("/admin/tables", json!({ "name": "late", "columns": columns_of_late, "access": late }));
+    let at = |at: &str| bob_calls.call(&api, "POST", "/data/late", &json!({ "at": at })).status;
+    assert_eq!(
+        (at("2001-01-01T00:30:00+00:30"), at("2001-01-01T00:00:00Z"), at("2001-01-01T00:00:00.001Z")),
+        (403, 403, 201)
+    );
     let drafts = json!({ "read": "public", "create": { "text": "draft" }, "update": { "text": { "_in": ["draft", "done"] } }, "delete": { "text": "draft" } });
     api.make("/admin/tables", json!({ "name": "paper", "columns": columns, "access": drafts }));
     refused(

@@ -165,6 +165,17 @@ fn conditions_and_what_has_changed(database: Database) {
     hook(json!({ "_changed": ["n"], "n": { "_gt": 5 } }), &["create", "update"], "both");
     hook(json!({ "n": 9_007_199_254_740_992_i64 }), &["create"], "exactly");
     hook(json!({ "createdAt": { "_lt": "2020-01-01T00:00:00+01:00" } }), &["create"], "never");
+    let item = api.get("/admin/tables?filter=%7B%22name%22:%22item%22%7D")["data"][0].clone();
+    api.altered(
+        &item,
+        json!({ "add": [{ "name": "at", "type": "datetime" }, { "name": "u", "type": "uuid" }] }),
+    );
+    let (lower, upper) = ("0189aaaa-0000-7000-8000-00000000000b", "0189AAAA-0000-7000-8000-00000000000B");
+    hook(
+        json!({ "_or": [{ "at": "2001-01-01T01:00:00+01:00" }, { "u": { "_in": [upper] } }] }),
+        &["create"],
+        "same",
+    );
     let made = api.row("item", json!({ "n": 5 }));
     let path = format!("/data/item/{}", id(&made));
     for change in [
@@ -180,6 +191,12 @@ fn conditions_and_what_has_changed(database: Database) {
     api.admin("DELETE", &path, Json::Null);
     api.row("item", json!({ "n": 9_007_199_254_740_993_i64, "s": "quiet" }));
     assert_eq!(traces(&api)[7..], ["both 9007199254740993"]);
+    for row in
+        [json!({ "n": 1, "at": "2001-01-01T00:00:00Z" }), json!({ "n": 2, "u": lower }), json!({ "n": 3 })]
+    {
+        api.row("item", row);
+    }
+    assert_eq!(traces(&api)[8..], ["same 1", "same 2"]);
 }
 
 fn priority_is_the_order(database: Database) {

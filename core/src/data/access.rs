@@ -6,7 +6,6 @@ use serde_json::{Map, Value as Json, json};
 use super::table::{ID, Row, Table};
 use crate::auth::{ROLE_ADMIN, User};
 use crate::error::{Error, ErrorCode, Failure, Result};
-use crate::store::in_memory;
 use crate::store::list;
 
 /// The rules of a table.
@@ -205,8 +204,7 @@ impl Grant {
     /// Whether a row is among those of the grant.
     pub fn covers(&self, row: &Row, table: &Table) -> Result<bool> {
         let Self::Where(filter) = self else { return Ok(true) };
-        let known: Vec<_> = table.column_names().collect();
-        in_memory::matches(filter, &Json::Object(row.clone()), &known)
+        table.matches(filter, row)
     }
 }
 

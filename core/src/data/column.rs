@@ -241,6 +241,22 @@ impl Column {
         }
     }
 
+    /// What a filter compares with this column, times and ids in their normal form.
+    pub(super) fn normal_term(&self, term: &Json) -> Json {
+        match (self.kind, term) {
+            (ColumnKind::Datetime | ColumnKind::Uuid, Json::String(_)) => {
+                self.value(term).unwrap_or_else(|_| term.clone())
+            }
+            (ColumnKind::Datetime | ColumnKind::Uuid, Json::Array(items)) => {
+                items.iter().map(|item| self.normal_term(item)).collect()
+            }
+            (ColumnKind::Datetime | ColumnKind::Uuid, Json::Object(operators)) => {
+                operators.iter().map(|(name, value)| (name.clone(), self.normal_term(value))).collect()
+            }
+            _ => term.clone(),
+        }
+    }
+
     /// Whether every row gets a default of its own.
     pub(super) fn has_fresh_default(&self) -> bool {
         self.kind == ColumnKind::Uuid && self.default.as_ref().is_some_and(|default| default == DEFAULT_UUID)

@@ -8,7 +8,7 @@ use super::access::Access;
 use super::column::{self, Column, ColumnKind};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::store::list::Field;
-use crate::store::{self, table, time_text};
+use crate::store::{self, in_memory, table, time_text};
 
 /// Bytes of one row as JSON, at most.
 pub const ROW_BYTES_MAX: usize = 1 << 20;
@@ -171,6 +171,31 @@ impl Table {
             format!("There is no field {shown} in {}; known: {known}", self.name),
         )
         .with_details(serde_json::json!({ "field": shown }))
+    }
+
+    /// Whether a row meets a filter, with times and ids compared as a query compares them.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for an unknown field or operator.
+    pub fn matches(&self, filter: &Json, row: &Row) -> Result<bool> {
+        let known: Vec<_> = self.column_names().collect();
+        in_memory::matches(&self.normal_filter(filter), &Json::Object(row.clone()), &known)
+    }
+
+    /// The filter with its times and ids in the form that rows have.
+    fn normal_filter(&self, filter: &Json) -> Json {
+        let Json::Object(fields) = filter else { return filter.clone() };
+        let normal = fields.iter().map(|(name, value)| {
+            let value = match (name.as_str(), value) {
+                ("_and" | "_or", Json::Array(items)) => {
+                    items.iter().map(|item| self.normal_filter(item)).collect()
+                }
+                ("_not", inner) => self.normal_filter(inner),
+                (name, value) => self.column(name).map_or_else(|| value.clone(), |of| of.normal_term(value)),
+            };
+            (name.clone(), value)
+        });
+        Json::Object(normal.collect())
     }
 
     /// The columns that `fields` names; all for none.

@@ -20,7 +20,6 @@ use super::throw::raise;
 use super::writes::Operation;
 use crate::data::{ID, Row, Table};
 use crate::error::{ErrorCode, Failure};
-use crate::store::in_memory;
 
 /// Hooks in a chain: a write that the last of them makes runs no more.
 const DEPTH_MAX: usize = 8;
@@ -99,9 +98,7 @@ impl Hook {
             return Ok(false);
         }
         let Some(filter) = &self.filter else { return Ok(true) };
-        let known: Vec<_> = table.column_names().collect();
-        let row = Json::Object(row.clone());
-        in_memory::matches(filter, &row, &known).map_err(crate::Error::into_failure)
+        table.matches(filter, row).map_err(crate::Error::into_failure)
     }
 
     /// Runs it; the fields that it gave back, if any.
