@@ -1,23 +1,29 @@
 //! The tests of the whole product, in one binary: a real server, real HTTP calls, and the
 //! official client (`tests/client`) driven by Node. One file per feature.
 
+mod api;
 mod database;
 mod node;
 mod server;
 
+mod access;
 mod accounts;
 mod admin_api;
 mod app_keys;
 mod cli;
 mod connecting;
+mod data;
 mod events;
+mod hooks;
 mod hot_reload;
 mod issuers;
 mod layering;
 mod limits;
 mod lists;
+mod lost;
 mod operation;
 mod packs;
 mod postgres;
 mod routes;
 mod sandbox;
+mod tables;

@@ -64,9 +64,7 @@ fn lose(cut: fn(&Proxy)) {
     let Some(postgres) = Database::postgres_server() else { return };
     let data = Data::on(Database::Postgres);
     let proxy = Proxy::to(&postgres);
-    let mut url: Url = data.database_url().parse().unwrap();
-    url.set_ip_host(proxy.address.ip()).unwrap();
-    url.set_port(Some(proxy.address.port())).unwrap();
+    let url = proxy.url_of(data.database_url());
     let server = Server::start_in(data.clone(), &[("DATABASE_URL", url.as_str())], &[]);
     let token = server.admin_token();
     let made = make_gateway(&server, &token, json!({ "path": "/p" }), &[("e", "return 1;")]);
@@ -118,7 +116,7 @@ fn lose(cut: fn(&Proxy)) {
 }
 
 /// A network between the server and its database that can fail.
-struct Proxy {
+pub struct Proxy {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
     /// Keeps the port while nobody listens on it.
@@ -140,7 +138,8 @@ struct Connection {
 }
 
 impl Proxy {
-    fn to(database: &Url) -> Self {
+    /// To this server.
+    pub fn to(database: &Url) -> Self {
         let host = format!("{}:{}", database.host_str().unwrap(), database.port().unwrap_or(5432));
         let port = tokio::net::TcpSocket::new_v4().unwrap();
         port.set_reuseaddr(true).unwrap();
@@ -159,22 +158,30 @@ impl Proxy {
         proxy
     }
 
+    /// The same database by way of this.
+    pub fn url_of(&self, database: &str) -> Url {
+        let mut url: Url = database.parse().unwrap();
+        url.set_ip_host(self.address.ip()).unwrap();
+        url.set_port(Some(self.address.port())).unwrap();
+        url
+    }
+
     /// As a stopped server: connections end, and there are no new ones.
-    fn refuse(&self) {
+    pub fn refuse(&self) {
         let mut state = self.state.lock().unwrap();
         state.listener = None;
         state.connections.drain(..).for_each(|connection| connection.end());
     }
 
     /// As a broken network: nothing that is sent arrives, and nobody hears of it.
-    fn swallow(&self) {
+    pub fn swallow(&self) {
         let mut state = self.state.lock().unwrap();
         state.swallows = true;
         state.connections.iter().for_each(|connection| connection.is_dead.store(true, Ordering::SeqCst));
     }
 
     /// New connections work; the old ones stay as they are.
-    fn restore(&self) {
+    pub fn restore(&self) {
         let mut state = self.state.lock().unwrap();
         state.swallows = false;
         if state.listener.is_none() {

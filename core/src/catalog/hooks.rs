@@ -13,7 +13,7 @@ use super::gateways::later_than;
 use super::revisions::delete_revisions;
 use super::{Catalog, Suspension};
 use crate::config::Config;
-use crate::data::Table;
+use crate::data::{HOOK_CHANGED, Table};
 use crate::error::{Failure, Result};
 use crate::id::new_id;
 use crate::script::{self, Handler, HandlerSource, HookWhen, Hooks, Operation, SCRIPT_EVENT};
@@ -22,8 +22,6 @@ use crate::store::{self, Time, hook};
 
 /// What the runs of hooks are counted under, in the place of a gateway's path.
 const HOOKS: &str = "hooks";
-/// In a condition: the columns of which one has to have changed.
-const CHANGED: &str = "_changed";
 
 /// A hook as an admin sees it.
 #[derive(Debug, Clone)]
@@ -294,7 +292,7 @@ fn parts(condition: &Json) -> Result<(Json, Vec<String>)> {
     let mut filter = condition.clone();
     let fields =
         filter.as_object_mut().ok_or_else(|| Failure::invalid("condition", "must be an object: a filter"))?;
-    let changed = fields.remove(CHANGED).unwrap_or_else(|| json!([]));
+    let changed = fields.remove(HOOK_CHANGED).unwrap_or_else(|| json!([]));
     let changed = serde_json::from_value(changed)
         .map_err(|_| Failure::invalid("condition", "_changed takes an array of field names"))?;
     Ok((filter, changed))

@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-use super::table::{Row, Table};
+use super::table::{ID, Row, Table};
 use crate::auth::{ROLE_ADMIN, User};
 use crate::error::{Error, ErrorCode, Failure, Result};
-use crate::store::in_memory;
 use crate::store::list;
 
 /// The rules of a table.
@@ -148,20 +147,20 @@ impl Access {
             (Rule::User | Rule::Public, _) => Ok(Grant::All),
             (Rule::Owner, Some(user)) => {
                 let column = self.owner_column.clone().unwrap_or_default();
-                Ok(Grant::Where(json!({ column: user.get("id") })))
+                Ok(Grant::Where(field_of(user, "id").map_or_else(nothing, |id| json!({ column: id }))))
             }
-            (Rule::Filter(filter), user) => Ok(Grant::Where(filled(filter, user))),
+            (Rule::Filter(filter), user) => Ok(Grant::Where(filled(filter, user).unwrap_or_else(nothing))),
             (Rule::Admin, _) | (Rule::Owner, None) => {
                 Err(Failure::new(ErrorCode::Authorization, "Your role may not do this with this table"))
             }
         }
     }
 
-    /// Sets the owner of a new row, where its making is for owners; whoever names another is refused
-    /// later, as the row does not meet the rule.
+    /// Sets the owner of a user's new row, unless the row names one. Where its making is for owners,
+    /// whoever names another is refused later, as the row does not meet the rule.
     pub fn own(&self, data: &mut Row, actor: &Actor) {
-        if let (Rule::Owner, Some(column), Actor::User(user)) = (&self.create, &self.owner_column, actor)
-            && let Some(id) = user.get("id")
+        if let (Some(column), Actor::User(user)) = (&self.owner_column, actor)
+            && let Some(id) = field_of(user, "id")
         {
             data.entry(column.clone()).or_insert_with(|| id.clone());
         }
@@ -205,8 +204,7 @@ impl Grant {
     /// Whether a row is among those of the grant.
     pub fn covers(&self, row: &Row, table: &Table) -> Result<bool> {
         let Self::Where(filter) = self else { return Ok(true) };
-        let known: Vec<_> = table.column_names().collect();
-        in_memory::matches(filter, &Json::Object(row.clone()), &known)
+        table.matches(filter, row)
     }
 }
 
@@ -225,9 +223,9 @@ fn inside(action: Action, error: Error) -> Error {
 fn check_filter(filter: &Json, table: &Table) -> Result<()> {
     let someone = USER_FIELDS.iter().map(|field| ((*field).to_owned(), json!(uuid::Uuid::nil().to_string())));
     check_user_fields(filter)?;
+    let filter = filled(filter, Some(&someone.collect())).unwrap_or_else(nothing);
     // Which database it is asked of makes no difference to what is allowed.
-    let backend = sea_orm::DbBackend::Sqlite;
-    list::condition(&filled(filter, Some(&someone.collect())), &table.fields, backend).map(drop)
+    list::condition(&filter, &table.fields, sea_orm::DbBackend::Sqlite).map(drop)
 }
 
 fn check_user_fields(value: &Json) -> Result<()> {
@@ -257,19 +255,31 @@ fn names_user(value: &Json) -> bool {
     }
 }
 
-/// The filter with the user's fields in their places.
-fn filled(filter: &Json, user: Option<&Map<String, Json>>) -> Json {
-    match filter {
+/// The filter with the user's fields in their places; none when it names one that the user does not
+/// have, since a row without a value must not count as that user's.
+fn filled(filter: &Json, user: Option<&Map<String, Json>>) -> Option<Json> {
+    Some(match filter {
         Json::String(text) => match text.strip_prefix(USER_PREFIX) {
-            Some(field) => user.and_then(|user| user.get(field)).cloned().unwrap_or_default(),
+            Some(field) => field_of(user?, field)?.clone(),
             None => filter.clone(),
         },
-        Json::Array(items) => items.iter().map(|item| filled(item, user)).collect(),
+        Json::Array(items) => items.iter().map(|item| filled(item, user)).collect::<Option<_>>()?,
         Json::Object(fields) => {
-            fields.iter().map(|(name, value)| (name.clone(), filled(value, user))).collect()
+            let fields = fields.iter().map(|(name, value)| Some((name.clone(), filled(value, user)?)));
+            Json::Object(fields.collect::<Option<_>>()?)
         }
         other => other.clone(),
-    }
+    })
+}
+
+/// What a user has in a field, unless it is empty.
+fn field_of<'a>(user: &'a Map<String, Json>, field: &str) -> Option<&'a Json> {
+    user.get(field).filter(|value| !value.is_null() && *value != "")
+}
+
+/// The filter that no row meets.
+fn nothing() -> Json {
+    json!({ ID: { "_in": [] } })
 }
 
 #[cfg(test)]
@@ -299,6 +309,24 @@ mod tests {
             access.grant(Action::Read, &Actor::Anonymous).unwrap_err().code,
             ErrorCode::Authentication
         );
+    }
+
+    #[test]
+    fn a_user_without_what_a_rule_names_has_no_rows() {
+        let access: Access = serde_json::from_value(json!({
+            "read": { "_or": [{ "address": "@USER.email" }, { "_not": { "name": "@USER.name" } }] },
+            "update": "owner",
+            "ownerColumn": "userId",
+        }))
+        .unwrap();
+        for user in
+            [json!({}), json!({ "id": "", "email": "", "name": "a" }), json!({ "id": null, "email": null })]
+        {
+            let user = Actor::of_fields(&user);
+            for action in [Action::Read, Action::Update] {
+                assert_eq!(access.grant(action, &user).unwrap(), Grant::Where(nothing()), "{user:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What a change makes of a table's columns, and whether the present rows allow it.
 
 use sea_orm::sea_query::{Asterisk, Cond, Expr, ExprTrait, Func, Query};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, Statement,
+};
+use serde_json::Value as Json;
 
 use super::column::{Column, ColumnKind};
 use super::schema::Altered;
@@ -9,6 +12,10 @@ use super::statement::{bound, column_iden};
 use super::table::Table;
 use super::tables::{TableChange, as_details, check_columns};
 use crate::error::{ErrorCode, Failure, Result};
+use crate::store::{hook, list};
+
+/// In the condition of a hook: the columns of which one has to have changed.
+pub const HOOK_CHANGED: &str = "_changed";
 
 /// The columns of a table before and after a change.
 pub(super) struct Alteration {
@@ -196,12 +203,61 @@ pub(super) async fn fill_defaults(
             altered.before.as_ref().is_some_and(|before| !before.required) && column.required;
         let default = if is_new || is_newly_required { column.default_value()? } else { None };
         let Some(default) = default else { continue };
+        let backend = on.get_database_backend();
+        let value = match column.has_fresh_default() {
+            true => Expr::cust(fresh_uuid(backend)),
+            false => Expr::val(bound(column.kind, &default, backend)),
+        };
         let update = Query::update()
             .table(table.iden.clone())
-            .value(column_iden(&column.name), bound(column.kind, &default, on.get_database_backend()))
+            .value(column_iden(&column.name), value)
             .and_where(Expr::col(column_iden(&column.name)).is_null())
             .to_owned();
         on.execute(&update).await.map_err(|error| super::refusal(error, table))?;
     }
     Ok(())
+}
+
+/// That each reference still names a row, where the database did not see to it.
+pub(super) async fn check_kept_references(on: &DatabaseTransaction, table: &Table) -> Result<()> {
+    if on.get_database_backend() != DbBackend::Sqlite {
+        return Ok(());
+    }
+    let check = format!("PRAGMA foreign_key_check(\"{}\")", table.name);
+    let broken = on.query_one_raw(Statement::from_string(DbBackend::Sqlite, check)).await?;
+    match broken {
+        None => Ok(()),
+        Some(_) => {
+            let message = "A reference would name a row that does not exist";
+            Err(Failure::new(ErrorCode::Validation, message).into())
+        }
+    }
+}
+
+/// That the conditions of its hooks can still be asked.
+pub(super) async fn check_hooks(on: &DatabaseTransaction, table: &Table) -> Result<()> {
+    for hook in hook::Entity::find().filter(hook::Column::Table.eq(&table.name)).all(on).await? {
+        let Some(Json::Object(mut filter)) = hook.condition else { continue };
+        let changed = filter.remove(HOOK_CHANGED).unwrap_or_default();
+        let changed = changed.as_array().into_iter().flatten().filter_map(Json::as_str);
+        let names_what_is_gone = changed.into_iter().any(|name| table.column(name).is_none());
+        let filter = list::condition(&Json::Object(filter), &table.fields, on.get_database_backend());
+        if names_what_is_gone || filter.is_err() {
+            let message =
+                format!("The condition of the hook {} needs a column as it is; change it first", hook.id);
+            return Err(Failure::new(ErrorCode::DuplicateResource, message).into());
+        }
+    }
+    Ok(())
+}
+
+/// Another UUID for each row.
+fn fresh_uuid(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Sqlite => {
+            "lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) \
+             || '-8' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))"
+        }
+        _ => "gen_random_uuid()",
+    }
 }

@@ -11,8 +11,8 @@ use crate::store::{self, parse_time, time_text};
 
 /// The longest `string`, in characters; a `text` is bounded by its row alone.
 const STRING_CHARS_MAX: usize = 4000;
-/// Nesting of a `json` value.
-const JSON_DEPTH_MAX: usize = 64;
+/// Nesting of a `json` value: a list of rows with it must not nest deeper than what leaves a run.
+const JSON_DEPTH_MAX: usize = 60;
 /// Values of an `enum`, and characters of one.
 const ENUM_VALUES_MAX: usize = 200;
 const ENUM_CHARS_MAX: usize = 200;
@@ -150,7 +150,7 @@ impl ColumnKind {
             Self::Float => "takes a number",
             Self::Boolean => "takes true or false",
             Self::Datetime => "takes an RFC 3339 time such as 2026-01-31T12:00:00Z",
-            Self::Json => "takes JSON that nests at most 64 deep",
+            Self::Json => "takes JSON that nests at most 60 deep",
             Self::Uuid => "takes a UUID",
         }
     }
@@ -239,6 +239,27 @@ impl Column {
             }
             (Some(default), _) => self.value(default).map(Some),
         }
+    }
+
+    /// What a filter compares with this column, times and ids in their normal form.
+    pub(super) fn normal_term(&self, term: &Json) -> Json {
+        match (self.kind, term) {
+            (ColumnKind::Datetime | ColumnKind::Uuid, Json::String(_)) => {
+                self.value(term).unwrap_or_else(|_| term.clone())
+            }
+            (ColumnKind::Datetime | ColumnKind::Uuid, Json::Array(items)) => {
+                items.iter().map(|item| self.normal_term(item)).collect()
+            }
+            (ColumnKind::Datetime | ColumnKind::Uuid, Json::Object(operators)) => {
+                operators.iter().map(|(name, value)| (name.clone(), self.normal_term(value))).collect()
+            }
+            _ => term.clone(),
+        }
+    }
+
+    /// Whether every row gets a default of its own.
+    pub(super) fn has_fresh_default(&self) -> bool {
+        self.kind == ColumnKind::Uuid && self.default.as_ref().is_some_and(|default| default == DEFAULT_UUID)
     }
 
     /// A value in its normal form: what is stored and given back.

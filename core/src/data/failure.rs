@@ -1,5 +1,6 @@
 //! What a refusal of the database means for the caller.
 
+use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::sqlx::postgres::PgDatabaseError;
 use sea_orm::{DbErr, RuntimeErr};
 
@@ -56,12 +57,22 @@ pub(super) fn refused_delete(error: DbErr, table: &Table) -> Error {
     }
 }
 
+/// The database's own code of an error.
+pub(super) fn code_of(error: &DbErr) -> Option<String> {
+    Some(database_error(error)?.code()?.into_owned())
+}
+
+fn database_error(error: &DbErr) -> Option<&(dyn DatabaseError + 'static)> {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            error.as_database_error()
+        }
+        _ => None,
+    }
+}
+
 fn violation(error: &DbErr) -> Option<Violation> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
-    else {
-        return None;
-    };
-    let error = error.as_database_error()?;
+    let error = database_error(error)?;
     let code = error.code()?;
     // SQLSTATE (postgresql.org/docs/current/errcodes-appendix.html) and SQLite's extended result
     // codes (sqlite.org/rescode.html).
@@ -69,7 +80,7 @@ fn violation(error: &DbErr) -> Option<Violation> {
         "23505" => Some(Violation::Unique(error.try_downcast_ref::<PgDatabaseError>().and_then(key_of))),
         "1555" | "2067" => Some(Violation::Unique(column_of(error.message()))),
         "23503" | "787" | "1811" => Some(Violation::Reference),
-        "22003" | "3091" => Some(Violation::Range),
+        "22003" | "3091" | "275" => Some(Violation::Range),
         "54000" => Some(Violation::IndexSize),
         _ => None,
     }

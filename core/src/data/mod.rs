@@ -25,10 +25,11 @@ use crate::error::{Failure, Result};
 use crate::store::{Pool, Store, Writer, table as table_row};
 
 pub use access::{Access, Action, Actor, Grant, Rule};
+pub use alter::HOOK_CHANGED;
 pub use column::{Column, ColumnKind, ColumnSpec};
 pub use session::{Found, Keep, ROWS_MAX, Session, Write};
 pub use statement::{Find, Selector};
-pub use table::{CREATED_AT, ID, ROW_BYTES_MAX, Row, RowChange, Table, UPDATED_AT};
+pub use table::{CREATED_AT, ID, ROW_BYTES_MAX, Row, RowChange, Table, UPDATED_AT, row_bytes};
 pub use tables::{TableChange, TableView};
 
 use failure::refusal;

@@ -17,6 +17,8 @@ use super::table::{ID, Table};
 
 /// The table that takes the place of another on SQLite; `gw_` keeps it away from an admin's.
 const REBUILT: &str = "gw_rebuilt";
+/// What a column is called, with a number, between two names; `_` keeps it away from an admin's.
+const RENAMED: &str = "_renamed";
 /// Hex digits of an index's name.
 const INDEX_DIGITS: usize = 24;
 
@@ -74,6 +76,7 @@ fn create_as(table: &Table, name: DynIden, backend: DbBackend) -> TableCreateSta
     for column in table.own_columns() {
         if let Some(referenced) = &column.references {
             let mut key = ForeignKey::create();
+            key.name(reference_name(table.id, &column.name));
             key.from(name.clone(), column_iden(&column.name)).to(Alias::new(referenced), Alias::new(ID));
             create.foreign_key(&mut key);
         }
@@ -88,6 +91,10 @@ fn create_as(table: &Table, name: DynIden, backend: DbBackend) -> TableCreateSta
 fn define(column: &Column, backend: DbBackend) -> ColumnDef {
     let mut definition = ColumnDef::new(column_iden(&column.name));
     definition.custom(Alias::new(sql_type(column.kind, backend)));
+    if (backend, column.kind) == (DbBackend::Sqlite, ColumnKind::Float) {
+        // A sum that leaves the range is no error there, but a number that JSON does not have.
+        definition.extra(format!("CHECK (abs(\"{}\") <= 1.7976931348623157e308)", column.name));
+    }
     definition
 }
 
@@ -132,39 +139,42 @@ fn index_name(table: Uuid, column: &str) -> String {
     format!("gw_{}", &digits[..INDEX_DIGITS])
 }
 
-/// From the columns of `before` to those of `after`, which still has the name of `before`.
+/// From the columns of `before` to those of `after`, which still has the name of `before`. What
+/// stays as it is, indexes too, is not touched.
 pub(super) fn alter(
     before: &Table,
     after: &Table,
     columns: &[Altered],
     backend: DbBackend,
 ) -> Vec<Statement> {
-    let dropped = || {
-        let is_kept = |column: &Column| {
-            columns
-                .iter()
-                .any(|altered| altered.before.as_ref().is_some_and(|before| before.name == column.name))
-        };
-        before.own_columns().iter().filter(move |column| !is_kept(column))
+    let is_kept = |column: &Column| {
+        let is_it = |altered: &Altered| altered.before.as_ref().is_some_and(|b| b.name == column.name);
+        columns.iter().any(is_it)
     };
+    let dropped: Vec<_> = before.own_columns().iter().filter(|column| !is_kept(column)).collect();
     let needs_rebuild = backend == DbBackend::Sqlite
-        && (dropped().any(|column| column.references.is_some())
+        && (dropped.iter().any(|column| column.references.is_some())
             || columns.iter().any(|altered| altered.before.is_some() && !altered.is_same_in_database()));
-    let mut statements: Vec<_> = before
-        .own_columns()
-        .iter()
-        .filter(|column| wants_index(column))
-        .map(|column| drop_index(before, column, backend))
-        .collect();
+    // An index has the name of its column and goes with a table that is rebuilt.
+    let keeps_index = |altered: &Altered| {
+        let is_same = |column: &Column| {
+            column.name == altered.after.name
+                && column.unique == altered.after.unique
+                && wants_index(column) == wants_index(&altered.after)
+        };
+        !needs_rebuild && altered.is_same_in_database() && altered.before.as_ref().is_some_and(is_same)
+    };
+    let gone = columns.iter().filter(|altered| !keeps_index(altered)).filter_map(|a| a.before.as_ref());
+    let gone = gone.chain(dropped.iter().copied()).filter(|column| wants_index(column));
+    let mut statements: Vec<_> = gone.map(|column| drop_index(before, column, backend)).collect();
     if needs_rebuild {
         statements.extend(rebuild(before, after, columns, backend));
     } else {
-        statements.extend(dropped().map(|column| drop_column(before, &column.name, backend)));
-        for altered in columns {
-            statements.extend(alter_column(before, altered, backend));
-        }
+        statements.extend(dropped.iter().map(|column| drop_column(before, &column.name, backend)));
+        statements.extend(alter_columns(before, columns, backend));
     }
-    statements.extend(after.own_columns().iter().filter_map(|column| create_index(after, column, backend)));
+    let come = columns.iter().filter(|altered| !keeps_index(altered));
+    statements.extend(come.filter_map(|altered| create_index(after, &altered.after, backend)));
     statements
 }
 
@@ -177,46 +187,64 @@ fn drop_column(table: &Table, name: &str, backend: DbBackend) -> Statement {
     backend.build(SqlTable::alter().table(table.iden.clone()).drop_column(column_iden(name)))
 }
 
-fn alter_column(table: &Table, altered: &Altered, backend: DbBackend) -> Vec<Statement> {
-    let after = &altered.after;
-    let add = || {
-        let mut definition = define(after, backend);
-        let mut alter = SqlTable::alter();
-        alter.table(table.iden.clone());
-        let mut statements = Vec::new();
-        if let (DbBackend::Sqlite, Some(referenced)) = (backend, &after.references) {
-            definition.extra(format!("REFERENCES \"{referenced}\" (\"{ID}\")"));
-        }
-        statements.push(backend.build(alter.add_column(definition)));
-        if backend != DbBackend::Sqlite {
-            statements.extend(add_reference(table, after, backend));
-        }
-        statements
-    };
-    let Some(before) = &altered.before else { return add() };
-    if !altered.keeps_values() {
-        let mut statements = vec![drop_column(table, &before.name, backend)];
-        statements.extend(add());
-        return statements;
+/// What goes first, then what is called otherwise, then what comes: a name that one column gives up
+/// may be another's.
+fn alter_columns(table: &Table, columns: &[Altered], backend: DbBackend) -> Vec<Statement> {
+    let kept = || columns.iter().filter(|altered| altered.keeps_values());
+    let kept = || kept().filter_map(|altered| Some((altered.before.as_ref()?, &altered.after)));
+    let come = || columns.iter().filter(|altered| !altered.keeps_values());
+    let mut statements: Vec<_> = come()
+        .filter_map(|altered| altered.before.as_ref())
+        .map(|replaced| drop_column(table, &replaced.name, backend))
+        .collect();
+    // By way of a name that no admin can give, since two columns may change theirs with each other.
+    let renamed: Vec<_> = kept().filter(|(before, after)| before.name != after.name).collect();
+    for (index, (before, _)) in renamed.iter().enumerate() {
+        statements.push(rename_column(table, &before.name, &format!("{RENAMED}{index}"), backend));
     }
-    let mut statements = Vec::new();
-    if before.name != after.name {
-        let (from, to) = (column_iden(&before.name), column_iden(&after.name));
-        statements.push(backend.build(SqlTable::alter().table(table.iden.clone()).rename_column(from, to)));
+    for (index, (before, after)) in renamed.iter().enumerate() {
+        statements.push(rename_column(table, &format!("{RENAMED}{index}"), &after.name, backend));
+        statements.extend(rename_reference(table, before, after, backend));
     }
-    if backend != DbBackend::Sqlite && !altered.is_same_in_database() {
-        statements.extend(alter_type_or_reference(table, before, after, backend));
+    if backend != DbBackend::Sqlite {
+        let altered = kept()
+            .filter(|(before, after)| before.kind != after.kind || before.references != after.references);
+        statements.extend(altered.flat_map(|(before, after)| alter_type(table, before, after, backend)));
+    }
+    statements.extend(come().flat_map(|altered| add_column(table, &altered.after, backend)));
+    statements
+}
+
+fn add_column(table: &Table, column: &Column, backend: DbBackend) -> Vec<Statement> {
+    let mut definition = define(column, backend);
+    if let (DbBackend::Sqlite, Some(referenced)) = (backend, &column.references) {
+        definition.extra(format!("REFERENCES \"{referenced}\" (\"{ID}\")"));
+    }
+    let mut alter = SqlTable::alter();
+    let mut statements = vec![backend.build(alter.table(table.iden.clone()).add_column(definition))];
+    if backend != DbBackend::Sqlite {
+        statements.extend(add_reference(table, column, backend));
     }
     statements
 }
 
+fn rename_column(table: &Table, from: &str, to: &str, backend: DbBackend) -> Statement {
+    let (from, to) = (column_iden(from), column_iden(to));
+    backend.build(SqlTable::alter().table(table.iden.clone()).rename_column(from, to))
+}
+
+/// A reference has the name of its column, so that it can be found again.
+fn rename_reference(table: &Table, before: &Column, after: &Column, backend: DbBackend) -> Option<Statement> {
+    if backend == DbBackend::Sqlite || before.references.is_none() || before.references != after.references {
+        return None;
+    }
+    let (from, to) = (reference_name(table.id, &before.name), reference_name(table.id, &after.name));
+    let rename = format!("ALTER TABLE \"{}\" RENAME CONSTRAINT \"{from}\" TO \"{to}\"", table.name);
+    Some(Statement::from_string(backend, rename))
+}
+
 /// On PostgreSQL alone; SQLite rebuilds.
-fn alter_type_or_reference(
-    table: &Table,
-    before: &Column,
-    after: &Column,
-    backend: DbBackend,
-) -> Vec<Statement> {
+fn alter_type(table: &Table, before: &Column, after: &Column, backend: DbBackend) -> Vec<Statement> {
     let mut statements = Vec::new();
     if before.references.is_some() && before.references != after.references {
         let drop = format!(

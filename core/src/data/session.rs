@@ -8,7 +8,10 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use parking_lot::Mutex;
 use sea_orm::sea_query::SelectStatement;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement, StreamTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement, StatementBuilder,
+    StreamTrait,
+};
 use serde::Serialize;
 
 use super::statement::{self, Find, Selector};
@@ -62,7 +65,9 @@ pub struct Session {
 
 /// An open transaction.
 struct Open {
-    transaction: Arc<Transaction>,
+    /// None once the database has not answered: what was done in it is undone, and nothing more can
+    /// be, until whoever began it has ended it.
+    transaction: Option<Arc<Transaction>>,
     /// Savepoints within it.
     savepoints: usize,
 }
@@ -109,25 +114,32 @@ impl Session {
         self.data.backend()
     }
 
-    fn transaction(&self) -> Option<Arc<Transaction>> {
-        self.open.lock().as_ref().map(|open| open.transaction.clone())
+    fn transaction(&self) -> Result<Option<Arc<Transaction>>, DbErr> {
+        match &*self.open.lock() {
+            None => Ok(None),
+            Some(open) => open.transaction.clone().map(Some).ok_or_else(lost),
+        }
+    }
+
+    /// Gives a transaction up whose statement was not waited for. It is undone at once, and all that
+    /// is tried in it from now on fails.
+    pub fn lose(&self) {
+        let lost = self.open.lock().as_mut().and_then(|open| open.transaction.take());
+        // As in `drop`.
+        let _in_runtime = self.data.runtime().enter();
+        drop(lost);
     }
 
     /// Begins a transaction; within one, a part of it that can be undone by itself.
     pub async fn begin(&self) -> Result<()> {
-        if self.keep == Keep::Nothing && self.transaction().is_none() {
+        if self.keep == Keep::Nothing && self.transaction()?.is_none() {
             self.open_transaction().await?;
         }
-        match self.transaction() {
-            None => self.open_transaction().await,
-            Some(transaction) => {
-                let name = self.open.lock().as_mut().map_or(0, |open| {
-                    open.savepoints += 1;
-                    open.savepoints
-                });
-                Ok(execute(&transaction, &format!("SAVEPOINT gw_{name}")).await?)
-            }
-        }
+        let Some(transaction) = self.transaction()? else { return self.open_transaction().await };
+        let number = self.savepoints() + 1;
+        execute(&transaction, &format!("SAVEPOINT gw_{number}")).await?;
+        self.set_savepoints(number);
+        Ok(())
     }
 
     async fn open_transaction(&self) -> Result<()> {
@@ -135,46 +147,74 @@ impl Session {
             Some(writer) => Transaction::OfWriter(writer.begin().await?),
             None => Transaction::OfPool(sea_orm::TransactionTrait::begin(&**self.data.db()).await?),
         };
-        *self.open.lock() = Some(Open { transaction: Arc::new(transaction), savepoints: 0 });
+        *self.open.lock() = Some(Open { transaction: Some(Arc::new(transaction)), savepoints: 0 });
         Ok(())
     }
 
-    /// Keeps what was done since the last [`Self::begin`].
+    /// Keeps what was done since the last [`Self::begin`]. Where that fails, it can still be undone.
     pub async fn commit(&self) -> Result<()> {
-        if let Some((transaction, name)) = self.last_savepoint() {
-            return Ok(execute(&transaction, &format!("RELEASE SAVEPOINT gw_{name}")).await?);
+        let number = self.savepoints();
+        if number > 0 {
+            let transaction = self.transaction()?.ok_or_else(lost)?;
+            execute(&transaction, &format!("RELEASE SAVEPOINT gw_{number}")).await?;
+            self.set_savepoints(number - 1);
+            return Ok(());
         }
-        match self.take() {
+        match self.take()? {
             Some(Transaction::OfWriter(of_writer)) => Ok(of_writer.transaction.commit().await?),
             Some(Transaction::OfPool(transaction)) => Ok(transaction.commit().await?),
             None => Ok(()),
         }
     }
 
-    /// Undoes what was done since the last [`Self::begin`].
+    /// Undoes what was done since the last [`Self::begin`]. Where that fails, all is undone that the
+    /// transaction did.
     pub async fn roll_back(&self) -> Result<()> {
-        if let Some((transaction, name)) = self.last_savepoint() {
-            execute(&transaction, &format!("ROLLBACK TO SAVEPOINT gw_{name}")).await?;
-            return Ok(execute(&transaction, &format!("RELEASE SAVEPOINT gw_{name}")).await?);
+        let number = self.savepoints();
+        if number > 0 {
+            self.set_savepoints(number - 1);
+            let Ok(Some(transaction)) = self.transaction() else { return Ok(()) };
+            let undone = execute(&transaction, &format!("ROLLBACK TO SAVEPOINT gw_{number}")).await;
+            let undone = match undone {
+                Ok(()) => execute(&transaction, &format!("RELEASE SAVEPOINT gw_{number}")).await,
+                Err(error) => Err(error),
+            };
+            return Ok(undone.inspect_err(|_| self.lose())?);
         }
         match self.take() {
-            Some(Transaction::OfWriter(of_writer)) => Ok(of_writer.transaction.rollback().await?),
-            Some(Transaction::OfPool(transaction)) => Ok(transaction.rollback().await?),
-            None => Ok(()),
+            Ok(Some(Transaction::OfWriter(of_writer))) => Ok(of_writer.transaction.rollback().await?),
+            Ok(Some(Transaction::OfPool(transaction))) => Ok(transaction.rollback().await?),
+            // One that is lost is undone already.
+            Ok(None) | Err(_) => Ok(()),
         }
     }
 
-    /// Takes the innermost savepoint off the list.
-    fn last_savepoint(&self) -> Option<(Arc<Transaction>, usize)> {
-        let mut open = self.open.lock();
-        let open = open.as_mut().filter(|open| open.savepoints > 0)?;
-        open.savepoints -= 1;
-        Some((open.transaction.clone(), open.savepoints + 1))
+    fn savepoints(&self) -> usize {
+        self.open.lock().as_ref().map_or(0, |open| open.savepoints)
+    }
+
+    fn set_savepoints(&self, savepoints: usize) {
+        if let Some(open) = self.open.lock().as_mut() {
+            open.savepoints = savepoints;
+        }
     }
 
     /// The transaction itself, which nobody else holds: a session does one thing at a time.
-    fn take(&self) -> Option<Transaction> {
-        self.open.lock().take().and_then(|open| Arc::into_inner(open.transaction))
+    fn take(&self) -> Result<Option<Transaction>, DbErr> {
+        let Some(open) = self.open.lock().take() else { return Ok(None) };
+        open.transaction.and_then(Arc::into_inner).map(Some).ok_or_else(lost)
+    }
+
+    /// A statement on a table.
+    fn build(&self, table: &Table, statement: &impl StatementBuilder) -> Statement {
+        self.for_layout(table, self.backend().build(statement))
+    }
+
+    fn for_layout(&self, table: &Table, mut statement: Statement) -> Statement {
+        if self.backend() == DbBackend::Postgres {
+            statement.sql.push_str(&format!(" /* {} */", table.layout));
+        }
+        statement
     }
 
     /// One page of rows.
@@ -193,7 +233,7 @@ impl Session {
         if find.limit == 0 {
             return Ok(Found { rows: Vec::new(), counts });
         }
-        Ok(Found { rows: self.read(&select, find, &columns).await?, counts })
+        Ok(Found { rows: self.read(table, &select, find, &columns).await?, counts })
     }
 
     /// How many rows meet these filters.
@@ -201,8 +241,8 @@ impl Session {
     /// # Errors
     /// As [`Self::find`].
     pub async fn count(&self, table: &Table, filters: [Option<&serde_json::Value>; 2]) -> Result<u64> {
-        let select = self.backend().build(&statement::count(table, filters, self.backend())?);
-        let found = match self.transaction() {
+        let select = self.build(table, &statement::count(table, filters, self.backend())?);
+        let found = match self.transaction()? {
             Some(transaction) => transaction.get().query_one_raw(select).await?,
             None => self.data.db().query_one_raw(select).await?,
         };
@@ -230,7 +270,7 @@ impl Session {
         let columns = table.selected(None)?;
         let mut select = statement::select(table, &find, &columns, self.backend())?;
         statement::lock(&mut select, self.backend());
-        let rows = self.read(&select, &find, &columns).await?;
+        let rows = self.read(table, &select, &find, &columns).await?;
         if rows.len() as u64 > ROWS_MAX {
             let message = format!("The filter meets more than {ROWS_MAX} rows; narrow it and go on in parts");
             return Err(Failure::new(ErrorCode::Validation, message).into());
@@ -241,13 +281,14 @@ impl Session {
     /// The rows of the page.
     async fn read(
         &self,
+        table: &Table,
         select: &SelectStatement,
         find: &Find,
         columns: &[&super::Column],
     ) -> Result<Vec<Row>> {
-        let select = statement::page(select, find, self.backend());
+        let select = self.for_layout(table, statement::page(select, find, self.backend()));
         let mut read = Read { columns, backend: self.backend(), rows: Vec::new(), bytes: 0 };
-        match (self.transaction(), self.data.db().readers()) {
+        match (self.transaction()?, self.data.db().readers()) {
             (Some(transaction), _) => read.all(transaction.get(), select).await?,
             (None, None) => read.all(self.data.db(), select).await?,
             (None, Some(readers)) => {
@@ -274,7 +315,7 @@ impl Session {
             self.begin().await?;
         }
         for part in rows.chunks(per_statement) {
-            let insert = self.backend().build(&statement::insert(table, part, self.backend()));
+            let insert = self.build(table, &statement::insert(table, part, self.backend()));
             if let Err(error) = self.write(insert, Wanted::Count).await {
                 if !is_one {
                     self.roll_back().await?;
@@ -309,6 +350,11 @@ impl Session {
     /// # Errors
     /// As [`Self::insert`].
     pub async fn update_rows(&self, table: &Table, rows: &[Row], change: &RowChange) -> Result<Vec<Row>> {
+        if change.bytes() * rows.len() > READ_BYTES_MAX {
+            let message =
+                format!("The changed rows have more than {READ_BYTES_MAX} bytes; change fewer at once");
+            return Err(Failure::new(ErrorCode::Validation, message).into());
+        }
         self.update(table, change, statement::with_ids(table, ids(rows))).await
     }
 
@@ -319,7 +365,7 @@ impl Session {
         condition: sea_orm::Condition,
     ) -> Result<Vec<Row>> {
         let update = statement::update(table, change, condition, self.backend());
-        let written = self.write(self.backend().build(&update), Wanted::Rows).await;
+        let written = self.write(self.build(table, &update), Wanted::Rows).await;
         let columns = table.selected(None)?;
         match written.map_err(|error| refusal(error, table))? {
             Written::Rows(rows) => {
@@ -355,7 +401,7 @@ impl Session {
     }
 
     async fn delete_where(&self, table: &Table, condition: sea_orm::Condition) -> Result<u64> {
-        let delete = self.backend().build(&statement::delete(table, condition));
+        let delete = self.build(table, &statement::delete(table, condition));
         match self.write(delete, Wanted::Count).await {
             Ok(Written::Count(done)) => Ok(done.rows_affected()),
             Ok(Written::Rows(rows)) => Ok(rows.len() as u64),
@@ -366,10 +412,10 @@ impl Session {
     /// Runs a statement that writes. One that fails undoes itself alone, on PostgreSQL too, where
     /// it would otherwise end the whole transaction.
     async fn write(&self, statement: Statement, wanted: Wanted) -> Result<Written, DbErr> {
-        if self.keep == Keep::Nothing && self.transaction().is_none() {
+        if self.keep == Keep::Nothing && self.transaction()?.is_none() {
             self.open_transaction().await.map_err(|error| DbErr::Custom(error.to_string()))?;
         }
-        match (self.transaction(), self.data.writer()) {
+        match (self.transaction()?, self.data.writer()) {
             (Some(transaction), None) => {
                 execute(&transaction, "SAVEPOINT gw_statement").await?;
                 let written = run_write(transaction.get(), statement, wanted).await;
@@ -381,6 +427,10 @@ impl Session {
             (None, _) => run_write(self.data.db(), statement, wanted).await,
         }
     }
+}
+
+fn lost() -> DbErr {
+    DbErr::Custom("the transaction was lost, and what it did is undone".to_owned())
 }
 
 fn ids(rows: &[Row]) -> impl Iterator<Item = String> + '_ {

@@ -8,7 +8,7 @@ use super::access::Access;
 use super::column::{self, Column, ColumnKind};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::store::list::Field;
-use crate::store::{self, table, time_text};
+use crate::store::{self, in_memory, table, time_text};
 
 /// Bytes of one row as JSON, at most.
 pub const ROW_BYTES_MAX: usize = 1 << 20;
@@ -39,6 +39,9 @@ pub struct Table {
     /// The same as filters see them.
     pub(super) fields: Vec<Field>,
     pub(super) iden: DynIden,
+    /// A letter for the type of each column. PostgreSQL keeps prepared statements by their text, with
+    /// the types that they had then, so that a text must not outlive a change of types.
+    pub(super) layout: String,
 }
 
 /// What is set of a row.
@@ -72,7 +75,9 @@ impl Table {
                 is_nullable: !column.required,
             })
             .collect();
-        Self { id, name: name.to_owned(), access, columns, fields, iden: Alias::new(name).into_iden() }
+        let layout = columns.iter().map(|column| &column.kind.as_str()[..1]).collect();
+        let iden = Alias::new(name).into_iden();
+        Self { id, name: name.to_owned(), access, columns, fields, iden, layout }
     }
 
     /// The table that a row of the product's own defines.
@@ -168,6 +173,31 @@ impl Table {
         .with_details(serde_json::json!({ "field": shown }))
     }
 
+    /// Whether a row meets a filter, with times and ids compared as a query compares them.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for an unknown field or operator.
+    pub fn matches(&self, filter: &Json, row: &Row) -> Result<bool> {
+        let known: Vec<_> = self.column_names().collect();
+        in_memory::matches(&self.normal_filter(filter), &Json::Object(row.clone()), &known)
+    }
+
+    /// The filter with its times and ids in the form that rows have.
+    fn normal_filter(&self, filter: &Json) -> Json {
+        let Json::Object(fields) = filter else { return filter.clone() };
+        let normal = fields.iter().map(|(name, value)| {
+            let value = match (name.as_str(), value) {
+                ("_and" | "_or", Json::Array(items)) => {
+                    items.iter().map(|item| self.normal_filter(item)).collect()
+                }
+                ("_not", inner) => self.normal_filter(inner),
+                (name, value) => self.column(name).map_or_else(|| value.clone(), |of| of.normal_term(value)),
+            };
+            (name.clone(), value)
+        });
+        Json::Object(normal.collect())
+    }
+
     /// The columns that `fields` names; all for none.
     ///
     /// # Errors
@@ -175,12 +205,15 @@ impl Table {
     pub(super) fn selected(&self, fields: Option<&[String]>) -> Result<Vec<&Column>> {
         match fields {
             None => Ok(self.columns.iter().collect()),
-            Some(names) => names
-                .iter()
-                .filter(|name| *name != "*" || names.len() > 1)
-                .map(|name| self.column(name).ok_or_else(|| self.unknown(name).into()))
-                .collect::<Result<Vec<_>>>()
-                .map(|named| if named.is_empty() { self.columns.iter().collect() } else { named }),
+            Some([]) => Ok(self.columns.iter().collect()),
+            Some([all]) if all == "*" => Ok(self.columns.iter().collect()),
+            Some(names) => {
+                if let Some(unknown) = names.iter().find(|name| self.column(name).is_none()) {
+                    return Err(self.unknown(unknown).into());
+                }
+                // Each once, however often it is named.
+                Ok(self.columns.iter().filter(|column| names.contains(&column.name)).collect())
+            }
         }
     }
 }
@@ -200,10 +233,24 @@ impl RowChange {
         Ok(self)
     }
 
+    /// About its bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let values = self.columns.iter().map(|(_, change)| match change {
+            Change::To(value) | Change::By(value) => bytes_of(value),
+        });
+        values.sum()
+    }
+
+    /// Whether it is so small that rows stay within twice their bound however often they are
+    /// changed; what is not is to be tried on the row by [`Self::applied_to`].
+    pub(crate) fn is_small(&self, table: &Table) -> bool {
+        self.bytes() <= ROW_BYTES_MAX / table.columns.len()
+    }
+
     /// What a row would be after this change.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` when a sum leaves 64 bits.
+    /// `VALIDATION_ERROR` when a sum leaves 64 bits, or the row gets too large.
     pub fn applied_to(&self, table: &Table, row: &Row) -> Result<Row> {
         let mut changed = row.clone();
         for (name, change) in &self.columns {
@@ -219,6 +266,7 @@ impl RowChange {
             };
             changed.insert(name.clone(), value);
         }
+        check_size(&changed)?;
         Ok(changed)
     }
 }
@@ -258,8 +306,22 @@ fn added(column: &Column, value: &Json, by: &Json) -> Result<Json> {
     sum.filter(|sum| !sum.is_null()).ok_or_else(out_of_range)
 }
 
-/// Counts without building the text.
 fn check_size(row: &Row) -> Result<()> {
+    let bytes = bytes_of(row);
+    if bytes <= ROW_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("The row has {bytes} bytes; at most {ROW_BYTES_MAX} are kept");
+    Err(Failure::new(ErrorCode::Validation, message).into())
+}
+
+/// The bytes of a row as JSON.
+pub fn row_bytes(row: &Row) -> usize {
+    bytes_of(row)
+}
+
+/// The bytes of a value as JSON, without building the text.
+fn bytes_of(value: &impl serde::Serialize) -> usize {
     struct Count(usize);
     impl std::io::Write for Count {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -271,11 +333,7 @@ fn check_size(row: &Row) -> Result<()> {
         }
     }
     let mut count = Count(0);
-    // A map of JSON values always has a JSON form.
-    let _ = serde_json::to_writer(&mut count, row);
-    if count.0 <= ROW_BYTES_MAX {
-        return Ok(());
-    }
-    let message = format!("The row has {} bytes; at most {ROW_BYTES_MAX} are kept", count.0);
-    Err(Failure::new(ErrorCode::Validation, message).into())
+    // Rows and their values always have a JSON form.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -28,6 +29,10 @@ use crate::store::{self, Time, hook, table as table_row};
 const COLUMNS_MAX: usize = 100;
 /// Tables, at most.
 const TABLES_MAX: usize = 1000;
+/// How long a change may wait for others who use a table of PostgreSQL, and they for it.
+const LOCK_MAX: Duration = Duration::from_secs(3);
+/// How long a change on PostgreSQL may take in all.
+const CHANGE_MAX: Duration = Duration::from_secs(60);
 
 /// A table's definition as an admin sees it.
 #[derive(Debug, Clone)]
@@ -200,15 +205,18 @@ impl Data {
                     on.execute_raw(statement).await.map_err(|error| refusal(error, &new))?;
                 }
                 alter::fill_defaults(on, &new, &alteration).await?;
+                alter::check_kept_references(on, &new).await?;
+                alter::check_hooks(on, &new).await?;
                 if let Some(name) = change.name.as_ref().filter(|name| **name != before.name) {
                     self.rename(on, &new, name).await?;
                 }
-                let mut row = before.clone();
-                row.name = change.name.clone().unwrap_or(before.name);
+                let before_name = before.name.clone();
+                let mut row = before;
+                row.name = change.name.clone().unwrap_or(row.name);
                 if let Some(description) = &change.description {
                     row.description = checked_description(description.clone())?;
                 }
-                row.columns = json!(new.own_columns());
+                row.columns = json!(referring_to(new.own_columns(), &before_name, &row.name));
                 row.access = json!(new.access);
                 row.updated_at = store::now();
                 row.clone().into_active_model().reset_all().update(on).await?;
@@ -230,15 +238,9 @@ impl Data {
             .exec(on)
             .await?;
         for mut row in table_row::Entity::find().filter(table_row::Column::Id.ne(table.id)).all(on).await? {
-            let mut columns: Vec<Column> = serde_json::from_value(row.columns.clone()).unwrap_or_default();
-            let mut names_it = false;
-            for column in columns.iter_mut().filter(|column| column.references.as_ref() == Some(&table.name))
-            {
-                column.references = Some(to.to_owned());
-                names_it = true;
-            }
-            if names_it {
-                row.columns = json!(columns);
+            let columns: Vec<Column> = serde_json::from_value(row.columns.clone()).unwrap_or_default();
+            if columns.iter().any(|column| column.references.as_ref() == Some(&table.name)) {
+                row.columns = json!(referring_to(&columns, &table.name, to));
                 row.into_active_model().reset_all().update(on).await?;
             }
         }
@@ -322,39 +324,49 @@ impl Data {
     }
 
     /// Does work that alters tables: all of it or nothing. On SQLite references are not enforced
-    /// meanwhile (a table that is rebuilt is gone for a moment), and checked before it counts.
+    /// meanwhile, since a table that is rebuilt is gone for a moment.
     async fn in_schema_transaction<T>(
         &self,
         work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>,
     ) -> Result<T> {
-        let Some(writer) = self.writer() else {
-            let on = self.db().begin().await?;
-            let done = work(&on).await?;
-            on.commit().await?;
-            return Ok(done);
-        };
+        let Some(writer) = self.writer() else { return self.in_time(work).await };
         let turn = writer.turn().await;
         turn.connection.execute_unprepared("PRAGMA foreign_keys = OFF").await?;
         let done = async {
             let on = store::begin_writing(&turn.connection).await?;
             let done = work(&on).await?;
-            let broken = on.query_one_raw(sea_orm::Statement::from_string(
-                DbBackend::Sqlite,
-                "PRAGMA foreign_key_check",
-            ));
-            if broken.await?.is_some() {
-                return Err(Failure::new(
-                    ErrorCode::Validation,
-                    "A reference would name a row that does not exist",
-                )
-                .into());
-            }
             on.commit().await?;
             Ok(done)
         }
         .await;
         turn.connection.execute_unprepared("PRAGMA foreign_keys = ON").await?;
         done
+    }
+
+    /// The same on PostgreSQL, which may be lost, or have others hold the table: whoever waits for it
+    /// then waits behind this.
+    async fn in_time<T>(&self, work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>) -> Result<T> {
+        let changed = async {
+            let on = self.db().begin().await?;
+            let (lock_ms, all_ms) = (LOCK_MAX.as_millis(), CHANGE_MAX.as_millis());
+            let bounds =
+                format!("SET LOCAL lock_timeout = {lock_ms}; SET LOCAL statement_timeout = {all_ms}");
+            on.execute_unprepared(&bounds).await?;
+            let done = work(&on).await?;
+            on.commit().await?;
+            Ok(done)
+        };
+        match tokio::time::timeout(CHANGE_MAX, changed).await {
+            Ok(Err(Error::Database(error))) if is_busy(&error) => {
+                let message = "The table is in use by others for too long. Try again";
+                Err(Failure::new(ErrorCode::ServiceUnavailable, message).into())
+            }
+            Ok(changed) => changed,
+            Err(_) => {
+                let message = format!("no answer within {} s", CHANGE_MAX.as_secs());
+                Err(Error::Database(sea_orm::DbErr::Custom(message)))
+            }
+        }
     }
 
     async fn definitions_changed(&self) -> Result<()> {
@@ -367,6 +379,17 @@ impl Data {
 async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     let done = tokio::spawn(work).await;
     done.map_err(|error| Error::Internal(format!("a change of tables: {error}")))?
+}
+
+/// The same columns; what refers to the one table refers to the other.
+fn referring_to(columns: &[Column], from: &str, to: &str) -> Vec<Column> {
+    let mut columns = columns.to_vec();
+    for referenced in columns.iter_mut().filter_map(|column| column.references.as_mut()) {
+        if referenced == from {
+            to.clone_into(referenced);
+        }
+    }
+    columns
 }
 
 /// Columns that together make a table.
@@ -388,6 +411,11 @@ pub(super) fn check_columns<'a>(columns: impl Iterator<Item = &'a Column>) -> Re
         return Err(Failure::invalid("columns", format!("are more than {COLUMNS_MAX}")).into());
     }
     Ok(())
+}
+
+/// A lock that was not to be had in time, or two that wait for each other.
+fn is_busy(error: &sea_orm::DbErr) -> bool {
+    matches!(super::failure::code_of(error).as_deref(), Some("55P03" | "40P01"))
 }
 
 async fn locked_row(on: &DatabaseTransaction, id: Uuid, backend: DbBackend) -> Result<table_row::Model> {
@@ -417,7 +445,12 @@ fn taken(error: sea_orm::DbErr, name: &str) -> Error {
 
 /// A table that is there without a definition is somebody else's.
 fn exists(error: sea_orm::DbErr, name: &str) -> Error {
-    if error.to_string().contains("already exists") {
+    // SQLSTATE: a table, index or view of this name; a type. SQLite has a sentence alone.
+    let is_taken = match super::failure::code_of(&error).as_deref() {
+        Some("42P07" | "42710") => true,
+        _ => error.to_string().contains("already exists") || error.to_string().contains("there is already"),
+    };
+    if is_taken {
         let message =
             format!("The database has a table {name} that Gatewright did not make; choose another name");
         return Failure::new(ErrorCode::DuplicateResource, message).into();

@@ -18,9 +18,8 @@ use super::rows::to_row;
 use super::run::{self, Run, Shared, with_run};
 use super::throw::raise;
 use super::writes::Operation;
-use crate::data::{Row, Table};
+use crate::data::{ID, Row, Table};
 use crate::error::{ErrorCode, Failure};
-use crate::store::in_memory;
 
 /// Hooks in a chain: a write that the last of them makes runs no more.
 const DEPTH_MAX: usize = 8;
@@ -99,9 +98,7 @@ impl Hook {
             return Ok(false);
         }
         let Some(filter) = &self.filter else { return Ok(true) };
-        let known: Vec<_> = table.column_names().collect();
-        let row = Json::Object(row.clone());
-        in_memory::matches(filter, &row, &known).map_err(crate::Error::into_failure)
+        table.matches(filter, row).map_err(crate::Error::into_failure)
     }
 
     /// Runs it; the fields that it gave back, if any.
@@ -124,7 +121,10 @@ impl Hook {
                 |outer| hook_run(outer, operation, body, old),
                 || {
                     let value = engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &script.ast)?;
-                    uncounted(|| fields(&value))
+                    if self.when == HookWhen::After || operation == Operation::Delete {
+                        return Ok(None);
+                    }
+                    uncounted(|| fields(&value, row))
                 },
             )
         });
@@ -161,10 +161,18 @@ fn hook_run(outer: &Run, operation: Operation, body: Dynamic, old: Dynamic) -> R
     }
 }
 
-/// A map that a hook gave back, as the fields of a row; anything else means nothing.
-fn fields(value: &Dynamic) -> Result<Option<Row>, Box<EvalAltResult>> {
+/// A map that a hook gave back, as the fields of its row; anything else means nothing. The last
+/// statement's value counts, which may be the row of another table that the hook wrote.
+fn fields(value: &Dynamic, row: &Row) -> Result<Option<Row>, Box<EvalAltResult>> {
     if !value.is_map() {
         return Ok(None);
     }
-    to_row("the row of a hook", value).map(Some)
+    let fields = to_row("the row of a hook", value)?;
+    match fields.get(ID) {
+        Some(id) if row.get(ID) != Some(id) => {
+            let message = "A hook gave back another row; one that changes nothing ends with `return;`";
+            Err(raise(Failure::new(ErrorCode::Validation, message)))
+        }
+        _ => Ok(Some(fields)),
+    }
 }

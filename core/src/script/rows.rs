@@ -118,21 +118,28 @@ impl Rows {
 
     /// Runs the `after` hooks of what is committed. The write stands, whatever becomes of them.
     pub(super) fn run_waiting_hooks(&self, engine: &Engine) {
-        if self.session().is_in_transaction() {
+        if self.is_in_transaction() {
             return;
         }
-        let waiting = with_run(|run| std::mem::take(&mut run.shared.waiting_hooks));
+        let (waiting, ended) =
+            with_run(|run| (std::mem::take(&mut run.shared.waiting_hooks), run.ended.take()));
+        with_run(|run| run.shared.waiting_bytes = 0);
         for one in &waiting {
-            let done = one.hook.run(engine, one.operation, &one.row, one.old.as_ref());
-            if let Err(error) = done {
-                {
-                    let failure = super::failure::of_error(*error);
-                    tracing::warn!(hook = %one.hook.handler.name, code = %failure.code, message = %failure.message,
-                        "a hook after a write failed; the write stands");
-                };
+            if let Err(error) = one.hook.run(engine, one.operation, &one.row, one.old.as_ref()) {
+                // What ended the hook does not end the run: the cap or the time still does, where it is
+                // the run's own.
+                let ended = with_run(|run| run.ended.take());
+                let failure = ended.unwrap_or_else(|| super::failure::of_error(*error));
+                tracing::warn!(hook = %one.hook.handler.name, code = %failure.code, message = %failure.message,
+                    "a hook after a write failed; the write stands");
             }
         }
-        drop(waiting);
+        with_run(|run| run.ended = ended);
+    }
+
+    /// Whether what was written can still be undone.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.session().is_in_transaction()
     }
 
     pub(super) fn table(&self, name: &str) -> Outcome<Arc<Table>> {
@@ -165,6 +172,7 @@ impl Rows {
         match done {
             Ok(done) => done.map_err(refused),
             Err(_) => {
+                session.lose();
                 let message = "The database did not answer in time. Try again later";
                 Err(raise(Failure::new(ErrorCode::Database, message)))
             }
@@ -176,8 +184,12 @@ impl Rows {
         let session = self.session();
         let ended =
             { self.data.runtime().block_on(async { tokio::time::timeout(END_MAX, work(&session)).await }) };
-        if let Ok(Err(error)) = ended {
-            tracing::warn!(%error, "a transaction could not be undone; its connection is dropped");
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a transaction could not be undone; its connection is dropped");
+            }
+            Err(_) => session.lose(),
         }
     }
 }

@@ -155,6 +155,8 @@ pub(super) struct Shared {
     pub session: Option<Arc<Session>>,
     /// Hooks that wait for the end of the transaction.
     pub waiting_hooks: Vec<WaitingHook>,
+    /// Bytes of the rows that they wait with, about.
+    pub waiting_bytes: usize,
     /// What was written, in a test run.
     pub writes: Option<Vec<Write>>,
 }

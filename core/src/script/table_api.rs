@@ -280,6 +280,9 @@ fn read_data(options: &Map, others: &[&str]) -> Outcome<Row> {
 /// The row or the rows that are meant. A filter that names the id alone means that row.
 fn read_selector(options: &Map) -> Outcome<Selector> {
     if let Some(id) = option(options, "id") {
+        if option(options, "filter").is_some() {
+            return Err(invalid("filter", "does not go with an id: put the id into the filter"));
+        }
         return Ok(Selector::Id(id.to_string()));
     }
     let Some(filter) = option(options, "filter") else {

@@ -6,12 +6,17 @@ use serde_json::Value as Json;
 
 use super::hooks::{HooksOfWrite, WaitingHook};
 use super::rows::{Outcome, Rows, granted, refused};
-use super::run::with_run;
+use super::run::{self, with_run};
 use super::throw::raise;
 use crate::data::{
     Action, Actor, CREATED_AT, Grant, ID, ROWS_MAX, Row, RowChange, Selector, Table, UPDATED_AT, Write,
+    row_bytes,
 };
 use crate::error::{ErrorCode, Failure};
+
+/// Bytes of the rows that hooks wait with for the end of a transaction, about: nothing else bounds
+/// them, since they are no values of the script.
+const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +133,8 @@ impl Rows {
         let grant = granted(&table, Action::Update, actor)?;
         let hooks = self.hooks_of(&table, Operation::Update);
         let change = table.change(data).map_err(refused)?;
-        if let (Selector::Id(id), true, Grant::All) = (selector, hooks.is_empty(), &grant) {
+        let is_simple = hooks.is_empty() && change.is_small(&table);
+        if let (Selector::Id(id), true, Grant::All) = (selector, is_simple, &grant) {
             let row = self.wait(async |session| session.update_one(&table, id, None, &change).await)?;
             let row = row.ok_or_else(|| raise(Failure::not_found("row", id)))?;
             self.after(engine, &table, Operation::Update, &hooks, std::iter::once((&row, None)))?;
@@ -233,13 +239,27 @@ impl Rows {
             note(table, operation, row);
             for hook in &hooks.after {
                 let before = old.filter(|_| operation == Operation::Update);
-                if !hook.applies(table, row, before).map_err(raise)? {
-                    continue;
+                match hook.applies(table, row, before) {
+                    Ok(true) => {}
+                    Ok(false) => continue,
+                    Err(failure) => {
+                        tracing::warn!(hook = %hook.handler.name, message = %failure.message,
+                            "the condition of a hook after a write failed; the write stands");
+                        continue;
+                    }
                 }
                 let waiting =
                     WaitingHook { hook: hook.clone(), operation, row: row.clone(), old: old.cloned() };
-                with_run(|run| run.shared.waiting_hooks.push(waiting));
+                let bytes = row_bytes(row) + old.map_or(0, row_bytes);
+                with_run(|run| {
+                    run.shared.waiting_bytes += bytes;
+                    run.shared.waiting_hooks.push(waiting);
+                });
             }
+        }
+        if with_run(|run| run.shared.waiting_bytes) > WAITING_BYTES_MAX && self.is_in_transaction() {
+            let message = "The transaction writes more rows than their hooks can wait with";
+            return Err(run::terminate(ErrorCode::ScriptMemoryLimit, message));
         }
         self.run_waiting_hooks(engine);
         Ok(())

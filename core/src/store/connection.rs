@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{Connection, Error as SqlxError};
+use sea_orm::sqlx::{Connection, Error as SqlxError, Executor};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
     RuntimeErr, Statement, StreamTrait,
@@ -29,6 +29,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long PostgreSQL may take for one statement, or for the next row of one that gives its rows one
 /// by one.
 const STATEMENT_MAX: Duration = Duration::from_secs(5);
+
+/// What a transaction holds locked is free again when its server was lost, though PostgreSQL has not
+/// noticed. A script's own time ends long before, unless the configuration gives it more.
+const IDLE_IN_TRANSACTION: &str = "SET idle_in_transaction_session_timeout = '60s'";
 
 /// A pool of at most so many connections.
 ///
@@ -53,6 +57,9 @@ pub(super) async fn connect(url: &str, connections: u32, metrics: &Metrics) -> R
         .map_sqlx_postgres_pool_opts(|options| {
             // The pool asks every connection that comes back whether it lives, and would wait for
             // the answer of a dead one for ever, and keep its place.
+            let options = options.after_connect(|connection, _| {
+                Box::pin(async { connection.execute(IDLE_IN_TRANSACTION).await.map(drop) })
+            });
             options.after_release(|connection, _| {
                 Box::pin(async {
                     let answer = tokio::time::timeout(ACQUIRE_TIMEOUT, connection.ping()).await;

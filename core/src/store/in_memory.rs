@@ -114,8 +114,11 @@ fn equal(left: &Json, right: &Json) -> bool {
     left == right || (left.is_number() && compare(left, right) == Some(Ordering::Equal))
 }
 
-/// The order of two values of one kind.
+/// The order of two values of one kind. Integers past 2^53 are not compared as floats.
 fn compare(left: &Json, right: &Json) -> Option<Ordering> {
+    if let (Some(left), Some(right)) = (left.as_i64(), right.as_i64()) {
+        return Some(left.cmp(&right));
+    }
     match (left, right) {
         (Json::Number(left), Json::Number(right)) => left.as_f64()?.partial_cmp(&right.as_f64()?),
         (Json::String(left), Json::String(right)) => Some(left.cmp(right)),
@@ -139,8 +142,8 @@ mod tests {
 
     #[test]
     fn filters() {
-        let row = json!({ "a": 5, "b": "text", "c": null });
-        let known = ["a", "b", "c"];
+        let row = json!({ "a": 5, "b": "text", "c": null, "d": 9_007_199_254_740_993_i64 });
+        let known = ["a", "b", "c", "d"];
         for (filter, expected) in [
             (json!({}), true),
             (json!({ "a": 5 }), true),
@@ -149,10 +152,12 @@ mod tests {
             (json!({ "b": { "_contains": "ex" }, "c": { "_is_null": true } }), true),
             (json!({ "_or": [{ "a": 1 }, { "b": { "_in": ["text"] } }] }), true),
             (json!({ "_not": { "b": { "_ends_with": "xt" } } }), false),
+            (json!({ "d": 9_007_199_254_740_992_i64 }), false),
+            (json!({ "d": { "_gt": 9_007_199_254_740_992_i64 } }), true),
         ] {
             assert_eq!(matches(&filter, &row, &known).unwrap(), expected, "{filter}");
         }
-        assert!(matches(&json!({ "d": 1 }), &row, &known).is_err());
+        assert!(matches(&json!({ "e": 1 }), &row, &known).is_err());
         assert!(matches(&json!({ "a": { "_what": 1 } }), &row, &known).is_err());
     }
 

@@ -30,6 +30,8 @@ pub const PAGE_MAX: u64 = 1_000_000_000;
 const FILTER_DEPTH_MAX: usize = 16;
 /// Conditions in one filter, values of `_in` counted.
 const FILTER_TERMS_MAX: usize = 1000;
+/// Fields to sort by.
+const SORT_FIELDS_MAX: usize = 100;
 /// Bytes of the text that `_contains` and its like look for: with each of them escaped, it is still
 /// a pattern that SQLite takes.
 const PATTERN_BYTES_MAX: usize = 16_000;
@@ -168,6 +170,9 @@ impl Store {
 /// # Errors
 /// As [`Store::list`].
 pub(crate) fn sort_order<'a>(text: &str, fields: &'a [Field]) -> Result<Vec<(&'a Field, Order)>> {
+    if text.split(',').count() > SORT_FIELDS_MAX {
+        return Err(Failure::invalid("sort", format!("names more than {SORT_FIELDS_MAX} fields")).into());
+    }
     text.split(',')
         .map(|part| {
             let part = part.trim();
