@@ -9,10 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use gatewright_core::config::Config;
-use gatewright_core::data::{ColumnSpec, Data, TableChange};
-use gatewright_core::metrics::Metrics;
-use gatewright_core::store::Store;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -99,9 +95,6 @@ impl Target {
     /// When it ends, or is not ready in time; the end of its log is part of the message.
     pub async fn start(self, args: &StartArgs) -> Result<Server> {
         let folder = TempDir::with_prefix("gatewright-bench-")?;
-        if self == Self::Gatewright {
-            make_table(&folder.path().join("data")).await?;
-        }
         let address = free_address()?;
         let log_path = folder.path().join("server.log");
         let log = File::create(&log_path)?;
@@ -182,27 +175,6 @@ fn isolate(command: &mut Command) {
         }
     }
     command.env("GATEWRIGHT_LIMITS__CONNECTIONS_PER_SECOND_PER_IP", "0");
-}
-
-/// Makes the table that the pack's scripts write to.
-async fn make_table(data_dir: &Path) -> Result<()> {
-    let config = Config { data_dir: data_dir.to_owned(), ..Config::defaults() };
-    let store = Store::open(&config, &Metrics::new()).await?;
-    let data = Data::open(store.clone()).await?;
-    let columns = [("text", "text"), ("roomId", "string"), ("senderId", "string")];
-    let columns = columns.map(|(name, kind)| ColumnSpec {
-        name: name.to_owned(),
-        kind: kind.to_owned(),
-        ..ColumnSpec::default()
-    });
-    let table = TableChange {
-        name: Some("message".to_owned()),
-        columns: Some(columns.into()),
-        ..TableChange::default()
-    };
-    data.create_table(table, None).await?;
-    drop(data);
-    Ok(store.close().await?)
 }
 
 fn free_address() -> Result<SocketAddr> {

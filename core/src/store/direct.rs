@@ -266,7 +266,11 @@ mod tests {
             assert!(refused.await.is_err());
             assert_eq!(taken, 2);
             let mut taken = 0;
-            on.each(sql("SELECT n FROM t"), |_| Ok(taken += 1)).await.unwrap();
+            let count = on.each(sql("SELECT n FROM t"), |_| {
+                taken += 1;
+                Ok(())
+            });
+            count.await.unwrap();
             assert_eq!(taken, 3);
         });
     }
