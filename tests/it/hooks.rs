@@ -262,13 +262,11 @@ fn every_kind_of_write_has_them(database: Database) {
     );
     // What a test run emits does not leave.
     hears.run("e", &json!({}));
-    let heard: Vec<_> = hears
-        .unread()
-        .into_iter()
-        .filter(|packet| packet.data[0] == "item")
-        .map(|packet| packet.data[1].clone())
-        .collect();
-    assert_eq!(heard, [json!(1), json!(2), json!(3), json!(4), json!(6)]);
+    let heard = hears.unread().into_iter().filter(|packet| packet.data[0] == "item");
+    let mut heard: Vec<_> = heard.filter_map(|packet| packet.data[1].as_i64()).collect();
+    // The connection script runs beside what comes after it here.
+    heard.sort_unstable();
+    assert_eq!(heard, [1, 2, 3, 4, 6]);
     let row = &api.rows("item", &[("limit", "1")])[0];
     let answer = api.admin("PATCH", &format!("/data/item/{}", id(row)), json!({ "n": 0 }));
     refused(&answer, 500, "SCRIPT_EXECUTION_ERROR", "reply");
