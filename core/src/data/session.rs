@@ -5,16 +5,12 @@
 
 use std::sync::Arc;
 
-use futures_util::TryStreamExt;
 use parking_lot::Mutex;
-use sea_orm::sea_query::SelectStatement;
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement, StatementBuilder,
-    StreamTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement, StatementBuilder};
 use serde::Serialize;
 
-use super::statement::{self, Find, Selector};
+use super::reads::ROWS_BYTES_MAX;
+use super::statement::{self, Selector};
 use super::table::{ID, Row, RowChange, Table};
 use super::{Data, refusal};
 use crate::error::{ErrorCode, Failure, Result};
@@ -22,19 +18,8 @@ use crate::store::{Wanted, WriterTransaction, Written, run_write};
 
 /// Rows that one update may touch, and one read give.
 pub const ROWS_MAX: u64 = 1000;
-/// Bytes of all rows of one read, as JSON, about.
-const READ_BYTES_MAX: usize = 16 << 20;
 /// Parameters of one statement; both databases take at least so many.
 const PARAMETERS_MAX: usize = 30_000;
-
-/// One page of rows.
-#[derive(Debug, Clone, Default)]
-pub struct Found {
-    /// The rows.
-    pub rows: Vec<Row>,
-    /// All rows and those that match, if asked for.
-    pub counts: Option<(u64, u64)>,
-}
 
 /// One written row, as a test run shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -72,13 +57,13 @@ struct Open {
     savepoints: usize,
 }
 
-enum Transaction {
+pub(super) enum Transaction {
     OfWriter(WriterTransaction),
     OfPool(DatabaseTransaction),
 }
 
 impl Transaction {
-    fn get(&self) -> &DatabaseTransaction {
+    pub(super) fn get(&self) -> &DatabaseTransaction {
         match self {
             Self::OfWriter(of_writer) => &of_writer.transaction,
             Self::OfPool(transaction) => transaction,
@@ -110,11 +95,11 @@ impl Session {
         self.open.lock().as_ref().is_some_and(|open| open.savepoints + 1 > base)
     }
 
-    fn backend(&self) -> DbBackend {
+    pub(super) fn backend(&self) -> DbBackend {
         self.data.backend()
     }
 
-    fn transaction(&self) -> Result<Option<Arc<Transaction>>, DbErr> {
+    pub(super) fn transaction(&self) -> Result<Option<Arc<Transaction>>, DbErr> {
         match &*self.open.lock() {
             None => Ok(None),
             Some(open) => open.transaction.clone().map(Some).ok_or_else(lost),
@@ -206,101 +191,15 @@ impl Session {
     }
 
     /// A statement on a table.
-    fn build(&self, table: &Table, statement: &impl StatementBuilder) -> Statement {
+    pub(super) fn build(&self, table: &Table, statement: &impl StatementBuilder) -> Statement {
         self.for_layout(table, self.backend().build(statement))
     }
 
-    fn for_layout(&self, table: &Table, mut statement: Statement) -> Statement {
+    pub(super) fn for_layout(&self, table: &Table, mut statement: Statement) -> Statement {
         if self.backend() == DbBackend::Postgres {
             statement.sql.push_str(&format!(" /* {} */", table.layout));
         }
         statement
-    }
-
-    /// One page of rows.
-    ///
-    /// # Errors
-    /// `VALIDATION_ERROR` for an unknown field or operator, a wrong value or too much at once.
-    pub async fn find(&self, table: &Table, find: &Find) -> Result<Found> {
-        let columns = table.selected(find.fields.as_deref())?;
-        let select = statement::select(table, find, &columns, self.backend())?;
-        let counts = if find.with_counts {
-            let total = self.count(table, [find.scope.as_ref(), None]).await?;
-            Some((total, self.count(table, [find.scope.as_ref(), find.filter.as_ref()]).await?))
-        } else {
-            None
-        };
-        if find.limit == 0 {
-            return Ok(Found { rows: Vec::new(), counts });
-        }
-        Ok(Found { rows: self.read(table, &select, find, &columns).await?, counts })
-    }
-
-    /// How many rows meet these filters.
-    ///
-    /// # Errors
-    /// As [`Self::find`].
-    pub async fn count(&self, table: &Table, filters: [Option<&serde_json::Value>; 2]) -> Result<u64> {
-        let select = self.build(table, &statement::count(table, filters, self.backend())?);
-        let found = match self.transaction()? {
-            Some(transaction) => transaction.get().query_one_raw(select).await?,
-            None => self.data.db().query_one_raw(select).await?,
-        };
-        let count: i64 = found.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
-        Ok(count.unsigned_abs())
-    }
-
-    /// The rows that a write is about, locked until the transaction ends.
-    ///
-    /// # Errors
-    /// As [`Self::find`]; `VALIDATION_ERROR` for more than [`ROWS_MAX`].
-    pub async fn rows_to_write(
-        &self,
-        table: &Table,
-        selector: &Selector,
-        scope: Option<&serde_json::Value>,
-    ) -> Result<Vec<Row>> {
-        let find = Find {
-            filter: Some(selector.filter()),
-            scope: scope.cloned(),
-            limit: ROWS_MAX + 1,
-            page: 1,
-            ..Find::default()
-        };
-        let columns = table.selected(None)?;
-        let mut select = statement::select(table, &find, &columns, self.backend())?;
-        statement::lock(&mut select, self.backend());
-        let rows = self.read(table, &select, &find, &columns).await?;
-        if rows.len() as u64 > ROWS_MAX {
-            let message = format!("The filter meets more than {ROWS_MAX} rows; narrow it and go on in parts");
-            return Err(Failure::new(ErrorCode::Validation, message).into());
-        }
-        Ok(rows)
-    }
-
-    /// The rows of the page.
-    async fn read(
-        &self,
-        table: &Table,
-        select: &SelectStatement,
-        find: &Find,
-        columns: &[&super::Column],
-    ) -> Result<Vec<Row>> {
-        let select = self.for_layout(table, statement::page(select, find, self.backend()));
-        let mut read = Read { columns, backend: self.backend(), rows: Vec::new(), bytes: 0 };
-        match (self.transaction()?, self.data.db().readers()) {
-            (Some(transaction), _) => read.all(transaction.get(), select).await?,
-            (None, None) => read.all(self.data.db(), select).await?,
-            (None, Some(readers)) => {
-                let mut on = readers.connection().await?;
-                if find.limit == 1 {
-                    on.one(select).await?.map_or(Ok(()), |row| read.take(&row))?;
-                } else {
-                    on.each(select, |row| read.take(row)).await?;
-                }
-            }
-        }
-        Ok(read.rows)
     }
 
     /// Adds rows that [`Table::new_row`] has made: all or none.
@@ -350,9 +249,9 @@ impl Session {
     /// # Errors
     /// As [`Self::insert`].
     pub async fn update_rows(&self, table: &Table, rows: &[Row], change: &RowChange) -> Result<Vec<Row>> {
-        if change.bytes() * rows.len() > READ_BYTES_MAX {
+        if change.bytes() * rows.len() > ROWS_BYTES_MAX {
             let message =
-                format!("The changed rows have more than {READ_BYTES_MAX} bytes; change fewer at once");
+                format!("The changed rows have more than {ROWS_BYTES_MAX} bytes; change fewer at once");
             return Err(Failure::new(ErrorCode::Validation, message).into());
         }
         self.update(table, change, statement::with_ids(table, ids(rows))).await
@@ -439,48 +338,4 @@ fn ids(rows: &[Row]) -> impl Iterator<Item = String> + '_ {
 
 async fn execute(transaction: &Transaction, sql: &str) -> Result<(), DbErr> {
     transaction.get().execute_unprepared(sql).await.map(drop)
-}
-
-/// Rows as they arrive, until they are too many bytes.
-struct Read<'a> {
-    columns: &'a [&'a super::Column],
-    backend: DbBackend,
-    rows: Vec<Row>,
-    bytes: usize,
-}
-
-impl Read<'_> {
-    async fn all(&mut self, on: &(impl ConnectionTrait + StreamTrait), select: Statement) -> Result<()> {
-        let mut found = std::pin::pin!(on.stream_raw(select).await?);
-        while let Some(row) = found.try_next().await? {
-            self.take(&row)?;
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, row: &QueryResult) -> Result<()> {
-        let row = statement::row(row, self.columns, self.backend)?;
-        self.bytes += row.values().map(bytes_of).sum::<usize>();
-        if self.bytes > READ_BYTES_MAX {
-            let message = format!(
-                "The rows have more than {READ_BYTES_MAX} bytes together; ask for fewer, or for fewer of their fields"
-            );
-            return Err(Failure::new(ErrorCode::Validation, message).into());
-        }
-        self.rows.push(row);
-        Ok(())
-    }
-}
-
-/// What a value takes, about.
-fn bytes_of(value: &serde_json::Value) -> usize {
-    use serde_json::Value as Json;
-    match value {
-        Json::String(text) => text.len(),
-        Json::Array(items) => items.iter().map(bytes_of).sum::<usize>() + 8,
-        Json::Object(fields) => {
-            fields.iter().map(|(key, value)| key.len() + bytes_of(value)).sum::<usize>() + 8
-        }
-        _ => 8,
-    }
 }
