@@ -14,7 +14,7 @@ use gatewright_core::script::{Arguments, Call, RecordedHost, Script, ScriptEngin
 use libfuzzer_sys::fuzz_target;
 
 static ECHO: LazyLock<(ScriptEngine, Script)> = LazyLock::new(|| {
-    let engine = ScriptEngine::new(&Config::defaults().scripts, Arc::new(Secret::from_bytes([0; 32])));
+    let engine = ScriptEngine::new(&Config::defaults().scripts, Arc::new(Secret::from_bytes([0; 32])), None);
     let script = engine.compile("@LOGS(@ARGS.len()); return @BODY;").expect("the script compiles");
     (engine, script)
 });
@@ -28,7 +28,9 @@ fuzz_target!(|packet: &str| {
         request_id: new_id(),
         arguments: Arguments::from_packet(packet, vec![vec![1, 2, 3]]),
         user: None,
+        request: None,
         timeout: Duration::from_secs(1),
+        test: None,
     };
     let host = Arc::new(RecordedHost::new(true, None, false));
     let output = engine.run(script, &call, host);
