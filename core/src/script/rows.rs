@@ -121,9 +121,10 @@ impl Rows {
         if self.is_in_transaction() {
             return;
         }
-        let (waiting, ended) =
-            with_run(|run| (std::mem::take(&mut run.shared.waiting_hooks), run.ended.take()));
-        with_run(|run| run.shared.waiting_bytes = 0);
+        let (waiting, ended) = with_run(|run| {
+            run.shared.waiting_bytes = 0;
+            (std::mem::take(&mut run.shared.waiting_hooks), run.ended.take())
+        });
         for one in &waiting {
             if let Err(error) = one.hook.run(engine, one.operation, &one.row, one.old.as_ref()) {
                 // What ended the hook does not end the run: the cap or the time still does, where it is
@@ -167,9 +168,8 @@ impl Rows {
         let left = time_left();
         let patience = left.saturating_sub(TIME_TO_TELL.min(left / 5));
         let session = self.session();
-        let done =
-            { self.data.runtime().block_on(async { tokio::time::timeout(patience, work(&session)).await }) };
-        match done {
+        let in_time = async { tokio::time::timeout(patience, work(&session)).await };
+        match self.data.runtime().block_on(in_time) {
             Ok(done) => done.map_err(refused),
             Err(_) => {
                 session.lose();
@@ -182,9 +182,8 @@ impl Rows {
     /// Ends a transaction, also when the time of the run is up.
     fn end(&self, work: impl AsyncFnOnce(&Session) -> crate::Result<()>) {
         let session = self.session();
-        let ended =
-            { self.data.runtime().block_on(async { tokio::time::timeout(END_MAX, work(&session)).await }) };
-        match ended {
+        let in_time = async { tokio::time::timeout(END_MAX, work(&session)).await };
+        match self.data.runtime().block_on(in_time) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a transaction could not be undone; its connection is dropped");

@@ -283,17 +283,10 @@ fn before_create(engine: &Engine, table: &Table, hooks: &HooksOfWrite, mut row: 
             continue;
         }
         if let Some(returned) = hook.run(engine, Operation::Create, &row, None)? {
-            row = {
-                for (name, value) in returned {
-                    if name != CREATED_AT && name != UPDATED_AT {
-                        row.insert(name, value);
-                    }
-                }
-                row.remove(CREATED_AT);
-                row.remove(UPDATED_AT);
-                table.new_row(&row)
-            }
-            .map_err(refused)?;
+            row.extend(returned);
+            // The server sets them anew.
+            row.retain(|name, _| name != CREATED_AT && name != UPDATED_AT);
+            row = table.new_row(&row).map_err(refused)?;
         }
     }
     Ok(row)
