@@ -197,12 +197,10 @@ fn app_keys_expire() {
 fn app_keys_on_the_command_line() {
     let server = Server::start();
     let place = Place::new();
-    let data = server.data.path().display().to_string();
     let run = |args: &[&str]| {
         let mut all = vec!["app-key"];
         all.extend(args);
-        all.extend(["--data", &data]);
-        place.run(&all)
+        place.run_on(&server.data, &all)
     };
     let create = |more: &[&str]| {
         let mut all = vec!["create", "--name", "exporter"];

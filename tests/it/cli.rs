@@ -87,7 +87,7 @@ impl Place {
     }
 
     /// A command on this data.
-    fn run_on(&self, data: &Data, args: &[&str]) -> Done {
+    pub fn run_on(&self, data: &Data, args: &[&str]) -> Done {
         let mut command = self.command(args, &[]);
         data.give_to(&mut command);
         Done::of(command)
