@@ -7,7 +7,7 @@ use super::route_path;
 use super::routes::RouteAccess;
 use crate::config::Config;
 use crate::error::{Failure, Result};
-use crate::store::{check_json, check_text, event, gateway, route};
+use crate::store::{check_description, check_json, check_text, event, gateway, route};
 
 /// Names that never reach a handler: Socket.IO keeps them for itself, or the product does.
 const RESERVED_EVENTS: [&str; 7] = [
@@ -20,7 +20,6 @@ const RESERVED_EVENTS: [&str; 7] = [
     "token_refresh",
 ];
 const NAME_BYTES_MAX: usize = 200;
-const DESCRIPTION_BYTES_MAX: usize = 10_000;
 
 /// What changes of a gateway.
 #[derive(Debug, Clone, Default)]
@@ -181,14 +180,6 @@ fn check_event_name(name: &str) -> Result<()> {
         return Err(Failure::invalid("eventName", format!("{name} is reserved")).into());
     }
     check_text("eventName", name)
-}
-
-pub(super) fn check_description(description: &str) -> Result<()> {
-    if description.len() > DESCRIPTION_BYTES_MAX {
-        let message = format!("must have at most {DESCRIPTION_BYTES_MAX} bytes");
-        return Err(Failure::invalid("description", message).into());
-    }
-    check_text("description", description)
 }
 
 fn check_timeout(field: &str, ms: Option<i64>, config: &Config) -> Result<()> {

@@ -8,7 +8,7 @@ use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::change::{check_description, set};
+use super::change::set;
 use super::gateways::later_than;
 use super::revisions::delete_revisions;
 use super::{Catalog, Suspension};
@@ -68,7 +68,7 @@ impl HookChange {
         set(&mut row.condition, self.condition);
         set(&mut row.source_code, self.source_code);
         set(&mut row.priority, self.priority);
-        check_description(&row.description)?;
+        store::check_description(&row.description)?;
         if when_of(&row.when).is_none() {
             return Err(
                 Failure::invalid("when", format!("{:?} is neither before nor after", row.when)).into()

@@ -11,6 +11,7 @@ mod failure;
 mod name;
 mod reads;
 mod schema;
+mod schema_transaction;
 mod session;
 mod statement;
 mod table;

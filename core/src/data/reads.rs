@@ -35,9 +35,6 @@ impl Session {
         } else {
             None
         };
-        if find.limit == 0 {
-            return Ok(Found { rows: Vec::new(), counts });
-        }
         Ok(Found { rows: self.read(table, &select, find, &columns).await?, counts })
     }
 

@@ -228,19 +228,13 @@ impl Session {
         Ok(())
     }
 
-    /// Changes the row with this id, if it meets `scope`; the row as it is then.
+    /// Changes the row with this id, if there is one; the row as it is then.
     ///
     /// # Errors
     /// As [`Self::insert`].
-    pub async fn update_one(
-        &self,
-        table: &Table,
-        id: &str,
-        scope: Option<&serde_json::Value>,
-        change: &RowChange,
-    ) -> Result<Option<Row>> {
+    pub async fn update_one(&self, table: &Table, id: &str, change: &RowChange) -> Result<Option<Row>> {
         let filter = Selector::Id(id.to_owned()).filter();
-        let condition = statement::condition(table, [Some(&filter), scope], self.backend())?;
+        let condition = statement::condition(table, [Some(&filter), None], self.backend())?;
         Ok(self.update(table, change, condition).await?.pop())
     }
 
@@ -274,21 +268,13 @@ impl Session {
         }
     }
 
-    /// Deletes what is selected within `scope`; how many rows that were.
+    /// Deletes what is selected; how many rows that were.
     ///
     /// # Errors
     /// `DUPLICATE_RESOURCE` when other rows refer to one of them.
-    pub async fn delete(
-        &self,
-        table: &Table,
-        selector: &Selector,
-        scope: Option<&serde_json::Value>,
-    ) -> Result<u64> {
-        self.delete_where(
-            table,
-            statement::condition(table, [Some(&selector.filter()), scope], self.backend())?,
-        )
-        .await
+    pub async fn delete(&self, table: &Table, selector: &Selector) -> Result<u64> {
+        let condition = statement::condition(table, [Some(&selector.filter()), None], self.backend())?;
+        self.delete_where(table, condition).await
     }
 
     /// Deletes these rows, which the transaction has locked.

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -18,6 +17,7 @@ use uuid::Uuid;
 use super::alter::{self, Alteration};
 use super::column::{Column, ColumnSpec};
 use super::name::check_table_name;
+use super::schema_transaction::to_its_end;
 use super::table::Table;
 use super::{Access, Data, refusal, schema};
 use crate::error::{Error, ErrorCode, Failure, Result};
@@ -29,11 +29,6 @@ use crate::store::{self, Time, hook, table as table_row};
 const COLUMNS_MAX: usize = 100;
 /// Tables, at most.
 const TABLES_MAX: usize = 1000;
-/// How long a change may wait for others who use a table of PostgreSQL, and they for it.
-const LOCK_MAX: Duration = Duration::from_secs(3);
-/// How long a change on PostgreSQL may take in all.
-const CHANGE_MAX: Duration = Duration::from_secs(60);
-
 /// A table's definition as an admin sees it.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "documented on the row")]
@@ -162,12 +157,14 @@ impl Data {
     fn new_row(&self, change: TableChange, pack: Option<&str>) -> Result<table_row::Model> {
         let name = change.name.ok_or_else(|| Failure::invalid("name", "is missing"))?;
         check_table_name(&name)?;
+        let description = change.description.unwrap_or_default();
+        store::check_description(&description)?;
         let columns = read_columns(change.columns.unwrap_or_default().iter().chain(&change.add))?;
         let now = store::now();
         Ok(table_row::Model {
             id: new_id(),
             name,
-            description: checked_description(change.description.unwrap_or_default())?,
+            description,
             columns: json!(columns),
             access: json!(change.access.unwrap_or_default()),
             pack: pack.map(str::to_owned),
@@ -214,7 +211,8 @@ impl Data {
                 let mut row = before;
                 row.name = change.name.clone().unwrap_or(row.name);
                 if let Some(description) = &change.description {
-                    row.description = checked_description(description.clone())?;
+                    store::check_description(description)?;
+                    row.description.clone_from(description);
                 }
                 row.columns = json!(referring_to(new.own_columns(), &before_name, &row.name));
                 row.access = json!(new.access);
@@ -323,62 +321,10 @@ impl Data {
         }
     }
 
-    /// Does work that alters tables: all of it or nothing. On SQLite references are not enforced
-    /// meanwhile, since a table that is rebuilt is gone for a moment.
-    async fn in_schema_transaction<T>(
-        &self,
-        work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>,
-    ) -> Result<T> {
-        let Some(writer) = self.writer() else { return self.in_time(work).await };
-        let turn = writer.turn().await;
-        turn.connection.execute_unprepared("PRAGMA foreign_keys = OFF").await?;
-        let done = async {
-            let on = store::begin_writing(&turn.connection).await?;
-            let done = work(&on).await?;
-            on.commit().await?;
-            Ok(done)
-        }
-        .await;
-        turn.connection.execute_unprepared("PRAGMA foreign_keys = ON").await?;
-        done
-    }
-
-    /// The same on PostgreSQL, which may be lost, or have others hold the table: whoever waits for it
-    /// then waits behind this.
-    async fn in_time<T>(&self, work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>) -> Result<T> {
-        let changed = async {
-            let on = self.db().begin().await?;
-            let (lock_ms, all_ms) = (LOCK_MAX.as_millis(), CHANGE_MAX.as_millis());
-            let bounds =
-                format!("SET LOCAL lock_timeout = {lock_ms}; SET LOCAL statement_timeout = {all_ms}");
-            on.execute_unprepared(&bounds).await?;
-            let done = work(&on).await?;
-            on.commit().await?;
-            Ok(done)
-        };
-        match tokio::time::timeout(CHANGE_MAX, changed).await {
-            Ok(Err(Error::Database(error))) if is_busy(&error) => {
-                let message = "The table is in use by others for too long. Try again";
-                Err(Failure::new(ErrorCode::ServiceUnavailable, message).into())
-            }
-            Ok(changed) => changed,
-            Err(_) => {
-                let message = format!("no answer within {} s", CHANGE_MAX.as_secs());
-                Err(Error::Database(sea_orm::DbErr::Custom(message)))
-            }
-        }
-    }
-
     async fn definitions_changed(&self) -> Result<()> {
         self.store.bump_change_number().await?;
         self.reload().await
     }
-}
-
-/// Does work that must not be left in the middle, also when nobody waits for it any more.
-async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    let done = tokio::spawn(work).await;
-    done.map_err(|error| Error::Internal(format!("a change of tables: {error}")))?
 }
 
 /// The same columns; what refers to the one table refers to the other.
@@ -413,26 +359,12 @@ pub(super) fn check_columns<'a>(columns: impl Iterator<Item = &'a Column>) -> Re
     Ok(())
 }
 
-/// A lock that was not to be had in time, or two that wait for each other.
-fn is_busy(error: &sea_orm::DbErr) -> bool {
-    matches!(super::failure::code_of(error).as_deref(), Some("55P03" | "40P01"))
-}
-
 async fn locked_row(on: &DatabaseTransaction, id: Uuid, backend: DbBackend) -> Result<table_row::Model> {
     let mut find = table_row::Entity::find_by_id(id);
     if backend == DbBackend::Postgres {
         find = find.lock_exclusive();
     }
     Ok(find.one(on).await?.ok_or_else(|| Failure::not_found("table", id))?)
-}
-
-fn checked_description(description: String) -> Result<String> {
-    const BYTES_MAX: usize = 10_000;
-    if description.len() <= BYTES_MAX && !description.contains('\0') {
-        return Ok(description);
-    }
-    Err(Failure::invalid("description", format!("must have at most {BYTES_MAX} bytes, none of them U+0000"))
-        .into())
 }
 
 fn already(name: &str) -> Failure {

@@ -135,7 +135,7 @@ impl Rows {
         let change = table.change(data).map_err(refused)?;
         let is_simple = hooks.is_empty() && change.is_small(&table);
         if let (Selector::Id(id), true, Grant::All) = (selector, is_simple, &grant) {
-            let row = self.wait(async |session| session.update_one(&table, id, None, &change).await)?;
+            let row = self.wait(async |session| session.update_one(&table, id, &change).await)?;
             let row = row.ok_or_else(|| raise(Failure::not_found("row", id)))?;
             self.after(engine, &table, Operation::Update, &hooks, std::iter::once((&row, None)))?;
             return Ok(vec![row]);
@@ -150,7 +150,7 @@ impl Rows {
                 }
                 let mut new = Vec::with_capacity(old.len());
                 for (old, change) in old.iter().zip(&changes) {
-                    new.extend(session.update_one(&table, id_of(old), None, change).await?);
+                    new.extend(session.update_one(&table, id_of(old), change).await?);
                 }
                 Ok(new)
             })?;
@@ -174,7 +174,7 @@ impl Rows {
         let hooks = self.hooks_of(&table, Operation::Delete);
         let is_recorded = with_run(|run| run.shared.writes.is_some());
         if let (Grant::All, true, false) = (&grant, hooks.is_empty(), is_recorded) {
-            return self.wait(async |session| session.delete(&table, selector, None).await);
+            return self.wait(async |session| session.delete(&table, selector).await);
         }
         let old = self.transaction(engine, || {
             let old = self.rows_to_write(&table, selector, &grant, Action::Delete, actor)?;

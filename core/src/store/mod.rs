@@ -207,6 +207,19 @@ pub(crate) fn check_text(field: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a `description` that is longer than any has to be, or has a NUL.
+///
+/// # Errors
+/// `VALIDATION_ERROR` about the field.
+pub(crate) fn check_description(description: &str) -> Result<()> {
+    const BYTES_MAX: usize = 10_000;
+    if description.len() > BYTES_MAX {
+        let message = format!("must have at most {BYTES_MAX} bytes");
+        return Err(Failure::invalid("description", message).into());
+    }
+    check_text("description", description)
+}
+
 /// As [`check_text`], of all text in a value.
 ///
 /// # Errors
