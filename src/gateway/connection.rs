@@ -126,7 +126,13 @@ impl Connection {
     /// Connects it with its socket; false when it has gone before that.
     pub fn attach(&self, socket: SocketRef) -> bool {
         let rooms = self.rooms.lock();
-        !rooms.has_gone && self.socket.set(socket).is_ok()
+        let is_attached = !rooms.has_gone && self.socket.set(socket).is_ok();
+        drop(rooms);
+        if is_attached && self.is_ended_by_server() {
+            // It was to end before there was a socket to end.
+            self.end();
+        }
+        is_attached
     }
 
     /// Whether it was ever connected with its socket.
@@ -205,8 +211,8 @@ impl Connection {
 
     /// Ends the connection after what was sent before.
     pub fn end(&self) {
-        let Some(socket) = self.socket.get() else { return };
         self.is_ended_by_server.store(true, Ordering::SeqCst);
+        let Some(socket) = self.socket.get() else { return };
         // socketioxide spawns a task, and the caller may be a script's thread.
         let _in_runtime = self.hub.runtime.enter();
         if let Err(SocketError::InternalChannelFull) = socket.clone().disconnect() {
