@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use super::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Answer, PATIENCE, Server, gatewright};
+use super::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Answer, PATIENCE, Server, gatewright};
 
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse battery";

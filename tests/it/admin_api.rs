@@ -4,8 +4,9 @@ use serde_json::{Map, Value as Json, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::operation::{Polling, make_gateway, until};
-use super::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Answer, PATIENCE, Server};
+use super::support::api::make_gateway;
+use super::support::polling::Polling;
+use super::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Answer, Server, send, until};
 
 /// An id that nothing has.
 const NOBODY: &str = "01890000-0000-7000-8000-000000000000";
@@ -143,29 +144,6 @@ fn check_row(row: &Json, expected: Json) {
     check_id(&row["id"]);
     check_time(&row["createdAt"]);
     check_time(&row["updatedAt"]);
-}
-
-/// A call with any bytes as its body, which [`Server::call`] cannot send.
-pub fn send(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .allow_non_standard_methods(true)
-        .timeout_global(Some(PATIENCE))
-        .build()
-        .into();
-    let mut request = ureq::http::Request::builder().method(method).uri(format!("{url}{path}"));
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let sent = if method == "GET" {
-        agent.run(request.body(()).unwrap())
-    } else {
-        agent.run(request.body(body.to_vec()).unwrap())
-    };
-    let mut response = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap();
-    Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() }
 }
 
 /// A text as it may stand in a query.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 use time::format_description::well_known::Rfc3339;
 
-use super::cli::Place;
-use super::server::{Answer, PATIENCE, Server};
+use super::support::place::Place;
+use super::support::server::{Answer, PATIENCE, Server};
 
 const SCOPES: [&str; 5] = ["socket:read", "socket:broadcast", "data:read", "data:write", "routes"];
 

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use serde_json::{Value as Json, json};
 
-use super::node::run_scenario;
-use super::server::Server;
+use super::support::node::run_scenario;
+use super::support::server::Server;
 
 /// Everything that the server can log, so that nothing in it can be a secret.
 const LOGS: (&str, &str) = ("LOGS__LEVEL", "trace");

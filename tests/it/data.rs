@@ -2,10 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::api::{Api, encoded, id, refused};
-use super::database::{Database, on_each_database};
-use super::operation::Polling;
-use super::server::Server;
+use super::support::api::{Api, encoded, id, refused};
+use super::support::database::{Database, on_each_database};
+use super::support::polling::Polling;
+use super::support::server::Server;
 
 on_each_database!(
     filters_find_what_they_say,

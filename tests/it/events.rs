@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::database::{Database, on_each_database};
-use super::node::run_scenario;
-use super::server::{PATIENCE, Server};
+use super::support::database::{Database, on_each_database};
+use super::support::node::run_scenario;
+use super::support::server::{PATIENCE, Server};
 use serde_json::json;
 
 /// Small queues: the scenario fills them.

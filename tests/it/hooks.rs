@@ -2,11 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
-use super::api::{Api, id, refused};
-use super::database::{Database, on_each_database};
-use super::node::run_scenario;
-use super::operation::{Polling, until};
-use super::server::Server;
+use super::support::api::{Api, id, refused};
+use super::support::database::{Database, on_each_database};
+use super::support::node::run_scenario;
+use super::support::polling::Polling;
+use super::support::server::{Server, until};
 
 on_each_database!(
     clients_hear_of_rows,

@@ -1,7 +1,7 @@
 //! Changing gateways and scripts under load.
 
-use super::node::run_scenario;
-use super::server::Server;
+use super::support::node::run_scenario;
+use super::support::server::Server;
 
 #[test]
 fn hot_reload() {

@@ -8,9 +8,9 @@ use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value as Json, json};
 
-use super::cli::Place;
-use super::node::run_scenario;
-use super::server::{Answer, Server};
+use super::support::node::run_scenario;
+use super::support::place::Place;
+use super::support::server::{Answer, Server};
 
 const ISSUER: &str = "https://login.example.com/";
 const AUDIENCE: &str = "gatewright-tests";

@@ -1,7 +1,7 @@
 //! Rates, sizes, subscriptions, connections, and readers that do not keep up.
 
-use super::node::run_scenario;
-use super::server::Server;
+use super::support::node::run_scenario;
+use super::support::server::Server;
 
 /// Every client of the scenario names its own address, so that only the steps about addresses
 /// meet their limit.

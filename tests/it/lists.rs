@@ -2,9 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::database::{Database, on_each_database};
-use super::operation::make_gateway;
-use super::server::Server;
+use super::support::api::make_gateway;
+use super::support::database::{Database, on_each_database};
+use super::support::server::Server;
 
 on_each_database!(
     filters_answer_alike,

@@ -4,11 +4,12 @@
 use sea_orm::ConnectionTrait;
 use serde_json::{Value as Json, json};
 
-use super::api::{Api, id, refused};
-use super::database::{Data, Database, run_sql};
-use super::operation::{Polling, make_gateway, until};
 use super::postgres::Proxy;
-use super::server::Server;
+use super::support::api::make_gateway;
+use super::support::api::{Api, id, refused};
+use super::support::database::{Data, Database, run_sql};
+use super::support::polling::Polling;
+use super::support::server::{Server, until};
 use super::tables::sqlite_file;
 
 /// The time of every event, in milliseconds.

@@ -1,15 +1,13 @@
 //! The tests of the whole product, in one binary: a real server, real HTTP calls, and the
-//! official client (`tests/client`) driven by Node. One file per feature.
+//! official client (`tests/client`) driven by Node. One file per feature; `support` is what they share.
 
-mod api;
-mod database;
-mod node;
-mod server;
+mod support;
 
 mod access;
 mod accounts;
 mod admin_api;
 mod app_keys;
+mod attacks;
 mod cli;
 mod connecting;
 mod data;

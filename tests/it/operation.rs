@@ -1,6 +1,6 @@
 //! Health, metrics, logs, stopping and dying.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 
-use super::admin_api::send;
-use super::node::run_scenario;
-use super::server::{ADMIN_EMAIL, ADMIN_PASSWORD, PATIENCE, Server};
+use super::support::api::make_gateway;
+use super::support::node::run_scenario;
+use super::support::polling::Polling;
+use super::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Server, send, until};
 
 #[test]
 fn operation_health() {
@@ -333,42 +334,6 @@ fn url_in(greeting: &str) -> &str {
     greeting[from..].split([',', ' ']).next().unwrap()
 }
 
-/// What [`make_gateway`] made.
-pub struct Made {
-    pub id: String,
-    pub events: Vec<String>,
-}
-
-/// Makes a gateway, public unless the fields say otherwise, with events.
-pub fn make_gateway(server: &Server, token: &str, mut fields: Json, events: &[(&str, &str)]) -> Made {
-    if fields["requireAuth"].is_null() {
-        fields["requireAuth"] = json!(false);
-    }
-    let create = |path: &str, body: &Json| {
-        let answer = server.admin(token, "POST", path, Some(body));
-        assert_eq!(answer.status, 201, "{}", answer.body);
-        answer.json()["id"].as_str().unwrap().to_owned()
-    };
-    let id = create("/admin/gateways", &fields);
-    let path = format!("/admin/gateways/{id}/events");
-    let make =
-        |(name, script): &(&str, &str)| create(&path, &json!({ "eventName": name, "sourceCode": script }));
-    let events = events.iter().map(make).collect();
-    Made { id, events }
-}
-
-/// Asks again until there is something; what must come may take a while.
-pub fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = check() {
-            return found;
-        }
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-}
-
 /// The sum of the samples of a name whose labels contain all these texts; -1 without a sample.
 fn value(text: &str, name: &str, labels: &[&str]) -> f64 {
     let samples = text.lines().filter(|line| {
@@ -411,124 +376,4 @@ fn errors_of(child: &mut Child) -> String {
         let _ = pipe.read_to_string(&mut text);
     }
     text
-}
-
-/// As much of a Socket.IO client over long polling as tests without Node need. It sees every
-/// packet in order, so "nothing came in between" can be told without waiting.
-pub struct Polling {
-    url: String,
-    session: String,
-    namespace: String,
-    inbox: VecDeque<Packet>,
-    acks: u64,
-}
-
-/// A packet of a namespace.
-#[derive(Debug, Clone)]
-pub struct Packet {
-    /// The digit of its type: `0` connect, `1` disconnect, `2` event, `3` ack, `4` refused.
-    pub kind: char,
-    pub ack: Option<u64>,
-    pub data: Json,
-}
-
-impl Polling {
-    /// A connected socket.
-    pub fn connect(server: &Server, namespace: &str, token: Option<&str>) -> Self {
-        Self::try_connect(&server.url, namespace, token)
-            .unwrap_or_else(|message| panic!("refused: {message}"))
-    }
-
-    /// A connected socket, or the message of its refusal.
-    pub fn try_connect(url: &str, namespace: &str, token: Option<&str>) -> Result<Self, String> {
-        let opened = send(url, "GET", "/socket.io/?EIO=4&transport=polling", &[], b"");
-        assert_eq!(opened.status, 200, "{}", opened.body);
-        let opened: Json = serde_json::from_str(&opened.body[1..]).unwrap();
-        let session = opened["sid"].as_str().unwrap().to_owned();
-        let inbox = VecDeque::new();
-        let mut socket =
-            Self { url: url.to_owned(), session, namespace: namespace.to_owned(), inbox, acks: 0 };
-        let auth = token.map_or_else(String::new, |token| json!({ "token": token }).to_string());
-        socket.post(&format!("40{namespace},{auth}"));
-        let packet = socket.packet();
-        match packet.kind {
-            '0' => Ok(socket),
-            _ => Err(packet.data["message"].as_str().unwrap_or_default().to_owned()),
-        }
-    }
-
-    /// Emits with an ack; gives back the ack. Packets that came before it stay to be read.
-    pub fn ask(&mut self, event: &str, payload: &Json) -> Json {
-        self.acks += 1;
-        let number = self.acks;
-        self.post(&format!("42{},{number}{}", self.namespace, json!([event, payload])));
-        self.take(|packet| packet.kind == '3' && packet.ack == Some(number)).data[0].clone()
-    }
-
-    /// Emits and waits for the outcome: the data of `ws:result` or `ws:error`.
-    pub fn run(&mut self, event: &str, payload: &Json) -> Json {
-        let ack = self.ask(event, payload);
-        assert_eq!(ack["accepted"], true, "{event}: {ack}");
-        let is_outcome = |packet: &Packet| {
-            matches!(packet.data[0].as_str(), Some("ws:result" | "ws:error"))
-                && packet.data[1]["requestId"] == ack["requestId"]
-        };
-        self.take(is_outcome).data[1].clone()
-    }
-
-    /// The next packet.
-    pub fn packet(&mut self) -> Packet {
-        self.take(|_| true)
-    }
-
-    /// What has arrived and was not taken.
-    pub fn unread(&self) -> Vec<Packet> {
-        self.inbox.iter().cloned().collect()
-    }
-
-    /// Takes the first packet that matches, polling for as long as it takes.
-    fn take(&mut self, matches: impl Fn(&Packet) -> bool) -> Packet {
-        loop {
-            if let Some(at) = self.inbox.iter().position(&matches) {
-                return self.inbox.remove(at).unwrap();
-            }
-            self.poll();
-        }
-    }
-
-    fn poll(&mut self) {
-        let answer = send(&self.url, "GET", &self.path(), &[], b"");
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        for packet in answer.body.split('\u{1e}') {
-            match packet.chars().next() {
-                Some('2') => self.post("3"),
-                Some('4') => self.inbox.extend(self.parse(&packet[1..])),
-                _ => {}
-            }
-        }
-    }
-
-    fn post(&self, packet: &str) {
-        let answer =
-            send(&self.url, "POST", &self.path(), &[("content-type", "text/plain")], packet.as_bytes());
-        assert_eq!(answer.status, 200, "{}", answer.body);
-    }
-
-    fn path(&self) -> String {
-        format!("/socket.io/?EIO=4&transport=polling&sid={}", self.session)
-    }
-
-    fn parse(&self, packet: &str) -> Option<Packet> {
-        let kind = packet.chars().next()?;
-        let rest = &packet[1..];
-        let rest =
-            rest.strip_prefix(&self.namespace).map_or(rest, |rest| rest.strip_prefix(',').unwrap_or(rest));
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let data = if rest[digits..].is_empty() {
-            Json::Null
-        } else {
-            serde_json::from_str(&rest[digits..]).unwrap()
-        };
-        Some(Packet { kind, ack: rest[..digits].parse().ok(), data })
-    }
 }

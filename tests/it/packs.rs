@@ -3,9 +3,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::cli::{Done, Place, data_of};
-use super::database::{Database, on_each_database};
-use super::server::{Answer, Server};
+use super::cli::data_of;
+use super::support::database::{Database, on_each_database};
+use super::support::place::{Done, Place};
+use super::support::server::{Answer, Server, until};
 
 /// A server, its admin, and a folder with the pack `shop` beside it.
 struct Shop {
@@ -119,7 +120,7 @@ impl Shop {
 
     /// Waits for a change that the command line made: it is no other than a neighbour's.
     fn until(&self, what: &str, check: impl Fn() -> bool) {
-        super::operation::until(what, || check().then_some(()));
+        until(what, || check().then_some(()));
     }
 }
 
@@ -346,7 +347,7 @@ fn packs_in_the_admin_api(database: Database) {
     assert_eq!(done.status, 201, "{}", done.body);
     assert!(subjects(&done.json()).contains(&(json!("create"), json!("table message"))));
     assert_eq!(done.json()["isInstalled"], true);
-    super::operation::Polling::connect(&shop.server, "/chat", None);
+    super::support::polling::Polling::connect(&shop.server, "/chat", None);
     assert_eq!(
         post(json!({ "name": "chat" })).json()["changes"],
         json!([]),
@@ -394,7 +395,7 @@ fn packs_in_the_admin_api(database: Database) {
     assert_eq!(shop.call("GET", "/admin/packs/chat", None).json()["isInstalled"], false);
     assert_eq!(shop.call("GET", "/admin/packs/nothing", None).status, 404);
     assert!(
-        super::operation::Polling::try_connect(&shop.server.url, "/chat", None).is_err(),
+        super::support::polling::Polling::try_connect(&shop.server.url, "/chat", None).is_err(),
         "it is gone at once"
     );
 }

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use url::Url;
 
-use super::database::{Data, Database, run_sql};
-use super::operation::{Polling, make_gateway, until};
-use super::server::Server;
+use super::support::api::make_gateway;
+use super::support::database::{Data, Database, run_sql};
+use super::support::polling::Polling;
+use super::support::server::{Server, until};
 
 /// How long a request may take without a database: well over the server's own bounds, for a slow
 /// machine, and well under for ever.

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use gatewright_core::catalog::BUILT_IN_PATHS;
 use serde_json::{Value as Json, json};
 
-use super::admin_api::send;
-use super::node::run_scenario;
-use super::operation::{make_gateway, until};
-use super::server::{Answer, Server};
+use super::support::api::make_gateway;
+use super::support::node::run_scenario;
+use super::support::server::{Answer, Server, send, until};
 
 struct Api {
     server: Server,

@@ -1,7 +1,7 @@
 //! Hostile scripts behind a real socket, beside a gateway that has to go on working.
 
-use super::node::run_scenario;
-use super::server::Server;
+use super::support::node::run_scenario;
+use super::support::server::Server;
 
 #[test]
 fn sandbox() {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::api::{Api, id, refused};
-use super::database::{Data, Database, on_each_database, run_sql};
-use super::operation::until;
+use super::support::api::{Api, id, refused};
+use super::support::database::{Data, Database, on_each_database, run_sql};
+use super::support::server::until;
 
 on_each_database!(
     types_and_defaults,

@@ -2,10 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::admin_api::send;
 use super::database::{Data, Database};
-use super::operation::{Polling, make_gateway};
-use super::server::{Answer, Server};
+use super::polling::Polling;
+use super::server::{Answer, Server, send};
 
 /// A server and its admin.
 pub struct Api {
@@ -165,4 +164,28 @@ pub fn refused(answer: &Answer, status: u16, code: &str, mentions: &str) {
     for internal in ["SELECT ", "INSERT ", "UPDATE ", "constraint", "relation ", "savepoint"] {
         assert!(!message.contains(internal), "{message:?} tells internals");
     }
+}
+
+/// What [`make_gateway`] made.
+pub struct Made {
+    pub id: String,
+    pub events: Vec<String>,
+}
+
+/// Makes a gateway, public unless the fields say otherwise, with events.
+pub fn make_gateway(server: &Server, token: &str, mut fields: Json, events: &[(&str, &str)]) -> Made {
+    if fields["requireAuth"].is_null() {
+        fields["requireAuth"] = json!(false);
+    }
+    let create = |path: &str, body: &Json| {
+        let answer = server.admin(token, "POST", path, Some(body));
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.json()["id"].as_str().unwrap().to_owned()
+    };
+    let id = create("/admin/gateways", &fields);
+    let path = format!("/admin/gateways/{id}/events");
+    let make =
+        |(name, script): &(&str, &str)| create(&path, &json!({ "eventName": name, "sourceCode": script }));
+    let events = events.iter().map(make).collect();
+    Made { id, events }
 }

@@ -29,7 +29,7 @@ use url::Url;
 macro_rules! on_each_database {
     ($($test:ident),+ $(,)?) => {$(
         mod $test {
-            use crate::database::Database;
+            use crate::support::database::Database;
 
             #[test]
             fn sqlite() {

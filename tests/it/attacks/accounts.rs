@@ -1,0 +1,1 @@
+//! Passwords, tokens and sessions that belong to somebody else.

@@ -1,0 +1,1 @@
+//! Rows that one may not see or change, and queries that hold everyone up.

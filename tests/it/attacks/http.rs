@@ -1,0 +1,1 @@
+//! Other origins, other pages, slow and endless requests.

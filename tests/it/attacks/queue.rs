@@ -1,0 +1,1 @@
+//! Events and scripts that keep others from running.

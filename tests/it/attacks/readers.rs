@@ -1,0 +1,1 @@
+//! Clients that make the server hold what they do not read.

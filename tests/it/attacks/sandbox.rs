@@ -1,0 +1,1 @@
+//! Scripts that want more than a run may have.

@@ -1,0 +1,1 @@
+//! Transports that are not one's own.
