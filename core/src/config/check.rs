@@ -26,6 +26,10 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
 fn check_queue(config: &Config) -> Result<(), ConfigError> {
     let queue = &config.queue;
     at_most("queue.workers", queue.workers as u64, 1024)?;
+    at_least("queue.waiting", queue.waiting as u64, 1)?;
+    at_most("queue.waiting", queue.waiting as u64, 4096)?;
+    at_least("queue.jobs_per_gateway", queue.jobs_per_gateway as u64, 1)?;
+    at_least("queue.bytes_per_gateway", queue.bytes_per_gateway as u64, 1024)?;
     at_least("queue.jobs_per_socket", queue.jobs_per_socket as u64, 1)?;
     at_least("queue.bytes_per_socket", queue.bytes_per_socket as u64, 1024)?;
     at_least("queue.jobs", queue.jobs as u64, 1)?;

@@ -68,8 +68,11 @@ pub struct Limits {
 #[expect(missing_docs, reason = "each field is documented where its default is")]
 pub struct Queue {
     pub workers: usize,
+    pub waiting: usize,
     pub jobs_per_socket: usize,
     pub bytes_per_socket: usize,
+    pub jobs_per_gateway: usize,
+    pub bytes_per_gateway: usize,
     pub jobs: usize,
     pub bytes: usize,
     pub drain_ms: u64,

@@ -2,16 +2,19 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::waiting::NextPlace;
 use super::{Job, Refusal, Shared, Ticket};
+
+/// One gateway has a fourth of the threads that may wait.
+const WAITING_PARTS: usize = 4;
 
 /// The jobs of one socket, in order.
 pub struct Lane<J: Job> {
     group: Arc<Group<J>>,
-    shared: Arc<Shared<J>>,
     state: Mutex<LaneState<J>>,
 }
 
@@ -24,22 +27,37 @@ struct LaneState<J> {
     is_scheduled: bool,
 }
 
-/// The lanes of one gateway that have something to do.
+/// The lanes of one gateway that have something to do, and its threads that wait.
 pub(super) struct Group<J: Job> {
-    share: usize,
+    pub(super) shared: Arc<Shared<J>>,
+    /// Its jobs that wait or run, and the bytes of those that wait.
+    jobs: AtomicUsize,
+    bytes: AtomicUsize,
     ready: Mutex<Ready<J>>,
 }
 
 struct Ready<J: Job> {
+    /// Threads that have waited and want a worker's place.
+    returning: VecDeque<Arc<NextPlace>>,
     lanes: VecDeque<Arc<Lane<J>>>,
     /// In the channel or with a worker.
     tickets: usize,
+    /// Threads that wait.
+    waiting: usize,
+}
+
+/// What a worker does next for a group.
+pub(super) enum Next<J: Job> {
+    /// A lane's turn.
+    Serve(Arc<Lane<J>>),
+    /// A thread that has waited gets the worker's place and its ticket.
+    GiveWay(Arc<NextPlace>),
 }
 
 impl<J: Job> Lane<J> {
-    pub(super) fn new(group: Arc<Group<J>>, shared: Arc<Shared<J>>) -> Arc<Self> {
+    pub(super) fn new(group: Arc<Group<J>>) -> Arc<Self> {
         let state = LaneState { jobs: VecDeque::new(), bytes: 0, is_open: false, is_scheduled: false };
-        Arc::new(Self { group, shared, state: Mutex::new(state) })
+        Arc::new(Self { group, state: Mutex::new(state) })
     }
 
     /// Adds a job at the end. `accepted` is called when it is taken, before it can run; it must be
@@ -48,13 +66,15 @@ impl<J: Job> Lane<J> {
     /// # Errors
     /// When a bound is reached or the queue drains; the job comes back.
     pub fn push(self: &Arc<Self>, job: J, accepted: impl FnOnce()) -> Result<(), (Refusal, J)> {
-        let shared = &self.shared;
+        let (group, shared) = (&self.group, &self.group.shared);
         if !shared.is_open.load(Ordering::Relaxed) {
             return Err((Refusal::Closed, job));
         }
         let (settings, bytes) = (&shared.settings, job.bytes());
         if shared.jobs.load(Ordering::Relaxed) >= settings.jobs
             || shared.bytes.load(Ordering::Relaxed) + bytes > settings.bytes
+            || group.jobs.load(Ordering::Relaxed) >= settings.jobs_per_gateway
+            || group.bytes.load(Ordering::Relaxed) + bytes > settings.bytes_per_gateway
         {
             return Err((Refusal::Full, job));
         }
@@ -93,15 +113,14 @@ impl<J: Job> Lane<J> {
         let wakes = state.wants_worker();
         drop(state);
         if wakes {
-            self.group.make_ready(self.clone(), &self.shared);
+            self.group.make_ready(self.clone());
         }
     }
 
     fn add(&self, state: &mut LaneState<J>, job: J, bytes: usize) {
         state.jobs.push_back(job);
         state.bytes += bytes;
-        self.shared.jobs.fetch_add(1, Ordering::Relaxed);
-        self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.group.add(1, bytes);
     }
 
     /// The next job; none: the lane is no longer scheduled.
@@ -114,8 +133,13 @@ impl<J: Job> Lane<J> {
         let bytes = job.bytes();
         state.bytes -= bytes;
         drop(state);
-        self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.group.subtract(0, bytes);
         Some(job)
+    }
+
+    /// Notes that the job that [`Self::next`] gave is done.
+    pub(super) fn done(&self) {
+        self.group.subtract(1, 0);
     }
 }
 
@@ -123,8 +147,7 @@ impl<J: Job> Drop for Lane<J> {
     fn drop(&mut self) {
         // A lane that was never opened takes its jobs with it.
         let state = self.state.get_mut();
-        self.shared.jobs.fetch_sub(state.jobs.len(), Ordering::Relaxed);
-        self.shared.bytes.fetch_sub(state.bytes, Ordering::Relaxed);
+        self.group.subtract(state.jobs.len(), state.bytes);
     }
 }
 
@@ -138,20 +161,18 @@ impl<J> LaneState<J> {
 }
 
 impl<J: Job> Group<J> {
-    pub(super) fn new(share: usize) -> Self {
-        Self { share, ready: Mutex::new(Ready { lanes: VecDeque::new(), tickets: 0 }) }
+    pub(super) fn new(shared: Arc<Shared<J>>) -> Self {
+        let ready =
+            Ready { returning: VecDeque::new(), lanes: VecDeque::new(), tickets: 0, waiting: 0 };
+        Self { shared, jobs: AtomicUsize::new(0), bytes: AtomicUsize::new(0), ready: Mutex::new(ready) }
     }
 
     /// Puts a scheduled lane at the end of the list, and a ticket into the channel if the group
     /// has one left.
-    pub(super) fn make_ready(self: &Arc<Self>, lane: Arc<Lane<J>>, shared: &Shared<J>) {
+    fn make_ready(self: &Arc<Self>, lane: Arc<Lane<J>>) {
         let mut ready = self.ready.lock();
         ready.lanes.push_back(lane);
-        if ready.tickets < self.share {
-            ready.tickets += 1;
-            drop(ready);
-            shared.send(Ticket::Serve(self.clone()));
-        }
+        self.send_ticket(ready);
     }
 
     /// Puts a lane back that has more to do; its worker still has a ticket.
@@ -159,14 +180,69 @@ impl<J: Job> Group<J> {
         self.ready.lock().lanes.push_back(lane);
     }
 
-    /// The next lane; none: the ticket is given back.
-    pub(super) fn next(&self) -> Option<Arc<Lane<J>>> {
+    /// What is next; nothing: the ticket is given back.
+    pub(super) fn next(&self) -> Option<Next<J>> {
         let mut ready = self.ready.lock();
-        let lane = ready.lanes.pop_front();
-        if lane.is_none() {
-            ready.tickets -= 1;
+        if let Some(place) = ready.returning.pop_front() {
+            return Some(Next::GiveWay(place));
         }
-        lane
+        if self.may_begin(&ready)
+            && let Some(lane) = ready.lanes.pop_front()
+        {
+            return Some(Next::Serve(lane));
+        }
+        ready.tickets -= 1;
+        None
+    }
+
+    /// Gives the ticket of a thread that waits from now on to the next, or back.
+    pub(super) fn begin_waiting(self: &Arc<Self>) {
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        let mut ready = self.ready.lock();
+        ready.waiting += 1;
+        ready.tickets -= 1;
+        self.send_ticket(ready);
+    }
+
+    /// Puts a thread before all lanes that has waited.
+    pub(super) fn end_waiting(self: &Arc<Self>, place: Arc<NextPlace>) {
+        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+        let mut ready = self.ready.lock();
+        ready.waiting -= 1;
+        ready.returning.push_back(place);
+        self.send_ticket(ready);
+    }
+
+    /// Puts a ticket into the channel, if there is something to do and the group has one left.
+    fn send_ticket(self: &Arc<Self>, mut ready: MutexGuard<'_, Ready<J>>) {
+        let has_work = !ready.returning.is_empty() || (!ready.lanes.is_empty() && self.may_begin(&ready));
+        if has_work && ready.tickets < self.shared.group_share {
+            ready.tickets += 1;
+            drop(ready);
+            self.shared.send(Ticket::Serve(self.clone()));
+        }
+    }
+
+    /// Whether another job may be begun: not while as many wait as may, since this one may wait too.
+    /// One that waits wakes the group when it has waited.
+    fn may_begin(&self, ready: &Ready<J>) -> bool {
+        let most = self.shared.settings.waiting;
+        ready.waiting == 0
+            || (ready.waiting < most.div_ceil(WAITING_PARTS) && self.shared.waiting.load(Ordering::Relaxed) < most)
+    }
+
+    fn add(&self, jobs: usize, bytes: usize) {
+        for (count, by) in [(&self.jobs, jobs), (&self.shared.jobs, jobs), (&self.bytes, bytes), (&self.shared.bytes, bytes)] {
+            count.fetch_add(by, Ordering::Relaxed);
+        }
+    }
+
+    fn subtract(&self, jobs: usize, bytes: usize) {
+        for (count, by) in [(&self.jobs, jobs), (&self.shared.jobs, jobs), (&self.bytes, bytes), (&self.shared.bytes, bytes)] {
+            if by > 0 {
+                count.fetch_sub(by, Ordering::Relaxed);
+            }
+        }
     }
 }
 

@@ -6,9 +6,10 @@
 //!
 //! A group has *tickets*: each lets one worker serve it. A group with waiting lanes has up to its
 //! share of tickets in the one channel that all workers wait on; that channel is the only thing
-//! they share.
+//! they share. A script that waits gives its ticket and its worker's place up meanwhile.
 
 mod lane;
+mod waiting;
 mod worker;
 
 use std::sync::Arc;
@@ -16,12 +17,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use parking_lot::Mutex;
 
 use crate::config;
 
 use lane::Group as LaneGroup;
 pub use lane::Lane;
+pub(crate) use waiting::wait;
 
 /// How often a drain looks whether it is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(2);
@@ -30,6 +31,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(2);
 /// compares and prints values recursively; with the caps on elements and memory no value nests
 /// deeper than this holds.
 pub(crate) const SCRIPT_STACK_BYTES: usize = 256 << 20;
+
 /// A piece of work. It must tell its own outcome, also when it panics.
 pub trait Job: Send + 'static {
     /// Does the work, on a script thread.
@@ -41,7 +43,7 @@ pub trait Job: Send + 'static {
 /// Why a job is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The lane's or the whole queue's bound is reached.
+    /// The lane's, the group's or the whole queue's bound is reached.
     Full,
     /// The queue drains.
     Closed,
@@ -50,8 +52,7 @@ pub enum Refusal {
 /// A queue with its worker threads.
 pub struct Queue<J: Job> {
     shared: Arc<Shared<J>>,
-    workers: Mutex<Vec<std::thread::JoinHandle<()>>>,
-    group_share: usize,
+    workers: usize,
 }
 
 /// What lanes and workers see of the queue.
@@ -61,6 +62,11 @@ pub(crate) struct Shared<J: Job> {
     is_open: AtomicBool,
     jobs: AtomicUsize,
     bytes: AtomicUsize,
+    /// Threads that wait.
+    waiting: AtomicUsize,
+    spares: waiting::Spares,
+    /// Tickets that one group may have.
+    group_share: usize,
     settings: config::Queue,
 }
 
@@ -87,7 +93,7 @@ impl<J: Job> Queue<J> {
     /// # Errors
     /// When the system refuses a thread.
     pub fn start(settings: &config::Queue) -> std::io::Result<Self> {
-        let count = worker_count(settings.workers);
+        let workers = worker_count(settings.workers);
         let (tickets, waiting_tickets) = crossbeam_channel::unbounded();
         let shared = Arc::new(Shared {
             tickets,
@@ -95,21 +101,23 @@ impl<J: Job> Queue<J> {
             is_open: AtomicBool::new(true),
             jobs: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            spares: waiting::Spares::default(),
+            group_share: (workers * 3 / 4).max(1),
             settings: settings.clone(),
         });
-        let workers =
-            (0..count).map(|number| worker::start(number, shared.clone())).collect::<Result<_, _>>()?;
-        Ok(Self { shared, workers: Mutex::new(workers), group_share: (count * 3 / 4).max(1) })
+        (0..workers).try_for_each(|_| worker::start(&shared))?;
+        Ok(Self { shared, workers })
     }
 
     /// A group for the lanes of one gateway.
     pub fn group(&self) -> Group<J> {
-        Group(Arc::new(LaneGroup::new(self.group_share)))
+        Group(Arc::new(LaneGroup::new(self.shared.clone())))
     }
 
     /// A lane of this group. It holds its jobs back until [`Lane::open`].
     pub fn lane(&self, group: &Group<J>) -> Arc<Lane<J>> {
-        Lane::new(group.0.clone(), self.shared.clone())
+        Lane::new(group.0.clone())
     }
 
     /// The jobs that wait or run.
@@ -142,10 +150,7 @@ impl<J: Job> Queue<J> {
     /// Ends the workers once they are done with what they do.
     pub fn stop(&self) {
         self.close();
-        for _ in self.workers.lock().drain(..) {
-            // The receiver lives in `shared`, so this cannot fail.
-            let _ = self.shared.tickets.send(Ticket::Stop);
-        }
+        (0..self.workers).for_each(|_| self.shared.send(Ticket::Stop));
     }
 }
 

@@ -2,55 +2,64 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::lane::{Group, Lane};
-use super::{Job, SCRIPT_STACK_BYTES, Shared, Ticket};
+use super::lane::{Group, Lane, Next};
+use super::{Job, SCRIPT_STACK_BYTES, Shared, Ticket, waiting};
 
 /// What one lane may do before the next gets its turn: so many jobs, or so long.
 const TURN_JOBS: usize = 32;
 const TURN_TIME: Duration = Duration::from_millis(1);
 
 /// Starts one worker.
-pub(super) fn start<J: Job>(
-    number: usize,
-    shared: Arc<Shared<J>>,
-) -> std::io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name(format!("worker-{number}"))
-        .stack_size(SCRIPT_STACK_BYTES)
-        .spawn(move || work(&shared))
+pub(super) fn start<J: Job>(shared: &Arc<Shared<J>>) -> std::io::Result<()> {
+    let shared = shared.clone();
+    let thread = std::thread::Builder::new().name("worker".to_owned()).stack_size(SCRIPT_STACK_BYTES);
+    thread.spawn(move || work(&shared)).map(drop)
 }
 
 fn work<J: Job>(shared: &Shared<J>) {
     while let Ok(Ticket::Serve(group)) = shared.waiting_tickets.recv() {
-        serve(&group, shared);
-    }
-}
-
-/// Serves lanes of this group as long as no other group waits.
-fn serve<J: Job>(group: &Arc<Group<J>>, shared: &Shared<J>) {
-    while let Some(lane) = group.next() {
-        if take_turn(&lane, shared) {
-            group.put_back(lane);
-        }
-        if !shared.waiting_tickets.is_empty() {
-            shared.send(Ticket::Serve(group.clone()));
+        waiting::work_for(&group);
+        let has_place = serve(&group, shared) || shared.spares.wait_for_place();
+        if !has_place {
             return;
         }
     }
 }
 
+/// Serves lanes of this group as long as no other group waits; false when it has given its place to
+/// a thread that has waited.
+fn serve<J: Job>(group: &Arc<Group<J>>, shared: &Shared<J>) -> bool {
+    while let Some(next) = group.next() {
+        match next {
+            Next::Serve(lane) => {
+                if take_turn(&lane) {
+                    group.put_back(lane);
+                }
+            }
+            Next::GiveWay(place) => {
+                place.give();
+                return false;
+            }
+        }
+        if !shared.waiting_tickets.is_empty() {
+            shared.send(Ticket::Serve(group.clone()));
+            return true;
+        }
+    }
+    true
+}
+
 /// Runs jobs of one lane; true when its turn ended before its jobs.
-fn take_turn<J: Job>(lane: &Lane<J>, shared: &Shared<J>) -> bool {
+fn take_turn<J: Job>(lane: &Lane<J>) -> bool {
     let start = Instant::now();
     for _ in 0..TURN_JOBS {
         let Some(job) = lane.next() else { return false };
         if catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
             tracing::error!("a job panicked outside its script; the worker goes on");
         }
-        shared.jobs.fetch_sub(1, Ordering::Relaxed);
+        lane.done();
         if start.elapsed() >= TURN_TIME {
             return true;
         }
@@ -161,6 +170,108 @@ mod tests {
         assert!(lane.push(task(move || sender.send(()).unwrap()), || {}).is_ok());
         receiver.recv_timeout(Duration::from_secs(60)).expect("a worker is left for the other group");
         drop(release);
+    }
+
+    /// Jobs that wait for a gate, one to a lane, on so many lanes; how many have begun is counted.
+    fn wait_on(queue: &Queue<Task>, lanes: usize, gate: &crossbeam_channel::Receiver<()>, begun: &mpsc::Sender<()>) {
+        let group = queue.group();
+        for _ in 0..lanes {
+            let (gate, begun) = (gate.clone(), begun.clone());
+            let lane = queue.lane(&group);
+            lane.open(None);
+            let job = task(move || {
+                begun.send(()).unwrap();
+                super::waiting::wait(|| _ = gate.recv());
+            });
+            assert!(lane.push(job, || {}).is_ok());
+        }
+    }
+
+    #[test]
+    fn groups_that_wait_keep_no_other_from_running() {
+        let queue = queue(|settings| {
+            settings.workers = 2;
+            settings.waiting = 8;
+        });
+        let (release, gate) = crossbeam_channel::bounded::<()>(0);
+        let (begun, beginning) = mpsc::channel();
+        (0..6).for_each(|_| wait_on(&queue, 20, &gate, &begun));
+        // Each group waits with some; what it has beyond that waits in its lanes.
+        (0..6).for_each(|_| beginning.recv_timeout(Duration::from_secs(60)).unwrap());
+        let (sender, receiver) = mpsc::channel();
+        let lane = queue.lane(&queue.group());
+        lane.open(None);
+        for number in 0..100 {
+            let sender = sender.clone();
+            assert!(lane.push(task(move || sender.send(number).unwrap()), || {}).is_ok());
+        }
+        for number in 0..100 {
+            assert_eq!(receiver.recv_timeout(Duration::from_secs(60)), Ok(number));
+        }
+        let begun_so_far = 6 + beginning.try_iter().count();
+        assert!(begun_so_far <= 6 * 3, "{begun_so_far} threads wait");
+        drop(release);
+        (begun_so_far..120).for_each(|_| beginning.recv_timeout(Duration::from_secs(60)).unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        assert!(runtime.block_on(queue.drained(Duration::from_secs(60))));
+        queue.stop();
+    }
+
+    #[test]
+    fn no_more_run_at_once_than_there_are_workers_also_after_they_waited() {
+        let queue = queue(|settings| settings.workers = 3);
+        let group = queue.group();
+        let running = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (sender, receiver) = mpsc::channel();
+        for lane_number in 0..8 {
+            let lane = queue.lane(&group);
+            lane.open(None);
+            for number in 0..50 {
+                let (running, sender) = (running.clone(), sender.clone());
+                let job = task(move || {
+                    let order = std::sync::atomic::Ordering::SeqCst;
+                    for _ in 0..3 {
+                        let at_once = running.fetch_add(1, order) + 1;
+                        std::thread::yield_now();
+                        running.fetch_sub(1, order);
+                        sender.send((lane_number, number, at_once)).unwrap();
+                        super::waiting::wait(std::thread::yield_now);
+                    }
+                });
+                assert!(lane.push(job, || {}).is_ok());
+            }
+        }
+        drop(sender);
+        let mut last = [0; 8];
+        for (lane, number, at_once) in receiver {
+            assert!(at_once <= 2, "a group of three workers has two");
+            assert!(last[lane] <= number, "the order of a lane stays");
+            last[lane] = number;
+        }
+        assert_eq!(last, [49; 8]);
+        queue.stop();
+    }
+
+    #[test]
+    fn a_group_leaves_room_in_the_queue_to_others() {
+        let queue = queue(|settings| {
+            settings.jobs = 8;
+            settings.jobs_per_gateway = 6;
+        });
+        let (full, other) = (queue.lane(&queue.group()), queue.lane(&queue.group()));
+        for _ in 0..6 {
+            assert!(full.push(task(|| {}), || {}).is_ok());
+        }
+        assert_eq!(full.push(task(|| {}), || {}).unwrap_err().0, Refusal::Full);
+        for _ in 0..2 {
+            assert!(other.push(task(|| {}), || {}).is_ok());
+        }
+        assert_eq!(other.push(task(|| {}), || {}).unwrap_err().0, Refusal::Full);
+        full.open(None);
+        other.open(None);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        assert!(runtime.block_on(queue.drained(Duration::from_secs(60))));
+        assert!(full.push(task(|| {}), || {}).is_ok());
     }
 
     #[test]

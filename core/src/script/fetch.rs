@@ -17,6 +17,7 @@ use super::strings::printed;
 use super::throw::raise;
 use crate::config;
 use crate::error::{ErrorCode, Failure};
+use crate::queue;
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
 
@@ -60,7 +61,7 @@ impl Fetcher {
     pub(super) fn fetch(&self, url: &str, options: &Map) -> Outcome<Map> {
         let request = self.request(url, options)?;
         let timeout = self.timeout.min(time_left());
-        let answer = uncounted(|| self.send(request, timeout)).map_err(|error| {
+        let answer = uncounted(|| queue::wait(|| self.send(request, timeout))).map_err(|error| {
             tracing::debug!(%error, "a script's request failed");
             let message = match error {
                 ureq::Error::HostNotFound => "fetch: the host is unknown or has no public address",

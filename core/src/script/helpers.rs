@@ -15,6 +15,7 @@ use crate::auth::{Secret, hash_password, verify_password};
 use crate::config;
 use crate::error::ErrorCode;
 use crate::id::{new_id, unix_ms};
+use crate::queue;
 use crate::store::{Time, now};
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
@@ -102,7 +103,7 @@ fn slug(text: &str) -> String {
 fn sleep(ms: i64) -> Outcome<()> {
     let wanted = Duration::from_millis(u64::try_from(ms).map_err(|_| "sleep takes milliseconds, 0 or more")?);
     let left = time_left();
-    std::thread::sleep(wanted.min(left));
+    uncounted(|| queue::wait(|| std::thread::sleep(wanted.min(left))));
     if wanted < left {
         return Ok(());
     }

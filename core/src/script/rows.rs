@@ -17,9 +17,13 @@ use super::run::{self, time_left, with_run};
 use super::throw::raise;
 use crate::data::{Action, Actor, Data, Find, Found, Grant, Keep, Row, Session, Table};
 use crate::error::{Error, ErrorCode, Failure};
+use crate::queue;
 
 /// What a run keeps of its time to tell that the database did not answer.
 const TIME_TO_TELL: Duration = Duration::from_millis(100);
+/// How long a thread waits for the database before it lets another work meanwhile: a statement that
+/// comes soon costs no change of threads.
+const SOON: Duration = Duration::from_millis(5);
 /// How long an end of a transaction may take when the time of the run is up.
 const END_MAX: Duration = Duration::from_secs(1);
 /// What is given to the database at once; a row is bounded more closely by its table.
@@ -168,10 +172,9 @@ impl Rows {
         let left = time_left();
         let patience = left.saturating_sub(TIME_TO_TELL.min(left / 5));
         let session = self.session();
-        let in_time = async { tokio::time::timeout(patience, work(&session)).await };
-        match self.data.runtime().block_on(in_time) {
-            Ok(done) => done.map_err(refused),
-            Err(_) => {
+        match self.block_on(patience, work(&session)) {
+            Some(done) => done.map_err(refused),
+            None => {
                 session.lose();
                 let message = "The database did not answer in time. Try again later";
                 Err(raise(Failure::new(ErrorCode::Database, message)))
@@ -182,14 +185,23 @@ impl Rows {
     /// Ends a transaction, also when the time of the run is up.
     fn end(&self, work: impl AsyncFnOnce(&Session) -> crate::Result<()>) {
         let session = self.session();
-        let in_time = async { tokio::time::timeout(END_MAX, work(&session)).await };
-        match self.data.runtime().block_on(in_time) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
+        match self.block_on(END_MAX, work(&session)) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
                 tracing::warn!(%error, "a transaction could not be undone; its connection is dropped");
             }
-            Err(_) => session.lose(),
+            None => session.lose(),
         }
+    }
+
+    /// What comes of the work; none when it does not end in time.
+    fn block_on<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        let mut wait = |time| {
+            self.data.runtime().block_on(async { tokio::time::timeout(time, work.as_mut()).await.ok() })
+        };
+        let soon = patience.min(SOON);
+        wait(soon).or_else(|| queue::wait(|| wait(patience - soon)))
     }
 }
 
