@@ -162,8 +162,7 @@ impl<J> LaneState<J> {
 
 impl<J: Job> Group<J> {
     pub(super) fn new(shared: Arc<Shared<J>>) -> Self {
-        let ready =
-            Ready { returning: VecDeque::new(), lanes: VecDeque::new(), tickets: 0, waiting: 0 };
+        let ready = Ready { returning: VecDeque::new(), lanes: VecDeque::new(), tickets: 0, waiting: 0 };
         Self { shared, jobs: AtomicUsize::new(0), bytes: AtomicUsize::new(0), ready: Mutex::new(ready) }
     }
 
@@ -228,17 +227,22 @@ impl<J: Job> Group<J> {
     fn may_begin(&self, ready: &Ready<J>) -> bool {
         let most = self.shared.settings.waiting;
         ready.waiting == 0
-            || (ready.waiting < most.div_ceil(WAITING_PARTS) && self.shared.waiting.load(Ordering::Relaxed) < most)
+            || (ready.waiting < most.div_ceil(WAITING_PARTS)
+                && self.shared.waiting.load(Ordering::Relaxed) < most)
     }
 
     fn add(&self, jobs: usize, bytes: usize) {
-        for (count, by) in [(&self.jobs, jobs), (&self.shared.jobs, jobs), (&self.bytes, bytes), (&self.shared.bytes, bytes)] {
+        for (count, by) in
+            [(&self.jobs, jobs), (&self.shared.jobs, jobs), (&self.bytes, bytes), (&self.shared.bytes, bytes)]
+        {
             count.fetch_add(by, Ordering::Relaxed);
         }
     }
 
     fn subtract(&self, jobs: usize, bytes: usize) {
-        for (count, by) in [(&self.jobs, jobs), (&self.shared.jobs, jobs), (&self.bytes, bytes), (&self.shared.bytes, bytes)] {
+        for (count, by) in
+            [(&self.jobs, jobs), (&self.shared.jobs, jobs), (&self.bytes, bytes), (&self.shared.bytes, bytes)]
+        {
             if by > 0 {
                 count.fetch_sub(by, Ordering::Relaxed);
             }

@@ -115,7 +115,11 @@ impl Spares {
             return true;
         }
         drop(state);
-        start().inspect_err(|error| tracing::warn!(%error, "no thread for a worker; its script waits in its place")).is_ok()
+        start()
+            .inspect_err(
+                |error| tracing::warn!(%error, "no thread for a worker; its script waits in its place"),
+            )
+            .is_ok()
     }
 
     /// Waits for a place; false when none came and the thread is to end.

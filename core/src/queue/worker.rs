@@ -173,7 +173,12 @@ mod tests {
     }
 
     /// Jobs that wait for a gate, one to a lane, on so many lanes; how many have begun is counted.
-    fn wait_on(queue: &Queue<Task>, lanes: usize, gate: &crossbeam_channel::Receiver<()>, begun: &mpsc::Sender<()>) {
+    fn wait_on(
+        queue: &Queue<Task>,
+        lanes: usize,
+        gate: &crossbeam_channel::Receiver<()>,
+        begun: &mpsc::Sender<()>,
+    ) {
         let group = queue.group();
         for _ in 0..lanes {
             let (gate, begun) = (gate.clone(), begun.clone());
