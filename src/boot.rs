@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use gatewright_core::auth::{Accounts, NewUser, ROLE_ADMIN, Secret};
 use gatewright_core::catalog::{Catalog, RunLog};
-use gatewright_core::config::{self, Config, LogFormat, Sources};
+use gatewright_core::config::{self, Config, ListenAddress, LogFormat, Sources};
 use gatewright_core::data::Data;
 use gatewright_core::metrics::Metrics;
 use gatewright_core::script::ScriptEngine;
@@ -32,6 +32,8 @@ pub struct App {
     pub accounts: Arc<Accounts>,
     pub catalog: Arc<Catalog>,
     pub metrics: Arc<Metrics>,
+    /// The folder of data that nobody keeps.
+    _passing: Option<tempfile::TempDir>,
 }
 
 impl App {
@@ -40,17 +42,37 @@ impl App {
         let config = Arc::new(config);
         let secret = Arc::new(Secret::of_data_dir(&config.data_dir)?);
         let metrics = Arc::new(Metrics::new());
-        let store = Store::open(&config, &metrics).await.context("cannot open the database")?;
+        let store = Store::open(&config, &metrics).await?;
         let data = Data::open(store.clone()).await?;
         let engine = Arc::new(ScriptEngine::new(&config.scripts, secret.clone(), Some(data)));
         let catalog = Catalog::open(store.clone(), engine, config.clone(), metrics.clone()).await?;
         let accounts = Accounts::new(store.clone(), secret, config.auth.clone())?;
-        Ok(Self { config, store, accounts: Arc::new(accounts), catalog: Arc::new(catalog), metrics })
+        let (accounts, catalog) = (Arc::new(accounts), Arc::new(catalog));
+        Ok(Self { config, store, accounts, catalog, metrics, _passing: None })
     }
 
     /// Opens the data that these sources lead to.
     pub async fn of(sources: Sources) -> anyhow::Result<Self> {
         Self::open(config::load(&sources)?.config).await
+    }
+
+    /// Opens the data that is there. Where there is none, it is empty data that goes with this: a
+    /// command that only looks makes no folder.
+    pub async fn existing(sources: Sources) -> anyhow::Result<Self> {
+        let mut config = config::load(&sources)?.config;
+        let database_is_missing = config.sqlite_file().is_some_and(|file| !file.exists());
+        if !database_is_missing && config.data_dir.exists() {
+            return Self::open(config).await;
+        }
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        config.database_url = config.effective_database_url();
+        if database_is_missing {
+            let _ =
+                writeln!(std::io::stderr(), "note: there is no data in {} yet", config.data_dir.display());
+            config.database_url = format!("sqlite://{}", folder.path().join("gatewright.db").display());
+        }
+        config.data_dir = folder.path().to_owned();
+        Ok(Self { _passing: Some(folder), ..Self::open(config).await? })
     }
 
     /// Makes the first admin where there is none; a made-up password is printed this once.
@@ -70,7 +92,7 @@ impl App {
         };
         self.accounts.create_user(new).await.context("cannot make the first admin")?;
         if is_made_up {
-            println!("First admin: {email} with the password {password} (shown this once)");
+            say(&format!("First admin: {email} with the password {password} (shown this once)"));
         }
         Ok(())
     }
@@ -90,6 +112,7 @@ pub type DemoPage = &'static str;
 pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<ExitCode> {
     let config = config::load(&sources)?.config;
     init_logs(&config)?;
+    let watched = config.watch.clone().map(packs::Watched::start).transpose()?;
     let app = App::open(config).await?;
     let turn = app.store.turn().await?;
     app.bootstrap_admin().await?;
@@ -100,15 +123,18 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
         Hub::start(app.config.clone(), app.catalog.clone(), app.accounts.clone(), app.metrics.clone(), runs)?;
     let packs = Arc::new(packs::all_built_in()?);
     let state = HttpState { hub: hub.clone(), store: app.store.clone(), packs };
-    let listener = bind(app.config.listen).await?;
+    // Caught before anyone can know that the server runs.
+    let mut signals = StopSignals::catch()?;
+    let listener = bind(&app.config.listen).await?;
     let address = listener.local_addr()?;
-    let metrics_listener = match app.config.metrics.listen {
+    let metrics_listener = match &app.config.metrics.listen {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
 
     let router = http::router(state.clone(), demo.is_some());
-    let service = HandshakeLayer(hub.clone()).layer(socket_io.layer(router));
+    let sockets = HandshakeLayer(hub.clone()).layer(socket_io.layer(router));
+    let service = http::ClientLayer.layer(sockets);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let server = tokio::spawn(http::serve(listener, service, until(stopped.clone())));
     let metrics = metrics_listener.map(|listener| {
@@ -119,9 +145,8 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
         tokio::spawn(http::serve(listener, service, until(stopped)))
     });
     let changes = tokio::spawn(watch_changes(hub.clone()));
-    let folder = packs::watch_configured(&app, &hub);
-    // Caught before anyone is told that the server runs.
-    let mut signals = StopSignals::catch()?;
+    let folder =
+        watched.map(|watched| tokio::spawn(watched.keep_installed(app.catalog.clone(), hub.clone())));
     announce(address, demo);
 
     signals.next().await;
@@ -135,7 +160,9 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
         let _ = metrics.await;
     }
     changes.abort();
-    drop(folder);
+    if let Some(folder) = folder {
+        folder.abort();
+    }
     force.abort();
     if let Err(error) = app.store.clone().close().await {
         tracing::warn!(%error, "could not close the database");
@@ -144,8 +171,14 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
+/// Of a name with several addresses, such as localhost, the IPv4 one: who has no IPv6 reaches it too.
+async fn bind(address: &ListenAddress) -> anyhow::Result<TcpListener> {
+    let bound = async {
+        let mut addresses: Vec<_> = tokio::net::lookup_host(address.as_str()).await?.collect();
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+        TcpListener::bind(&*addresses).await
+    };
+    bound
         .await
         .with_context(|| format!("cannot listen on {address}; choose another with --listen or `listen`"))
 }
@@ -159,11 +192,16 @@ async fn until(mut stopped: tokio::sync::watch::Receiver<bool>) {
 fn announce(address: SocketAddr, demo: Option<DemoPage>) {
     let base = format!("http://{address}");
     let demo = demo.map_or_else(String::new, |page| format!(", demo at {base}{page}"));
-    println!("Gatewright listens on {base}{demo}, API and admin API at {base}/docs");
+    say(&format!("Gatewright listens on {base}{demo}, API and admin API at {base}/docs"));
     if !address.ip().is_loopback() {
-        println!("Exposed beyond this machine: sockets, sign-in, the admin API and /docs. Put TLS in front.");
+        say("Exposed beyond this machine: sockets, sign-in, the admin API and /docs. Put TLS in front.");
     }
-    let _ = std::io::stdout().flush();
+}
+
+/// A line for whoever started the server. The server does not end with its reader.
+fn say(line: &str) {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 fn init_logs(config: &Config) -> anyhow::Result<()> {
@@ -176,6 +214,8 @@ fn init_logs(config: &Config) -> anyhow::Result<()> {
         LogFormat::Json => false,
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that nobody reads any more is no reason to panic.
+    let builder = builder.log_internal_errors(false);
     // An earlier subscriber (of a test) stays.
     let _ = if is_pretty {
         builder.with_ansi(std::io::stderr().is_terminal()).try_init()
@@ -208,6 +248,6 @@ impl StopSignals {
 
 async fn exit_on_second_signal(mut signals: StopSignals) {
     signals.next().await;
-    eprintln!("stopped at once by a second signal");
+    let _ = writeln!(std::io::stderr(), "stopped at once by a second signal");
     std::process::exit(130);
 }

@@ -1,12 +1,14 @@
 //! The command line.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use gatewright_core::config::{FlagValue, Sources};
+use clap_complete::Shell;
+use gatewright_core::config::{FlagValue, ListenAddress, Sources};
 use uuid::Uuid;
+
+use crate::examples::*;
 
 /// The file that is read when no other is named.
 const CONFIG_FILE: &str = "gatewright.toml";
@@ -18,7 +20,7 @@ const CONFIG_FILE: &str = "gatewright.toml";
 ///
 /// Try it: `gatewright demo`.
 #[derive(Debug, Parser)]
-#[command(name = "gatewright", version, max_term_width = 100)]
+#[command(name = "gatewright", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -31,27 +33,54 @@ pub enum Command {
     /// Settings come from the defaults, then gatewright.toml, then GATEWRIGHT_… variables, then
     /// flags; `gatewright config` shows the outcome. SIGTERM or SIGINT stops it: accepted events
     /// finish, sockets are closed over the drain time; a second signal ends it at once.
+    #[command(after_long_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
     /// Runs a server on a temporary folder, with the chat pack and a page to try it
+    #[command(after_long_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
     /// Compiles packs and scripts; exits with 1 when one does not compile
+    #[command(after_long_help = CHECK_EXAMPLES)]
     Check(PathArgs),
     /// Runs the script tests of packs; exits with 1 when one fails
-    Test(PathArgs),
+    #[command(after_long_help = TEST_EXAMPLES)]
+    Test(TestArgs),
     /// Lists, installs, removes, exports and compares packs
+    #[command(after_long_help = PACK_EXAMPLES)]
     Pack(PackArgs),
     /// Makes and lists users, and sets their passwords
+    #[command(after_long_help = USER_EXAMPLES)]
     User(UserArgs),
     /// Prints a token for a user, without a password
+    #[command(after_long_help = TOKEN_EXAMPLES)]
     Token(TokenArgs),
     /// Makes, lists and deletes app keys, with which programs call the HTTP API
+    #[command(after_long_help = APP_KEY_EXAMPLES)]
     AppKey(AppKeyArgs),
     /// Prints the effective configuration, and where each value came from
+    #[command(after_long_help = CONFIG_EXAMPLES)]
     Config(ServeArgs),
     /// Brings the database up to date and lists its migrations
+    #[command(after_long_help = MIGRATE_EXAMPLES)]
     Migrate(DatabaseArgs),
     /// Writes a consistent copy of the SQLite database, also while the server runs
+    #[command(after_long_help = BACKUP_EXAMPLES)]
     Backup(BackupArgs),
+    /// Prints a script that completes this command line in a shell
+    #[command(after_long_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Packs, or folders with packs in them
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// A configuration file instead of gatewright.toml, for the caps of the sandbox
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// Where the data is.
@@ -70,9 +99,9 @@ pub struct DatabaseArgs {
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct ServeArgs {
-    /// Where to listen; port 0 is any free one
+    /// Where to listen, such as localhost:4000; port 0 is any free one
     #[arg(long, value_name = "ADDR")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<ListenAddress>,
     #[command(flatten)]
     pub database: DatabaseArgs,
     /// A pack to install at the start: a name, or the path of a folder; may stand several times
@@ -85,9 +114,9 @@ pub struct ServeArgs {
 
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Where to listen; port 0 is any free one
+    /// Where to listen, such as localhost:4000; port 0 is any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4000")]
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
 }
 
 #[derive(Debug, Args)]
@@ -109,8 +138,10 @@ pub struct PackArgs {
 #[derive(Debug, Subcommand)]
 pub enum PackCommand {
     /// Lists the packs that are known and those that are installed
+    #[command(after_long_help = PACK_LIST_EXAMPLES)]
     List(DatabaseArgs),
     /// Installs a pack; a server on the same database has it live within a second
+    #[command(after_long_help = PACK_INSTALL_EXAMPLES)]
     Install {
         #[command(flatten)]
         pack: PackSelector,
@@ -122,6 +153,7 @@ pub enum PackCommand {
         force: bool,
     },
     /// Deletes all that came from a pack
+    #[command(after_long_help = PACK_UNINSTALL_EXAMPLES)]
     Uninstall {
         /// The pack's name
         name: String,
@@ -132,8 +164,10 @@ pub enum PackCommand {
         database: DatabaseArgs,
     },
     /// Shows how a pack differs from what is installed
+    #[command(after_long_help = PACK_DIFF_EXAMPLES)]
     Diff(PackSelector),
     /// Writes what came from a pack, or gateways, as a pack
+    #[command(after_long_help = PACK_EXPORT_EXAMPLES)]
     Export {
         /// The pack's name
         name: String,
@@ -167,6 +201,7 @@ pub struct UserArgs {
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
     /// Makes a user; without --password one is made up and printed
+    #[command(after_long_help = USER_CREATE_EXAMPLES)]
     Create {
         /// The e-mail address
         #[arg(long)]
@@ -184,6 +219,7 @@ pub enum UserCommand {
         database: DatabaseArgs,
     },
     /// Sets a user's password and ends the user's sessions; without --password one is made up
+    #[command(after_long_help = USER_PASSWD_EXAMPLES)]
     Passwd {
         /// The e-mail address
         #[arg(long)]
@@ -195,6 +231,7 @@ pub enum UserCommand {
         database: DatabaseArgs,
     },
     /// Lists users
+    #[command(after_long_help = USER_LIST_EXAMPLES)]
     List(DatabaseArgs),
 }
 
@@ -207,6 +244,7 @@ pub struct AppKeyArgs {
 #[derive(Debug, Subcommand)]
 pub enum AppKeyCommand {
     /// Makes an app key and prints it, this once; programs send it as the header x-app-token
+    #[command(after_long_help = APP_KEY_CREATE_EXAMPLES)]
     Create {
         /// The name for people
         #[arg(long)]
@@ -221,8 +259,10 @@ pub enum AppKeyCommand {
         database: DatabaseArgs,
     },
     /// Lists app keys, without the keys themselves
+    #[command(after_long_help = APP_KEY_LIST_EXAMPLES)]
     List(DatabaseArgs),
     /// Deletes an app key: it no longer counts
+    #[command(after_long_help = APP_KEY_DELETE_EXAMPLES)]
     Delete {
         /// The id that `create` and `list` print
         id: Uuid,

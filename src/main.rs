@@ -1,12 +1,16 @@
 //! The `gatewright` binary: what each subcommand does is in the module of its name.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when the reader has gone")]
+
 mod boot;
 mod cli;
 mod commands;
+mod examples;
 mod gateway;
 mod http;
 mod packs;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -37,10 +41,19 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(args) => commands::config::run(&args),
         Command::Migrate(args) => commands::database::migrate(args).await,
         Command::Backup(args) => commands::database::backup(args).await,
+        Command::Completions { shell } => commands::completions::run(shell),
     }
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    if reader_has_gone(error) {
+        return ExitCode::SUCCESS;
+    }
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
     ExitCode::FAILURE
+}
+
+/// `gatewright config | head -1` is no failure: the reader has what it wanted.
+fn reader_has_gone(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }

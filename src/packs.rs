@@ -10,6 +10,7 @@ use gatewright_core::pack::{self, ChangeKind, InstallOptions, Pack, PackFiles, P
 use gatewright_core::{Error, ErrorCode};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use rust_embed::Embed;
+use tokio::sync::mpsc;
 
 use crate::boot::App;
 use crate::gateway::Hub;
@@ -76,6 +77,17 @@ pub fn in_folder(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Pack)>> {
     folders.into_iter().map(|folder| Ok((folder.clone(), Pack::from_folder(&folder)?))).collect()
 }
 
+/// The packs in a folder, of which there must be one.
+pub fn some_in_folder(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Pack)>> {
+    let packs = in_folder(folder)?;
+    anyhow::ensure!(
+        !packs.is_empty(),
+        "there is no pack (a folder with a pack.toml) in {}",
+        folder.display()
+    );
+    Ok(packs)
+}
+
 /// Installs the packs that the configuration names.
 pub async fn install_configured(app: &App) -> anyhow::Result<()> {
     for name in &app.config.packs {
@@ -98,34 +110,42 @@ async fn install(catalog: &Catalog, pack: &Pack, options: InstallOptions) -> gat
     Ok(plan)
 }
 
-/// Installs the configured folder whenever its files change, until what it gives is dropped.
-pub fn watch_configured(app: &App, hub: &Arc<Hub>) -> Option<tokio::task::JoinHandle<()>> {
-    let folder = app.config.watch.clone()?;
-    let (catalog, hub) = (app.catalog.clone(), hub.clone());
-    Some(tokio::spawn(async move {
-        if let Err(error) = watch(&folder, &catalog, &hub).await {
-            tracing::error!(error = format!("{error:#}"), "cannot watch the folder of packs");
-        }
-    }))
+/// A folder of packs whose changes are noticed.
+pub struct Watched {
+    folder: PathBuf,
+    changes: mpsc::Receiver<()>,
+    /// Ends the watch when it goes.
+    _watcher: RecommendedWatcher,
 }
 
-async fn watch(folder: &Path, catalog: &Catalog, hub: &Arc<Hub>) -> anyhow::Result<()> {
-    let (changed, mut changes) = tokio::sync::mpsc::channel(1);
-    let mut watcher: RecommendedWatcher =
-        notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+impl Watched {
+    /// Begins to watch.
+    pub fn start(folder: PathBuf) -> anyhow::Result<Self> {
+        anyhow::ensure!(folder.is_dir(), "cannot watch {}: there is no such folder", folder.display());
+        let (changed, changes) = mpsc::channel(1);
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Reading a file is no change; and one notice that waits is enough.
             if event.is_ok_and(|event| !event.kind.is_access()) {
                 let _ = changed.try_send(());
             }
         })?;
-    watcher.watch(folder, RecursiveMode::Recursive)?;
-    loop {
-        install_folder(folder, catalog).await;
-        hub.reconcile();
-        if changes.recv().await.is_none() {
-            return Ok(());
+        let watched = watcher.watch(&folder, RecursiveMode::Recursive);
+        watched.with_context(|| format!("cannot watch {}", folder.display()))?;
+        Ok(Self { folder, changes, _watcher: watcher })
+    }
+
+    /// Installs the folder now and whenever its files change.
+    pub async fn keep_installed(mut self, catalog: Arc<Catalog>, hub: Arc<Hub>) {
+        loop {
+            install_folder(&self.folder, &catalog).await;
+            hub.reconcile();
+            if self.changes.recv().await.is_none() {
+                return;
+            }
+            while tokio::time::timeout(QUIET, self.changes.recv()).await.is_ok_and(|change| change.is_some())
+            {
+            }
         }
-        while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
     }
 }
 

@@ -8,11 +8,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use gatewright_core::auth::{Accounts, SignedIn};
 use gatewright_core::config::Config;
+use gatewright_core::nearest::nearest;
 use gatewright_core::{ErrorCode, Failure};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Track;
 
 use crate::error::ApiError;
+use crate::fields::fields_of;
 use crate::request::{ACCESS_COOKIE, bearer, cookie, cookie_counts};
 use crate::state::AdminState;
 
@@ -159,7 +161,13 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if unknown.is_empty() {
         return Ok(decoded);
     }
-    Err(ApiError::bad_request(format!("The body has unknown fields: {}", unknown.join(", "))))
+    let known = fields_of::<T>();
+    let shown = unknown.iter().map(|name| match nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("{name} (did you mean {nearest}?)"),
+        None => name.clone(),
+    });
+    let shown: Vec<_> = shown.collect();
+    Err(ApiError::bad_request(format!("The body has unknown fields: {}", shown.join(", "))))
 }
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {

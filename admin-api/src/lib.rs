@@ -8,6 +8,7 @@ mod caller;
 pub mod error;
 mod events;
 mod extract;
+mod fields;
 mod gateways;
 mod hooks;
 mod list;

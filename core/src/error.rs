@@ -164,10 +164,17 @@ pub enum Error {
     Refused(#[from] Failure),
     /// The database failed; to be logged.
     #[error("database: {0}")]
-    Database(#[from] sea_orm::DbErr),
+    Database(sea_orm::DbErr),
     /// Anything else that failed inside; to be logged.
     #[error("{0}")]
     Internal(String),
+}
+
+/// Its text already has its causes, which `#[from]` would make people read twice.
+impl From<sea_orm::DbErr> for Error {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error)
+    }
 }
 
 impl Error {

@@ -2,11 +2,12 @@
 //! sandbox, the catalog of gateways and the packs.
 //!
 //! Nothing here knows HTTP or Socket.IO. A module may use only those listed before it:
-//! `error`, `id`, `metrics`, `config`, `store`, `auth`, `data`, `queue`, `script`, `catalog`, `pack`.
+//! `error`, `id`, `nearest`, `metrics`, `config`, `store`, `auth`, `data`, `queue`, `script`, `catalog`, `pack`.
 
 pub mod error;
 pub mod id;
 pub mod metrics;
+pub mod nearest;
 
 pub mod config;
 pub mod store;

@@ -1,5 +1,6 @@
 //! `gatewright app-key`.
 
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use gatewright_core::auth::{NewAppKey, Scope};
@@ -18,20 +19,20 @@ pub async fn run(args: AppKeyArgs) -> anyhow::Result<ExitCode> {
             let expires_at = expires.map(|ttl| store::now() + ttl);
             let new = NewAppKey { name, scopes: scope, expires_at };
             let (row, key) = app.accounts.create_app_key(new).await?;
-            println!("{} {} is made", row.id, row.name);
-            println!("key: {key} (shown this once)");
+            writeln!(stdout(), "{} {} is made", row.id, row.name)?;
+            writeln!(stdout(), "key: {key} (shown this once)")?;
         }
         AppKeyCommand::List(database) => list(database).await?,
         AppKeyCommand::Delete { id, database } => {
-            App::of(database.sources()).await?.accounts.delete_app_key(id).await?;
-            println!("{id} is deleted; it no longer counts");
+            App::existing(database.sources()).await?.accounts.delete_app_key(id).await?;
+            writeln!(stdout(), "{id} is deleted; it no longer counts")?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn list(database: DatabaseArgs) -> anyhow::Result<()> {
-    let app = App::of(database.sources()).await?;
+    let app = App::existing(database.sources()).await?;
     for page in 1.. {
         let query = ListQuery { limit: Some(LIMIT_MAX), page: Some(page), ..ListQuery::default() };
         let keys = app.accounts.list_app_keys(&query).await?.rows;
@@ -41,7 +42,7 @@ async fn list(database: DatabaseArgs) -> anyhow::Result<()> {
                 Some(time) => format!(", expires {}", time.format(&Rfc3339)?),
                 None => String::new(),
             };
-            println!("{} {} ({}){expires}", key.id, key.name, scopes.join(", "));
+            writeln!(stdout(), "{} {} ({}){expires}", key.id, key.name, scopes.join(", "))?;
         }
         if (keys.len() as u64) < LIMIT_MAX {
             break;

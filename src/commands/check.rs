@@ -1,7 +1,8 @@
 //! `gatewright check`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::io::{Write, stderr, stdout};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::packs;
 /// Compiles all scripts under the given paths.
 pub async fn run(args: PathArgs) -> anyhow::Result<ExitCode> {
     let secret = Arc::new(Secret::from_bytes([0; 32]));
-    let engine = Arc::new(ScriptEngine::new(&config(&args)?.scripts, secret, None));
+    let engine = Arc::new(ScriptEngine::new(&config(args.config.clone())?.scripts, secret, None));
     let (mut count, mut wrong) = (0, 0);
     for path in &args.paths {
         for script in scripts_under(path)? {
@@ -26,18 +27,18 @@ pub async fn run(args: PathArgs) -> anyhow::Result<ExitCode> {
             let (name, source) = (script.name.clone(), script.source.clone());
             if let Some(error) = compile(&engine, script).await? {
                 wrong += 1;
-                eprintln!("{}\n", render(&name, &source, &error));
+                writeln!(stderr(), "{}\n", render(&name, &source, &error))?;
             }
         }
     }
-    println!("{count} scripts checked, {wrong} with errors");
+    writeln!(stdout(), "{count} scripts checked, {wrong} with errors")?;
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The configuration, for the caps of the sandbox.
-pub fn config(args: &PathArgs) -> anyhow::Result<Config> {
+pub fn config(file: Option<PathBuf>) -> anyhow::Result<Config> {
     let sources = Sources {
-        file: args.config.clone(),
+        file,
         optional_file: Some("gatewright.toml".into()),
         env: std::env::vars().collect(),
         flags: Vec::new(),
@@ -61,8 +62,7 @@ fn scripts_under(path: &Path) -> anyhow::Result<Vec<Source>> {
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         return Ok(vec![Source { name: path.display().to_string(), source, tables: None }]);
     }
-    let packs = packs::in_folder(path)?;
-    anyhow::ensure!(!packs.is_empty(), "there is no pack (a folder with a pack.toml) in {}", path.display());
+    let packs = packs::some_in_folder(path)?;
     Ok(packs.into_iter().flat_map(|(folder, pack)| scripts_of(&folder, &pack)).collect())
 }
 

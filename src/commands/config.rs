@@ -1,5 +1,6 @@
 //! `gatewright config`.
 
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use gatewright_core::config;
@@ -13,7 +14,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         loaded.settings.iter().map(|setting| setting.key.len() + setting.value.len()).max().unwrap_or(0);
     for setting in &loaded.settings {
         let assignment = format!("{} = {}", setting.key, setting.value);
-        println!("{assignment:<0$}  # {1}", width.min(60) + 3, setting.origin);
+        writeln!(stdout(), "{assignment:<0$}  # {1}", width.min(60) + 3, setting.origin)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! `gatewright migrate` and `gatewright backup`.
 
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use gatewright_core::config;
@@ -12,17 +13,21 @@ use crate::cli::{BackupArgs, DatabaseArgs};
 pub async fn migrate(args: DatabaseArgs) -> anyhow::Result<ExitCode> {
     let store = Store::open(&config::load(&args.sources())?.config, &Metrics::new()).await?;
     for name in store.migrations().await? {
-        println!("{name}");
+        writeln!(stdout(), "{name}")?;
     }
-    println!("the database is up to date");
+    writeln!(stdout(), "the database is up to date")?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Copies the database.
 pub async fn backup(args: BackupArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(!args.file.exists(), "{} exists; choose a file that does not", args.file.display());
-    let store = Store::open(&config::load(&args.database.sources())?.config, &Metrics::new()).await?;
+    let config = config::load(&args.database.sources())?.config;
+    if let Some(missing) = config.sqlite_file().filter(|file| !file.exists()) {
+        anyhow::bail!("there is no database {}", missing.display());
+    }
+    let store = Store::open(&config, &Metrics::new()).await?;
     store.backup(&args.file).await?;
-    println!("the database is copied to {}", args.file.display());
+    writeln!(stdout(), "the database is copied to {}", args.file.display())?;
     Ok(ExitCode::SUCCESS)
 }

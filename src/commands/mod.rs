@@ -2,6 +2,7 @@
 
 pub mod app_key;
 pub mod check;
+pub mod completions;
 pub mod config;
 pub mod database;
 pub mod demo;

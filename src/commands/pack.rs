@@ -1,5 +1,6 @@
 //! `gatewright pack`.
 
+use std::io::{Write, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,16 +24,16 @@ pub async fn run(args: PackArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(database: DatabaseArgs) -> anyhow::Result<ExitCode> {
-    let app = App::of(database.sources()).await?;
+    let app = App::existing(database.sources()).await?;
     let installed = pack::installed(&app.store).await?;
     let built_in = packs::all_built_in()?;
     for pack in &built_in {
         let mark =
             if installed.iter().any(|known| known.name == pack.name) { "installed" } else { "built in" };
-        println!("{:<16} {mark:<10} {}", pack.name, pack.description);
+        writeln!(stdout(), "{:<16} {mark:<10} {}", pack.name, pack.description)?;
     }
     for pack in installed.iter().filter(|pack| built_in.iter().all(|known| known.name != pack.name)) {
-        println!("{:<16} {:<10} {}", pack.name, "installed", pack.description);
+        writeln!(stdout(), "{:<16} {:<10} {}", pack.name, "installed", pack.description)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -43,33 +44,37 @@ fn selected(selector: &PackSelector) -> anyhow::Result<Pack> {
 
 async fn install(selector: PackSelector, dry_run: bool, force: bool) -> anyhow::Result<ExitCode> {
     let pack = selected(&selector)?;
-    let app = App::of(selector.database.sources()).await?;
+    let sources = selector.database.sources();
+    let app = if dry_run { App::existing(sources).await? } else { App::of(sources).await? };
     let options = InstallOptions::forced(force);
     let plan = pack::plan(&app.catalog, &pack, options).await?;
-    println!("{}", packs::describe(&plan));
-    if !dry_run {
+    // Whether somebody reads it or not, the pack is to be installed.
+    let shown = writeln!(stdout(), "{}", packs::describe(&plan));
+    if dry_run {
+        shown?;
+    } else {
         pack::install(&app.catalog, &pack, options).await?;
-        println!("pack {} is installed", pack.name);
+        writeln!(stdout(), "pack {} is installed", pack.name)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn uninstall(name: &str, force: bool, database: DatabaseArgs) -> anyhow::Result<ExitCode> {
-    let app = App::of(database.sources()).await?;
+    let app = App::existing(database.sources()).await?;
     let plan = pack::uninstall(&app.catalog, name, InstallOptions::forced(force)).await?;
-    println!("{}\npack {name} is removed", packs::describe(&plan));
+    writeln!(stdout(), "{}\npack {name} is removed", packs::describe(&plan))?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn diff(selector: PackSelector) -> anyhow::Result<ExitCode> {
     let pack = selected(&selector)?;
-    let app = App::of(selector.database.sources()).await?;
+    let app = App::existing(selector.database.sources()).await?;
     // Forced, so that what was edited is shown as what would change too.
     let plan = pack::plan(&app.catalog, &pack, InstallOptions::forced(true)).await?;
-    println!("{}", packs::describe(&plan));
+    writeln!(stdout(), "{}", packs::describe(&plan))?;
     for change in plan.of(ChangeKind::Update) {
         let (before, after) = change.texts();
-        println!("\n{}\n{}", change.thing().subject(), line_diff(&before, &after));
+        writeln!(stdout(), "\n{}\n{}", change.thing().subject(), line_diff(&before, &after))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -81,7 +86,7 @@ async fn export(
     database: DatabaseArgs,
 ) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(!folder.exists(), "{} exists; choose a folder that does not", folder.display());
-    let app = App::of(database.sources()).await?;
+    let app = App::existing(database.sources()).await?;
     let files = pack::export(&app.store, name, gateways).await?;
     for (file, text) in &files {
         let path = folder.join(file);
@@ -89,6 +94,6 @@ async fn export(
             path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, text));
         written.with_context(|| format!("cannot write {}", path.display()))?;
     }
-    println!("{} files written to {}", files.len(), folder.display());
+    writeln!(stdout(), "{} files written to {}", files.len(), folder.display())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! `gatewright test`.
 
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use gatewright_core::config::Config;
@@ -8,15 +9,15 @@ use similar::{ChangeTag, TextDiff};
 
 use super::check;
 use crate::boot::App;
-use crate::cli::PathArgs;
+use crate::cli::TestArgs;
 use crate::packs;
 
 /// Runs the script tests of all packs under the given paths.
-pub async fn run(args: PathArgs) -> anyhow::Result<ExitCode> {
-    let config = check::config(&args)?;
+pub async fn run(args: TestArgs) -> anyhow::Result<ExitCode> {
+    let config = check::config(args.config)?;
     let (mut passed, mut failed) = (0, 0);
     for path in &args.paths {
-        for (folder, pack) in packs::in_folder(path)? {
+        for (folder, pack) in packs::some_in_folder(path)? {
             // Its tables are made in a database that goes with the tests.
             let place = tempfile::tempdir()?;
             let (data_dir, database_url) = (place.path().to_owned(), String::new());
@@ -29,19 +30,20 @@ pub async fn run(args: PathArgs) -> anyhow::Result<ExitCode> {
                 } else {
                     passed += 1
                 }
-                print_result(&pack.name, result);
+                print_result(&pack.name, result)?;
             }
         }
     }
-    println!("{passed} passed, {failed} failed");
+    anyhow::ensure!(passed + failed > 0, "there are no tests: a pack has them in tests/*.toml");
+    writeln!(stdout(), "{passed} passed, {failed} failed")?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print_result(pack: &str, result: &TestResult) {
+fn print_result(pack: &str, result: &TestResult) -> std::io::Result<()> {
     match &result.difference {
-        None => println!("ok   {pack}/{}", result.name),
+        None => writeln!(stdout(), "ok   {pack}/{}", result.name),
         Some((expected, found)) => {
-            println!("FAIL {pack}/{}\n{}", result.name, line_diff(expected, found));
+            writeln!(stdout(), "FAIL {pack}/{}\n{}", result.name, line_diff(expected, found))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `gatewright user` and `gatewright token`.
 
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use gatewright_core::Failure;
@@ -17,17 +18,17 @@ pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
             let (password, is_made_up) = or_made_up(password);
             let new = NewUser { email, password: password.clone(), name, role, is_enabled: true };
             let user = app.accounts.create_user(new).await?;
-            println!("{} {} is made, with the role {}", user.id, user.email, user.role);
-            print_password(&password, is_made_up);
+            writeln!(stdout(), "{} {} is made, with the role {}", user.id, user.email, user.role)?;
+            print_password(&password, is_made_up)?;
         }
         UserCommand::Passwd { email, password, database } => {
-            let app = App::of(database.sources()).await?;
+            let app = App::existing(database.sources()).await?;
             let user = user(&app, &email).await?;
             let (password, is_made_up) = or_made_up(password);
             let change = UserChange { password: Some(password.clone()), ..UserChange::default() };
             app.accounts.update_user(user.own_account()?.id, change).await?;
-            println!("{} has a new password; all sessions are ended", user.email);
-            print_password(&password, is_made_up);
+            writeln!(stdout(), "{} has a new password; all sessions are ended", user.email)?;
+            print_password(&password, is_made_up)?;
         }
         UserCommand::List(database) => list(database).await?,
     }
@@ -36,15 +37,15 @@ pub async fn run(args: UserArgs) -> anyhow::Result<ExitCode> {
 
 /// Prints a token for a user.
 pub async fn token(args: TokenArgs) -> anyhow::Result<ExitCode> {
-    let app = App::of(args.database.sources()).await?;
+    let app = App::existing(args.database.sources()).await?;
     let user = user(&app, &args.user).await?;
     let (token, _) = app.accounts.token_for(&user, args.ttl).await?;
-    println!("{token}");
+    writeln!(stdout(), "{token}")?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn list(database: DatabaseArgs) -> anyhow::Result<()> {
-    let app = App::of(database.sources()).await?;
+    let app = App::existing(database.sources()).await?;
     for page in 1.. {
         let query = ListQuery {
             limit: Some(LIMIT_MAX),
@@ -56,7 +57,7 @@ async fn list(database: DatabaseArgs) -> anyhow::Result<()> {
         for user in &users {
             let is_enabled = user.own_account()?.is_enabled;
             let state = if is_enabled { "" } else { " (disabled)" };
-            println!("{} {:<12} {}{state}", user.id, user.role, user.email);
+            writeln!(stdout(), "{} {:<12} {}{state}", user.id, user.role, user.email)?;
         }
         if (users.len() as u64) < LIMIT_MAX {
             break;
@@ -75,8 +76,9 @@ fn or_made_up(password: Option<String>) -> (String, bool) {
     (password.unwrap_or_else(made_up_password), is_made_up)
 }
 
-fn print_password(password: &str, is_made_up: bool) {
+fn print_password(password: &str, is_made_up: bool) -> std::io::Result<()> {
     if is_made_up {
-        println!("password: {password} (shown this once)");
+        writeln!(stdout(), "password: {password} (shown this once)")?;
     }
+    Ok(())
 }

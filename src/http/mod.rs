@@ -2,6 +2,7 @@
 //! that scripts serve.
 
 mod auth;
+mod client;
 mod data;
 mod demo;
 mod health;
@@ -20,6 +21,7 @@ use gatewright_core::pack::Pack;
 
 use crate::gateway::Hub;
 
+pub use client::ClientLayer;
 pub use listener::serve;
 pub use router::{metrics_router, router};
 

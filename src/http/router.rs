@@ -49,7 +49,7 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
     let description = Router::new().route("/openapi.json", get(openapi::serve)).with_state(described);
     let mut router = router.merge(description).merge(swagger());
     if with_demo {
-        router = router.route("/demo/chat", get(demo::chat)).route("/demo/socket.io.js", get(demo::client));
+        router = router.route("/demo/chat", get(demo::chat));
     }
     router
         .merge(Router::new().fallback(routes::serve).with_state(state.clone()))

@@ -659,8 +659,8 @@ fn cli_demo() {
             assert_eq!(send(&url, "GET", target, &[], b"").status, 200, "{target}");
         }
     }
-    assert!(page.body.contains("/demo/socket.io.js"), "{}", page.body);
-    let client = send(&url, "GET", "/demo/socket.io.js", &[], b"");
+    assert!(page.body.contains("/socket.io/socket.io.js"), "{}", page.body);
+    let client = send(&url, "GET", "/socket.io/socket.io.js", &[], b"");
     assert!(client.headers["content-type"].to_str().unwrap().contains("javascript"));
     assert!(client.body.contains("socket.io") || client.body.contains("Socket.IO"));
     let mut guest = Polling::try_connect(&url, "/chat", None).unwrap();

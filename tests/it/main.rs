@@ -9,6 +9,7 @@ mod admin_api;
 mod app_keys;
 mod attacks;
 mod cli;
+mod commands;
 mod connecting;
 mod data;
 mod events;

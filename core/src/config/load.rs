@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat, Value, ValueKind};
 
 use super::{Config, DEFAULTS, check};
+use crate::nearest::nearest;
 
 /// What prefixes an environment variable of ours.
 const ENV_PREFIX: &str = "GATEWRIGHT_";
@@ -143,7 +144,9 @@ fn reject_unknown(
     if known.contains_key(key) {
         return Ok(());
     }
-    let nearest = known.keys().min_by_key(|known| strsim::damerau_levenshtein(known, key));
+    // The section may have been forgotten.
+    let in_section = known.keys().map(String::as_str).find(|known| known.ends_with(&format!(".{key}")));
+    let nearest = in_section.or_else(|| nearest(key, known.keys().map(String::as_str)));
     let hint = nearest.map_or_else(String::new, |nearest| format!(" Did you mean `{nearest}`?"));
     Err(ConfigError(format!("`{key}` ({}) is no setting.{hint}", origin(key, value, sources))))
 }

@@ -5,15 +5,16 @@
 
 mod check;
 mod issuer;
+mod listen;
 mod load;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
 
 pub use check::is_origin;
 pub use issuer::{Issuer, IssuerAlgorithm, IssuerKey};
+pub use listen::ListenAddress;
 pub use load::{ConfigError, FlagValue, Loaded, Setting, Sources, load};
 
 /// The documented defaults, as shipped.
@@ -24,7 +25,7 @@ pub const DEFAULTS: &str = include_str!("config.default.toml");
 #[expect(missing_docs, reason = "each field is documented where its default is")]
 pub struct Config {
     #[serde(deserialize_with = "address")]
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
     pub data_dir: PathBuf,
     pub database_url: String,
     pub admin_email: String,
@@ -149,7 +150,7 @@ pub enum LogFormat {
 #[expect(missing_docs, reason = "each field is documented where its default is")]
 pub struct Metrics {
     #[serde(deserialize_with = "optional_address")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<ListenAddress>,
 }
 
 impl Config {
@@ -165,6 +166,14 @@ impl Config {
         } else {
             self.database_url.clone()
         }
+    }
+
+    /// The file of the database, where it is SQLite.
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        let url = self.effective_database_url();
+        let rest = url.strip_prefix("sqlite:")?;
+        let file = rest.strip_prefix("//").unwrap_or(rest);
+        Some(file.split('?').next().unwrap_or(file).into())
     }
 }
 
@@ -191,18 +200,18 @@ fn optional<'de, D: Deserializer<'de>, T: From<String>>(deserializer: D) -> Resu
 }
 
 /// An address with a port.
-fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ListenAddress, D::Error> {
     parse_address(&String::deserialize(deserializer)?)
 }
 
 /// Empty text is none; else an address with a port.
-fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ListenAddress>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() { Ok(None) } else { parse_address(&text).map(Some) }
 }
 
-fn parse_address<E: serde::de::Error>(text: &str) -> Result<SocketAddr, E> {
-    text.parse().map_err(|_| E::custom(format!("is {text:?}; allowed: ADDRESS:PORT, such as 127.0.0.1:4000")))
+fn parse_address<E: serde::de::Error>(text: &str) -> Result<ListenAddress, E> {
+    text.parse().map_err(E::custom)
 }
 
 fn log_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogFormat, D::Error> {

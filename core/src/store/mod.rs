@@ -9,6 +9,7 @@ mod entity;
 pub mod in_memory;
 pub mod list;
 mod migration;
+mod reason;
 mod writer;
 
 use std::path::Path;
@@ -59,14 +60,21 @@ impl Store {
     /// When the data folder cannot be made, the database cannot be reached or a migration fails.
     pub async fn open(config: &Config, metrics: &Metrics) -> Result<Self> {
         let url = config.effective_database_url();
+        match Self::open_at(&url, config, metrics).await {
+            Err(error) => Err(reason::not_opened(&url, error).await),
+            opened => opened,
+        }
+    }
+
+    async fn open_at(url: &str, config: &Config, metrics: &Metrics) -> Result<Self> {
         let is_sqlite = url.starts_with("sqlite:");
         if is_sqlite {
             make_folder(&config.data_dir)?;
         }
-        let connections = connection::connect(&url, CONNECTIONS_MAX, metrics).await?;
+        let connections = connection::connect(url, CONNECTIONS_MAX, metrics).await?;
         let sqlite = if is_sqlite {
             let direct = |count| Direct::new(&connections, count, metrics.db_seconds.clone());
-            let transactions = connection::connect(&url, 1, metrics).await?;
+            let transactions = connection::connect(url, 1, metrics).await?;
             let writer = Writer::start(transactions, direct(1));
             let writer =
                 writer.map_err(|error| Error::Internal(format!("no thread for the writer: {error}")))?;

@@ -25,6 +25,13 @@ impl Done {
         Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
     }
 
+    /// What a command says on standard error, whatever its output is.
+    pub fn of_errors(mut command: Command) -> Self {
+        let done = command.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        let err = String::from_utf8_lossy(&done.stderr).into_owned();
+        Self { code: done.status.code(), out: String::new(), err }
+    }
+
     /// Both streams: where a message goes is not what these tests are about.
     pub fn all(&self) -> String {
         format!("{}{}", self.out, self.err)
