@@ -90,10 +90,12 @@ impl App {
             role: ROLE_ADMIN.to_owned(),
             is_enabled: true,
         };
-        self.accounts.create_user(new).await.context("cannot make the first admin")?;
         if is_made_up {
+            // Before there is an admin: who is stopped in between is told another at the next start,
+            // and no admin is left whose password nobody has seen.
             say(&format!("First admin: {email} with the password {password} (shown this once)"));
         }
+        self.accounts.create_user(new).await.context("cannot make the first admin")?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What a request says of its sender: address, token, origin.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::http::HeaderMap;
 use axum::http::header;
@@ -58,6 +58,14 @@ pub fn client_address(headers: &HeaderMap, peer: Option<SocketAddr>, trusted_hea
     of_header.or(peer.map(|peer| peer.ip())).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
+/// What stands for one client: an IPv6 client has a whole /64 at its disposal.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address => address,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
@@ -87,6 +95,13 @@ mod tests {
         assert_eq!(client_address(&headers, peer, None), IpAddr::from([127, 0, 0, 1]));
         assert_eq!(client_address(&headers, peer, Some("x-forwarded-for")), IpAddr::from([1, 2, 3, 4]));
         assert_eq!(client_address(&headers, peer, Some("x-real-ip")), IpAddr::from([127, 0, 0, 1]));
+    }
+
+    #[test]
+    fn networks() {
+        let address: IpAddr = "2001:db8:1:2:3:4:5:6".parse().unwrap();
+        assert_eq!(network_of(address), "2001:db8:1:2::".parse::<IpAddr>().unwrap());
+        assert_eq!(network_of("::ffff:1.2.3.4".parse().unwrap()), IpAddr::from([1, 2, 3, 4]));
     }
 
     #[test]

@@ -107,7 +107,7 @@ async fn check(
 }
 
 async fn authenticate(hub: &Hub, token: &str) -> Result<SignedIn, Refused> {
-    hub.accounts.authenticate(token).await.map_err(|error| match error {
+    hub.accounts.authenticate_socket(token).await.map_err(|error| match error {
         gatewright_core::Error::Refused(_) => Refused(ErrorCode::AuthInvalid, "Invalid authentication token"),
         other => {
             // Logs the cause.

@@ -127,7 +127,7 @@ pub fn refresh(connection: &Arc<Connection>, packet: &str, ack: Option<AckSender
 
 async fn renew(hub: &Hub, connection: &Arc<Connection>, token: &str) -> Result<Time, Failure> {
     let identity: SignedIn =
-        hub.accounts.authenticate(token).await.map_err(gatewright_core::Error::into_failure)?;
+        hub.accounts.authenticate_socket(token).await.map_err(gatewright_core::Error::into_failure)?;
     if connection.user_id().as_ref() != Some(&identity.user.id) {
         return Err(Failure::new(ErrorCode::AuthInvalid, "The token is not of the user who is connected"));
     }

@@ -1,14 +1,14 @@
 //! `/auth` and `/me`: signing in and out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{Extension, State};
 use axum::http::header::{ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use gatewright_admin_api::request::{ACCESS_COOKIE, REFRESH_COOKIE, client_address, cookie};
+use gatewright_admin_api::request::{ACCESS_COOKIE, REFRESH_COOKIE, client_address, cookie, network_of};
 use gatewright_admin_api::{ApiError, Identity, Json, OptionalJson, UserView};
-use gatewright_core::auth::{NewUser, SignIn, UserChange};
+use gatewright_core::auth::{NewUser, OwnChange, ROLE_USER, SignIn, UserChange};
 use gatewright_core::store::Time;
 use gatewright_core::{ErrorCode, Failure};
 use serde::{Deserialize, Serialize};
@@ -58,10 +58,23 @@ pub struct RegisterBody {
 
 /// What users may change of themselves.
 #[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct MeBody {
     name: Option<String>,
+    /// Needs `currentPassword`.
     email: Option<String>,
+    /// At least 8 characters; needs `currentPassword`.
     password: Option<String>,
+    /// The password until now.
+    current_password: Option<String>,
+}
+
+/// An account that was asked for. The answer is the same where the address had one already.
+#[derive(Serialize, ToSchema)]
+pub struct Registered {
+    email: String,
+    name: String,
+    role: &'static str,
 }
 
 /// A token for `auth.token` of a socket.
@@ -82,9 +95,8 @@ pub async fn login(
     headers: HeaderMap,
     Json(body): Json<LoginBody>,
 ) -> Result<Response> {
-    let trusted = state.hub.config.trusted_ip_header.as_deref();
-    let address = client_address(&headers, peer.map(|Extension(peer)| peer), trusted).to_string();
-    let sign_in = state.hub.accounts.login(&body.email, body.password, body.remember, &address).await?;
+    let address = address_of(&state, peer, &headers);
+    let sign_in = state.hub.accounts.login(&body.email, body.password, body.remember, address).await?;
     Ok(signed_in(sign_in, &headers))
 }
 
@@ -132,22 +144,28 @@ pub async fn logout(
     Ok(response)
 }
 
-/// Makes an account, where the configuration lets anyone.
+/// Makes an account, where the configuration lets anyone. An address that has one already gets the
+/// same answer, and keeps its account and password.
 #[utoipa::path(post, path = "/auth/register", tag = "accounts", request_body = RegisterBody,
-    responses((status = 201, body = UserView)))]
+    responses((status = 201, body = Registered)))]
 pub async fn register(
     State(state): State<HttpState>,
+    peer: Option<Extension<SocketAddr>>,
+    headers: HeaderMap,
     Json(body): Json<RegisterBody>,
-) -> Result<(StatusCode, axum::Json<UserView>)> {
-    if !state.hub.accounts.registration_is_open() {
+) -> Result<(StatusCode, axum::Json<Registered>)> {
+    let accounts = &state.hub.accounts;
+    if !accounts.registration_is_open() {
         return Err(Failure::new(ErrorCode::Authorization, "Registration is closed; ask an admin").into());
     }
     let (email, password, name) = (body.email, body.password, body.name);
     let new = NewUser { email, password, name, role: String::new(), is_enabled: true };
-    Ok((StatusCode::CREATED, axum::Json(state.hub.accounts.create_user(new).await?.into())))
+    let (email, name) = new.check()?;
+    accounts.register(new, address_of(&state, peer, &headers)).await?;
+    Ok((StatusCode::CREATED, axum::Json(Registered { email, name, role: ROLE_USER })))
 }
 
-/// A short-lived token for `auth.token` of a socket. For a user of another issuer there is none:
+/// A short-lived token for `auth.token` of a socket, which counts nowhere else. For a user of another issuer there is none:
 /// the issuer's own token serves.
 #[utoipa::path(post, path = "/auth/websocket-token", tag = "accounts",
     responses((status = 200, body = WebsocketToken)))]
@@ -155,7 +173,7 @@ pub async fn websocket_token(
     State(state): State<HttpState>,
     Identity(identity): Identity,
 ) -> Result<axum::Json<WebsocketToken>> {
-    let (token, expires_at) = state.hub.accounts.websocket_token(&identity)?;
+    let (token, expires_at) = state.hub.accounts.websocket_token(&identity).await?;
     Ok(axum::Json(WebsocketToken { token, expires_at: expires_at.format(&Rfc3339).unwrap_or_default() }))
 }
 
@@ -165,17 +183,28 @@ pub async fn me(Identity(identity): Identity) -> axum::Json<UserView> {
     axum::Json(gatewright_core::auth::User::clone(&identity.user).into())
 }
 
-/// Changes the own account. A new password ends all sessions, this one too.
+/// Changes the own account. A new address or password needs `currentPassword`; a new password ends
+/// all sessions, this one too.
 #[utoipa::path(patch, path = "/me", tag = "accounts", request_body = MeBody,
     responses((status = 200, body = UserView)))]
 pub async fn change_me(
     State(state): State<HttpState>,
     Identity(identity): Identity,
+    peer: Option<Extension<SocketAddr>>,
+    headers: HeaderMap,
     Json(body): Json<MeBody>,
 ) -> Result<axum::Json<UserView>> {
     let change =
         UserChange { name: body.name, email: body.email, password: body.password, ..Default::default() };
-    Ok(axum::Json(state.hub.accounts.update_user(identity.user.own_account()?.id, change).await?.into()))
+    let own = OwnChange { change, current_password: body.current_password };
+    let (id, address) = (identity.user.own_account()?.id, address_of(&state, peer, &headers));
+    Ok(axum::Json(state.hub.accounts.change_own(id, own, address).await?.into()))
+}
+
+/// What attempts are counted by.
+fn address_of(state: &HttpState, peer: Option<Extension<SocketAddr>>, headers: &HeaderMap) -> IpAddr {
+    let trusted = state.hub.config.trusted_ip_header.as_deref();
+    network_of(client_address(headers, peer.map(|Extension(peer)| peer), trusted))
 }
 
 /// The refresh token of the body or of the cookie.

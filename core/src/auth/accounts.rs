@@ -1,26 +1,25 @@
 //! Signing in and out.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::issuer::Issuer;
-use super::password::verify_password;
-use super::throttle::Throttle;
+use super::own_account::too_many;
+use super::password::{Hashing, verify_password};
+use super::throttle::{Attempt, Throttle};
 use super::token::{Claims, Secret, TokenKind, invalid_token};
 use super::users::User;
 use crate::config;
-use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::store::{self, Store, Time, session, user};
 
-/// Passwords that are hashed at once: each takes 19 MiB and a core.
-const HASHES_AT_ONCE: usize = 4;
 /// Sessions that one query asks for; databases bound the number of parameters.
 const SESSIONS_AT_ONCE: usize = 500;
 /// The longest token that is looked at.
@@ -32,8 +31,17 @@ pub struct Accounts {
     secret: Arc<Secret>,
     issuer: Option<Issuer>,
     settings: config::Auth,
+    /// Of passwords that were wrong.
     throttle: Throttle,
-    hashing: Semaphore,
+    /// Of accounts that people make.
+    pub(super) registrations: Throttle,
+    pub(super) hashing: Hashing,
+}
+
+/// A password that is being tried. One that is dropped was wrong.
+pub(super) struct PasswordAttempt {
+    of_account: Attempt,
+    of_address: Attempt,
 }
 
 /// What a sign-in gives.
@@ -70,7 +78,9 @@ impl Accounts {
     pub fn new(store: Store, secret: Arc<Secret>, settings: config::Auth) -> Result<Self> {
         let issuer = Issuer::open(&settings.issuer)?;
         let throttle = Throttle::new(settings.login_failures_per_minute);
-        Ok(Self { store, secret, issuer, settings, throttle, hashing: Semaphore::new(HASHES_AT_ONCE) })
+        let registrations = Throttle::new(settings.registrations_per_minute);
+        let hashing = Hashing::new(settings.passwords_waiting);
+        Ok(Self { store, secret, issuer, settings, throttle, registrations, hashing })
     }
 
     /// Whether anyone may register.
@@ -88,28 +98,46 @@ impl Accounts {
         email: &str,
         password: String,
         remember: bool,
-        address: &str,
+        address: IpAddr,
     ) -> Result<SignIn> {
-        let account_key = format!("account {}", email.trim().to_lowercase());
-        let address_key = format!("address {address}");
-        let _turn = self.throttle.turn(&account_key).await;
-        if let Some(wait) = self.throttle.wait(&account_key).max(self.throttle.wait(&address_key)) {
-            let failure = Failure::new(ErrorCode::RateLimitExceeded, "Too many failed logins. Wait a minute");
-            return Err(failure
-                .with_details(serde_json::json!({ "retryAfterMs": wait.as_millis() as u64 }))
-                .into());
+        let attempt = self.attempt(email, address).await?;
+        match self.check_password(email, password).await {
+            Ok(Some(row)) => {
+                attempt.succeed();
+                let session = self.open_session(row.id, remember).await?;
+                Ok(self.sign_in(&session, row.into()))
+            }
+            Ok(None) => {
+                Err(Failure::new(ErrorCode::Authentication, "Wrong e-mail address or password").into())
+            }
+            Err(error) => {
+                attempt.give_back();
+                Err(error)
+            }
         }
+    }
+
+    /// Begins to try a password. The address goes first: one that may not try any more leaves
+    /// nothing behind for the accounts that it names.
+    pub(super) async fn attempt(&self, email: &str, address: IpAddr) -> Result<PasswordAttempt> {
+        let refused = |wait| too_many("Too many failed logins", wait);
+        let of_address = self.throttle.attempt(&format!("address {address}")).await.map_err(refused)?;
+        let of_account = format!("account {}", email.trim().to_lowercase());
+        match self.throttle.attempt(&of_account).await {
+            Ok(of_account) => Ok(PasswordAttempt { of_account, of_address }),
+            Err(wait) => {
+                of_address.give_back();
+                Err(refused(wait))
+            }
+        }
+    }
+
+    /// The enabled user with this address and password.
+    pub(super) async fn check_password(&self, email: &str, password: String) -> Result<Option<user::Model>> {
         let row = self.store.user_by_email(email).await?;
         let hash = row.as_ref().map(|row| row.password_hash.clone());
-        let matches = self.blocking(move || verify_password(&password, hash.as_deref())).await?;
-        let Some(row) = row.filter(|row| matches && row.is_enabled) else {
-            self.throttle.fail(&account_key);
-            self.throttle.fail(&address_key);
-            return Err(Failure::new(ErrorCode::Authentication, "Wrong e-mail address or password").into());
-        };
-        self.throttle.succeed(&account_key);
-        let session = self.open_session(row.id, remember).await?;
-        Ok(self.sign_in(&session, row.into()))
+        let matches = self.hashing.run(move || verify_password(&password, hash.as_deref())).await?;
+        Ok(row.filter(|row| matches && row.is_enabled))
     }
 
     /// A new pair of tokens for a refresh token. It counts once: one that comes back ends its session.
@@ -117,7 +145,7 @@ impl Accounts {
     /// # Errors
     /// `AUTH_INVALID`.
     pub async fn refresh(&self, refresh_token: &str) -> Result<SignIn> {
-        let claims = self.secret.verify(refresh_token, TokenKind::Refresh)?;
+        let claims = self.secret.verify(refresh_token, &[TokenKind::Refresh])?;
         let rotated = session::Entity::update_many()
             .col_expr(session::Column::Generation, Expr::col(session::Column::Generation).add(1))
             .filter(session::Column::Id.eq(claims.sid))
@@ -146,7 +174,7 @@ impl Accounts {
 
     /// The session that a refresh token belongs to, whether or not it still counts.
     pub fn session_of_refresh_token(&self, token: &str) -> Option<(Uuid, Uuid)> {
-        self.secret.verify(token, TokenKind::Refresh).ok().map(|claims| (claims.sid, claims.sub))
+        self.secret.verify(token, &[TokenKind::Refresh]).ok().map(|claims| (claims.sid, claims.sub))
     }
 
     /// Who an access token of ours or of the configured issuer belongs to. Ours asks the database:
@@ -155,10 +183,22 @@ impl Accounts {
     /// # Errors
     /// `AUTH_INVALID`.
     pub async fn authenticate(&self, token: &str) -> Result<SignedIn> {
+        self.authenticate_by(token, &[TokenKind::Access]).await
+    }
+
+    /// The same for a socket, for which its own kind of token counts too.
+    ///
+    /// # Errors
+    /// `AUTH_INVALID`.
+    pub async fn authenticate_socket(&self, token: &str) -> Result<SignedIn> {
+        self.authenticate_by(token, &[TokenKind::Access, TokenKind::Websocket]).await
+    }
+
+    async fn authenticate_by(&self, token: &str, kinds: &[TokenKind]) -> Result<SignedIn> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(invalid_token().into());
         }
-        let Ok(claims) = self.secret.verify(token, TokenKind::Access) else {
+        let Ok(claims) = self.secret.verify(token, kinds) else {
             return self.authenticate_with_issuer(token).await;
         };
         let (row, user) = self.live_session(&claims).await?;
@@ -205,18 +245,19 @@ impl Accounts {
         self.store.change_number().await
     }
 
-    /// A token for `auth.token` of the session's user.
+    /// A token for `auth.token` of the session's user, which counts nowhere else.
     ///
     /// # Errors
     /// `AUTHORIZATION_ERROR` for a user of another issuer, whose own token serves for that.
-    pub fn websocket_token(&self, signed_in: &SignedIn) -> Result<(String, Time)> {
+    pub async fn websocket_token(&self, signed_in: &SignedIn) -> Result<(String, Time)> {
         let Some(session_id) = signed_in.session_id else {
             let message = "This token is of another issuer: give it to the socket as it is";
             return Err(Failure::new(ErrorCode::Authorization, message).into());
         };
-        let user_id = signed_in.user.own_account()?.id;
+        let row = session::Entity::find_by_id(session_id).one(self.store.db()).await?;
+        let row = row.ok_or_else(invalid_token)?;
         let ttl = Duration::from_secs(u64::from(self.settings.websocket_token_minutes) * 60);
-        Ok(self.token(user_id, session_id, TokenKind::Access, 0, store::now() + ttl))
+        Ok(self.token(&row, TokenKind::Websocket, store::now() + ttl))
     }
 
     /// A token for a user without a password, for the operator.
@@ -225,16 +266,7 @@ impl Accounts {
     /// `AUTHORIZATION_ERROR` for a user of another issuer.
     pub async fn token_for(&self, user: &User, ttl: Duration) -> Result<(String, Time)> {
         let row = self.insert_session(user.own_account()?.id, false, store::now() + ttl).await?;
-        Ok(self.token(row.user_id, row.id, TokenKind::Access, 0, row.expires_at))
-    }
-
-    /// Runs work that takes a core for a while, on a thread for that.
-    pub(super) async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T> {
-        let _permit = self.hashing.acquire().await.map_err(|error| Error::Internal(error.to_string()))?;
-        tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
+        Ok(self.token(&row, TokenKind::Access, row.expires_at))
     }
 
     async fn open_session(&self, user_id: Uuid, remember: bool) -> Result<session::Model> {
@@ -264,7 +296,7 @@ impl Accounts {
     async fn live_session(&self, claims: &Claims) -> Result<(session::Model, User)> {
         let row = session::Entity::find_by_id(claims.sid).one(self.store.db()).await?;
         let row = row
-            .filter(|row| row.revoked_at.is_none() && row.user_id == claims.sub)
+            .filter(|row| row.revoked_at.is_none() && row.user_id == claims.sub && row.expires_at > store::now())
             .ok_or_else(invalid_token)?;
         let user = user::Entity::find_by_id(claims.sub).one(self.store.db()).await?;
         let user = user.filter(|user| user.is_enabled).ok_or_else(invalid_token)?;
@@ -283,23 +315,31 @@ impl Accounts {
 
     fn sign_in(&self, row: &session::Model, user: User) -> SignIn {
         let ttl = Duration::from_secs(u64::from(self.settings.access_token_minutes) * 60);
-        let (access_token, access_expires_at) =
-            self.token(row.user_id, row.id, TokenKind::Access, 0, store::now() + ttl);
-        let (refresh_token, refresh_expires_at) =
-            self.token(row.user_id, row.id, TokenKind::Refresh, row.generation, row.expires_at);
+        let (access_token, access_expires_at) = self.token(row, TokenKind::Access, store::now() + ttl);
+        let (refresh_token, refresh_expires_at) = self.token(row, TokenKind::Refresh, row.expires_at);
         SignIn { access_token, access_expires_at, refresh_token, refresh_expires_at, user }
     }
 
-    fn token(
-        &self,
-        sub: Uuid,
-        sid: Uuid,
-        typ: TokenKind,
-        generation: i64,
-        expires_at: Time,
-    ) -> (String, Time) {
-        let iat = store::now().unix_timestamp();
-        let claims = Claims { sub, sid, typ, generation, iat, exp: expires_at.unix_timestamp() };
+    /// A token that ends then, or with its session.
+    fn token(&self, of: &session::Model, typ: TokenKind, expires_at: Time) -> (String, Time) {
+        let expires_at = Ord::min(expires_at, of.expires_at);
+        let (iat, exp) = (store::now().unix_timestamp(), expires_at.unix_timestamp());
+        let claims = Claims { sub: of.user_id, sid: of.id, typ, generation: of.generation, iat, exp };
         (self.secret.sign(&claims), expires_at)
+    }
+}
+
+impl PasswordAttempt {
+    /// The password was right. The address keeps its failures: an own account must not buy more
+    /// guesses at others.
+    pub(super) fn succeed(self) {
+        self.of_account.forget();
+        self.of_address.give_back();
+    }
+
+    /// The password was not looked at.
+    pub(super) fn give_back(self) {
+        self.of_account.give_back();
+        self.of_address.give_back();
     }
 }

@@ -6,6 +6,7 @@
 mod accounts;
 mod app_keys;
 mod issuer;
+mod own_account;
 mod password;
 mod throttle;
 mod token;
@@ -14,7 +15,8 @@ mod users;
 
 pub use accounts::{Accounts, SignIn, SignedIn};
 pub use app_keys::{AppKey, AppKeyChange, NewAppKey, Scope};
+pub use own_account::OwnChange;
 pub use password::{hash_password, verify_password};
 pub use token::{Secret, TokenKind};
 pub use user_id::UserId;
-pub use users::{Account, NewUser, ROLE_ADMIN, User, UserChange};
+pub use users::{Account, NewUser, ROLE_ADMIN, ROLE_USER, User, UserChange};

@@ -1,56 +1,204 @@
-//! Counts failed logins per key in windows of a minute. A plain rate limiter would count
-//! successes too and cannot be asked without being charged.
+//! Attempts at what may be tried only so often, such as passwords, per account and per address. An
+//! attempt takes a place before it begins, so that many at once are no more guesses than one after
+//! the other. A plain rate limiter would count successes too.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// Keys that are remembered at most; the least used go first.
 const KEYS_MAX: u64 = 100_000;
-/// Keys that share a turn wait for each other, which takes them a little time and nothing else.
-const TURNS: usize = 64;
+/// Attempts of one key that are under way at once: whoever shares a key waits, and not all others.
+const AT_ONCE: u32 = 4;
+/// Attempts of one key that wait; more are refused.
+const WAITING_MAX: u32 = 32;
+/// How long who is refused for that is asked to wait.
+const SOON: Duration = Duration::from_secs(1);
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Failed attempts per account and per address.
+/// Counts attempts per key in windows of a minute.
 pub(super) struct Throttle {
-    /// Attempts of one key take turns, or many at once would all pass the check.
-    turns: Vec<tokio::sync::Mutex<()>>,
+    /// By the hash of their text, so that long ones take no memory.
+    keys: Cache<u64, Arc<Key>>,
     hashes: RandomState,
-    failures: Cache<String, (Instant, u32)>,
-    failures_max: u32,
+    counted_max: u32,
+}
+
+#[derive(Default)]
+struct Key {
+    counts: Mutex<Counts>,
+    /// An attempt has ended.
+    ended: Notify,
+}
+
+#[derive(Default)]
+struct Counts {
+    /// When the first of those that are counted was.
+    since: Option<Instant>,
+    counted: u32,
+    under_way: u32,
+    waiting: u32,
+}
+
+/// An attempt that is under way. One that is dropped counts.
+pub(super) struct Attempt {
+    key: Arc<Key>,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Counted,
+    Uncounted,
+    /// And so are those before it.
+    Forgotten,
 }
 
 impl Throttle {
-    pub(super) fn new(failures_max: u32) -> Self {
-        let turns = (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect();
-        Self { turns, hashes: RandomState::new(), failures: Cache::new(KEYS_MAX), failures_max }
+    /// At most so many are counted in a minute.
+    pub(super) fn new(counted_max: u32) -> Self {
+        Self { keys: Cache::new(KEYS_MAX), hashes: RandomState::new(), counted_max }
     }
 
-    /// Waits until no other attempt of `key` is under way.
-    pub(super) async fn turn(&self, key: &str) -> tokio::sync::MutexGuard<'_, ()> {
-        let place = self.hashes.hash_one(key) as usize % self.turns.len();
-        self.turns[place].lock().await
+    /// Begins an attempt; waits while those that are under way could use up what is left.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub(super) async fn attempt(&self, key: &str) -> Result<Attempt, Duration> {
+        let key = self.keys.get_with(self.hashes.hash_one(key), Arc::default);
+        let mut waits: Option<Waiting> = None;
+        loop {
+            let ended = key.ended.notified();
+            {
+                let mut counts = key.counts.lock();
+                counts.check(self.counted_max)?;
+                if counts.under_way < AT_ONCE && counts.counted + counts.under_way < self.counted_max {
+                    counts.under_way += 1;
+                    drop(counts);
+                    return Ok(Attempt { key: key.clone(), outcome: Outcome::Counted });
+                }
+                if waits.is_none() {
+                    if counts.waiting >= WAITING_MAX {
+                        return Err(SOON);
+                    }
+                    counts.waiting += 1;
+                    waits = Some(Waiting(&key));
+                }
+            }
+            ended.await;
+        }
+    }
+}
+
+impl Counts {
+    /// Whether there may be another attempt; else how long to wait.
+    fn check(&mut self, counted_max: u32) -> Result<(), Duration> {
+        let left = self.since.and_then(|since| WINDOW.checked_sub(since.elapsed()));
+        match left {
+            Some(left) if self.counted >= counted_max => Err(left),
+            Some(_) => Ok(()),
+            None => {
+                (self.since, self.counted) = (None, 0);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One that waits, for as long as it does.
+struct Waiting<'a>(&'a Key);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.counts.lock().waiting -= 1;
+    }
+}
+
+impl Attempt {
+    /// It does not count.
+    pub(super) fn give_back(mut self) {
+        self.outcome = Outcome::Uncounted;
     }
 
-    /// How long `key` has to wait, if it has failed too often.
-    pub(super) fn wait(&self, key: &str) -> Option<Duration> {
-        let (since, count) = self.failures.get(key)?;
-        let left = WINDOW.checked_sub(since.elapsed())?;
-        (count >= self.failures_max).then_some(left)
+    /// It does not count, and those before it no longer do.
+    pub(super) fn forget(mut self) {
+        self.outcome = Outcome::Forgotten;
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        {
+            let mut counts = self.key.counts.lock();
+            counts.under_way -= 1;
+            match self.outcome {
+                Outcome::Counted => {
+                    counts.since.get_or_insert_with(Instant::now);
+                    counts.counted += 1;
+                }
+                Outcome::Uncounted => {}
+                Outcome::Forgotten => (counts.since, counts.counted) = (None, 0),
+            }
+        }
+        self.key.ended.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_at_once_are_no_more_than_one_after_the_other() {
+        let throttle = Throttle::new(5);
+        let mut begun = Vec::new();
+        for _ in 0..AT_ONCE {
+            begun.push(throttle.attempt("a").await.ok().unwrap());
+        }
+        let mut fifth = Box::pin(throttle.attempt("a"));
+        assert!(futures_util::poll!(&mut fifth).is_pending(), "four are under way");
+        assert!(throttle.attempt("b").await.is_ok(), "another key does not wait");
+        begun.pop();
+        let fifth = fifth.await.ok().unwrap();
+        let mut sixth = Box::pin(throttle.attempt("a"));
+        assert!(futures_util::poll!(&mut sixth).is_pending(), "they may all fail");
+        drop(begun);
+        assert!(futures_util::poll!(&mut sixth).is_pending(), "one is left, and is under way");
+        drop(fifth);
+        assert!(sixth.await.is_err());
     }
 
-    /// Counts one failure.
-    pub(super) fn fail(&self, key: &str) {
-        let entry = match self.failures.get(key) {
-            Some((since, count)) if since.elapsed() < WINDOW => (since, count.saturating_add(1)),
-            _ => (Instant::now(), 1),
-        };
-        self.failures.insert(key.to_owned(), entry);
+    #[tokio::test]
+    async fn successes_do_not_count() {
+        let throttle = Throttle::new(2);
+        for _ in 0..9 {
+            throttle.attempt("a").await.ok().unwrap().give_back();
+        }
+        drop(throttle.attempt("a").await);
+        throttle.attempt("a").await.ok().unwrap().forget();
+        drop(throttle.attempt("a").await);
+        drop(throttle.attempt("a").await);
+        assert!(throttle.attempt("a").await.is_err());
     }
 
-    /// Forgets `key` after a success.
-    pub(super) fn succeed(&self, key: &str) {
-        self.failures.invalidate(key);
+    #[tokio::test]
+    async fn who_waits_beyond_the_bound_is_sent_away() {
+        let throttle = Throttle::new(100);
+        let mut begun = Vec::new();
+        for _ in 0..AT_ONCE {
+            begun.push(throttle.attempt("a").await.ok().unwrap());
+        }
+        let mut waiting: Vec<_> = (0..WAITING_MAX).map(|_| Box::pin(throttle.attempt("a"))).collect();
+        for one in &mut waiting {
+            assert!(futures_util::poll!(one).is_pending());
+        }
+        assert_eq!(throttle.attempt("a").await.err(), Some(SOON));
+        waiting.pop();
+        let mut another = Box::pin(throttle.attempt("a"));
+        assert!(futures_util::poll!(&mut another).is_pending(), "there is a place again");
     }
 }

@@ -1,7 +1,6 @@
 //! The product's own tokens: JWT with HS256 and a secret that never leaves the data folder.
 
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::store::private;
 
 const SECRET_FILE: &str = "secret";
 const SECRET_BYTES: usize = 32;
@@ -20,6 +20,8 @@ const SECRET_BYTES: usize = 32;
 pub enum TokenKind {
     /// Requests and sockets.
     Access,
+    /// Sockets alone; there is no other token for it.
+    Websocket,
     /// Only for new tokens.
     Refresh,
 }
@@ -56,20 +58,13 @@ impl Secret {
         let path = data_dir.join(SECRET_FILE);
         let failed =
             |error: std::io::Error| Error::Internal(format!("secret file {}: {error}", path.display()));
-        std::fs::create_dir_all(data_dir).map_err(failed)?;
-        let mut bytes = [0; SECRET_BYTES];
-        match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(mut file) => {
-                rand::Rng::fill_bytes(&mut rand::rng(), &mut bytes);
-                file.write_all(&bytes).map_err(failed)?;
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                std::fs::File::open(&path)
-                    .and_then(|mut file| file.read_exact(&mut bytes))
-                    .map_err(failed)?;
-            }
-            Err(error) => return Err(failed(error)),
+        private::make_folder(data_dir)?;
+        if !path.exists() {
+            make_secret(data_dir, &path).map_err(failed)?;
         }
+        private::narrow(&path).map_err(failed)?;
+        let mut bytes = [0; SECRET_BYTES];
+        std::fs::File::open(&path).and_then(|mut file| file.read_exact(&mut bytes)).map_err(failed)?;
         Ok(Self::from_bytes(bytes))
     }
 
@@ -83,15 +78,15 @@ impl Secret {
             .expect("claims are plain JSON and the key fits the algorithm")
     }
 
-    /// The claims of a token of this kind that is genuine and not expired.
-    pub(super) fn verify(&self, token: &str, kind: TokenKind) -> Result<Claims> {
+    /// The claims of a token of one of these kinds that is genuine and not expired.
+    pub(super) fn verify(&self, token: &str, kinds: &[TokenKind]) -> Result<Claims> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
         jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation)
             .ok()
             .map(|data| data.claims)
             // The library lets a token count in the very second of its end.
-            .filter(|claims| claims.typ == kind && claims.exp > (crate::id::unix_ms() / 1000) as i64)
+            .filter(|claims| kinds.contains(&claims.typ) && claims.exp > (crate::id::unix_ms() / 1000) as i64)
             .ok_or_else(|| invalid_token().into())
     }
 
@@ -111,6 +106,24 @@ impl Secret {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(&key))
             .expect("claims are plain JSON and the key fits the algorithm")
     }
+}
+
+/// Makes the file of the secret: whole or not at all, and of two processes one's.
+fn make_secret(data_dir: &Path, path: &Path) -> std::io::Result<()> {
+    let draft = data_dir.join(format!("{SECRET_FILE}.{}", crate::id::new_id()));
+    let mut bytes = [0; SECRET_BYTES];
+    rand::Rng::fill_bytes(&mut rand::rng(), &mut bytes);
+    let mut file = private::create(&draft)?;
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    // A link, unlike a new name, never takes the place of a secret that another process has made.
+    match std::fs::hard_link(&draft, path) {
+        Ok(()) => std::fs::remove_file(&draft)?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => std::fs::remove_file(&draft)?,
+        // Not every file system has links.
+        Err(_) => std::fs::rename(&draft, path)?,
+    }
+    std::fs::File::open(data_dir)?.sync_all()
 }
 
 /// The one answer to any token that does not count.

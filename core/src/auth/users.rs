@@ -102,6 +102,22 @@ impl User {
     }
 }
 
+impl NewUser {
+    /// The address and the name as they are kept.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for a bad field.
+    pub fn check(&self) -> Result<(String, String)> {
+        let email = checked_email(&self.email)?;
+        check_password(&self.password)?;
+        check_text("name", &self.name)?;
+        check_text("role", &self.role)?;
+        let name = if self.name.is_empty() { email.split('@').next().unwrap_or_default() } else { &self.name };
+        let name = name.to_owned();
+        Ok((email, name))
+    }
+}
+
 impl From<user::Model> for User {
     fn from(row: user::Model) -> Self {
         Self {
@@ -151,15 +167,7 @@ impl Accounts {
     /// # Errors
     /// `VALIDATION_ERROR` for a bad field, `DUPLICATE_RESOURCE` for a taken address.
     pub async fn create_user(&self, new: NewUser) -> Result<User> {
-        let email = checked_email(&new.email)?;
-        check_password(&new.password)?;
-        check_text("name", &new.name)?;
-        check_text("role", &new.role)?;
-        let name = if new.name.is_empty() {
-            email.split('@').next().unwrap_or_default().to_owned()
-        } else {
-            new.name
-        };
+        let (email, name) = new.check()?;
         let now = store::now();
         let row = user::ActiveModel {
             id: Set(new_id()),
@@ -227,7 +235,7 @@ impl Accounts {
 
     /// Hashes on a thread for blocking work.
     async fn hash(&self, password: String) -> Result<String> {
-        self.blocking(move || hash_password(&password)).await
+        self.hashing.run(move || hash_password(&password)).await
     }
 }
 

@@ -65,6 +65,8 @@ fn check_auth(config: &Config) -> Result<(), ConfigError> {
     at_least("auth.refresh_token_days", u64::from(auth.refresh_token_days), 1)?;
     at_least("auth.remember_days", u64::from(auth.remember_days), 1)?;
     at_least("auth.login_failures_per_minute", u64::from(auth.login_failures_per_minute), 1)?;
+    at_least("auth.registrations_per_minute", u64::from(auth.registrations_per_minute), 1)?;
+    at_least("auth.passwords_waiting", auth.passwords_waiting as u64, 1)?;
     issuer::check(&auth.issuer)
 }
 

@@ -121,6 +121,8 @@ pub struct Auth {
     pub remember_days: u32,
     pub register: bool,
     pub login_failures_per_minute: u32,
+    pub registrations_per_minute: u32,
+    pub passwords_waiting: usize,
     pub issuer: Issuer,
 }
 

@@ -4,12 +4,13 @@
 //! every packet: then what waits for it fails within seconds, and when it is back all works again.
 
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{Connection, Error as SqlxError, Executor};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
@@ -71,6 +72,16 @@ pub(super) async fn connect(url: &str, connections: u32, metrics: &Metrics) -> R
     let seconds = metrics.db_seconds.clone();
     connection.set_metric_callback(move |statement| seconds.observe(statement.elapsed.as_secs_f64()));
     Ok(connection)
+}
+
+/// The file of an SQLite database, unless that is in memory.
+///
+/// # Errors
+/// When the URL cannot be understood.
+pub(super) fn sqlite_file(url: &str) -> Result<Option<PathBuf>> {
+    let options: SqliteConnectOptions = url.parse().map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?;
+    let file = options.get_filename();
+    Ok((!url.contains(":memory:") && !url.contains("mode=memory")).then(|| file.to_owned()))
 }
 
 /// The database as everyone uses it: a pool whose statements end in time, and on SQLite one writer

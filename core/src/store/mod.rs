@@ -9,6 +9,7 @@ mod entity;
 pub mod in_memory;
 pub mod list;
 mod migration;
+pub(crate) mod private;
 mod reason;
 mod writer;
 
@@ -69,7 +70,10 @@ impl Store {
     async fn open_at(url: &str, config: &Config, metrics: &Metrics) -> Result<Self> {
         let is_sqlite = url.starts_with("sqlite:");
         if is_sqlite {
-            make_folder(&config.data_dir)?;
+            private::make_folder(&config.data_dir)?;
+            if let Some(file) = connection::sqlite_file(url)? {
+                private::make_database(&file)?;
+            }
         }
         let connections = connection::connect(url, CONNECTIONS_MAX, metrics).await?;
         let sqlite = if is_sqlite {
@@ -84,8 +88,21 @@ impl Store {
         };
         let store = Self { db: Pool::new(connections, sqlite) };
         let _turn = store.turn().await?;
-        migration::Migrator::up(&*store.db, None).await?;
+        store.migrate().await?;
         Ok(store)
+    }
+
+    /// Makes all tables or none: a process that is killed meanwhile leaves nothing half done.
+    async fn migrate(&self) -> Result<()> {
+        if migration::Migrator::get_pending_migrations(&*self.db).await?.is_empty() {
+            return Ok(());
+        }
+        let transaction = match self.db.get_database_backend() {
+            DbBackend::Sqlite => begin_writing(&self.db).await?,
+            _ => TransactionTrait::begin(&*self.db).await?,
+        };
+        migration::Migrator::up(&transaction, None).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Waits until no other process on this PostgreSQL has its turn: servers that start at once make
@@ -172,9 +189,15 @@ impl Store {
         if self.db.get_database_backend() != DbBackend::Sqlite {
             return Err(Error::Internal("backup is for SQLite; use pg_dump for PostgreSQL".into()));
         }
+        // SQLite takes an empty file for none, and leaves it the mode that it has.
+        private::create(file)
+            .map_err(|error| Error::Internal(format!("cannot make {}: {error}", file.display())))?;
         let quoted = file.to_string_lossy().replace('\'', "''");
-        self.db.execute_unprepared(&format!("VACUUM INTO '{quoted}'")).await?;
-        Ok(())
+        let copied = self.db.execute_unprepared(&format!("VACUUM INTO '{quoted}'")).await;
+        if copied.is_err() {
+            let _ = std::fs::remove_file(file);
+        }
+        Ok(copied.map(drop)?)
     }
 }
 
@@ -242,11 +265,6 @@ pub(crate) fn check_json(field: &str, value: &Json) -> Result<()> {
         }),
         _ => Ok(()),
     }
-}
-
-fn make_folder(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path)
-        .map_err(|error| Error::Internal(format!("cannot make the data folder {}: {error}", path.display())))
 }
 
 /// The first row of `gw_change`, for the migration that makes the table.

@@ -158,7 +158,8 @@ await scenario({
       "deleting the user": ({ id }) => admin("DELETE", `/admin/users/${id}`),
       "revoking the tokens": ({ id }) => admin("POST", `/admin/users/${id}/revoke-tokens`),
       "a password set by an admin": ({ id }) => admin("PATCH", `/admin/users/${id}`, { password: "another password" }),
-      "a password set by the user": ({ token }) => call("PATCH", "/me", { password: "another password" }, { token }),
+      "a password set by the user": ({ token, password }) =>
+        call("PATCH", "/me", { password: "another password", currentPassword: password }, { token }),
       "a password set on the command line": ({ email }) =>
         commandLine("user", "passwd", "--email", email, "--password", "another password"),
     };

@@ -1,0 +1,65 @@
+//! Files of the data folder, which nobody but the server's own user may read: they hold rows,
+//! password hashes and the secret that signs tokens.
+
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Only the owner may read and write.
+const FILE_MODE: u32 = 0o600;
+/// Only the owner may enter.
+const FOLDER_MODE: u32 = 0o700;
+/// What group and others may do.
+const OTHERS: u32 = 0o077;
+
+/// Makes the data folder, if it is not there. One that others may enter is only told of: it may be
+/// a folder that is for more than this.
+pub(crate) fn make_folder(path: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path);
+    made.map_err(|error| {
+        Error::Internal(format!("cannot make the data folder {}: {error}", path.display()))
+    })?;
+    if fs::metadata(path).is_ok_and(|folder| folder.permissions().mode() & OTHERS != 0) {
+        let path = path.display();
+        tracing::warn!("others may enter the data folder {path}; `chmod 700 {path}` keeps them out");
+    }
+    Ok(())
+}
+
+/// Makes an SQLite file before SQLite does, which would let others read it; the files beside it get
+/// its mode. Files that are there and let others read are narrowed.
+pub(super) fn make_database(file: &Path) -> Result<()> {
+    let failed = |error| Error::Internal(format!("cannot open {}: {error}", file.display()));
+    unless(create(file).map(drop), io::ErrorKind::AlreadyExists).map_err(failed)?;
+    for end in ["", "-wal", "-shm"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(end);
+        unless(narrow(&PathBuf::from(name)), io::ErrorKind::NotFound).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Makes an empty file.
+///
+/// # Errors
+/// `AlreadyExists`, and whatever the system says.
+pub(crate) fn create(path: &Path) -> io::Result<fs::File> {
+    OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
+}
+
+/// Takes away what others may do with a file.
+pub(crate) fn narrow(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.permissions().mode() & OTHERS == 0 {
+        return Ok(());
+    }
+    tracing::warn!("others could read {}; now they cannot", path.display());
+    fs::set_permissions(path, Permissions::from_mode(FILE_MODE))
+}
+
+/// The same, where an error of this kind is as good as none.
+fn unless(done: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
+    done.or_else(|error| if error.kind() == kind { Ok(()) } else { Err(error) })
+}
