@@ -296,7 +296,9 @@ impl Accounts {
     async fn live_session(&self, claims: &Claims) -> Result<(session::Model, User)> {
         let row = session::Entity::find_by_id(claims.sid).one(self.store.db()).await?;
         let row = row
-            .filter(|row| row.revoked_at.is_none() && row.user_id == claims.sub && row.expires_at > store::now())
+            .filter(|row| {
+                row.revoked_at.is_none() && row.user_id == claims.sub && row.expires_at > store::now()
+            })
             .ok_or_else(invalid_token)?;
         let user = user::Entity::find_by_id(claims.sub).one(self.store.db()).await?;
         let user = user.filter(|user| user.is_enabled).ok_or_else(invalid_token)?;

@@ -20,3 +20,10 @@ pub use password::{hash_password, verify_password};
 pub use token::{Secret, TokenKind};
 pub use user_id::UserId;
 pub use users::{Account, NewUser, ROLE_ADMIN, ROLE_USER, User, UserChange};
+
+/// Whether a future is not there yet; it is asked once.
+#[cfg(test)]
+async fn is_pending(future: &mut (impl Future + Unpin)) -> bool {
+    use std::task::Poll;
+    std::future::poll_fn(|context| Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending())).await
+}

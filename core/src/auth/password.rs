@@ -11,7 +11,8 @@ use crate::error::{Error, ErrorCode, Failure, Result};
 
 /// What a password is compared with when there is no user, so that the answer takes as long. No
 /// password has this hash.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// Passwords that are hashed at once, at most: each takes 19 MiB and a core.
 const AT_ONCE_MAX: usize = 4;
 /// How long who finds the queue full is asked to wait.
@@ -99,6 +100,7 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::is_pending;
 
     #[test]
     fn nobody_has_a_hash_like_all_others() {
@@ -116,9 +118,9 @@ mod tests {
         let places = hashing.places.clone();
         let all = places.acquire_many(places.available_permits() as u32).await.unwrap();
         let mut first = Box::pin(hashing.run(|| 1));
-        assert!(futures_util::poll!(&mut first).is_pending());
+        assert!(is_pending(&mut first).await);
         let mut second = Box::pin(hashing.run(|| 2));
-        assert!(futures_util::poll!(&mut second).is_pending());
+        assert!(is_pending(&mut second).await);
         let refused = hashing.run(|| 3).await.unwrap_err().into_failure();
         assert_eq!(refused.code, ErrorCode::ServiceUnavailable);
         drop(all);

@@ -151,6 +151,7 @@ impl Drop for Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::is_pending;
 
     #[tokio::test(start_paused = true)]
     async fn attempts_at_once_are_no_more_than_one_after_the_other() {
@@ -160,14 +161,14 @@ mod tests {
             begun.push(throttle.attempt("a").await.ok().unwrap());
         }
         let mut fifth = Box::pin(throttle.attempt("a"));
-        assert!(futures_util::poll!(&mut fifth).is_pending(), "four are under way");
+        assert!(is_pending(&mut fifth).await, "four are under way");
         assert!(throttle.attempt("b").await.is_ok(), "another key does not wait");
         begun.pop();
         let fifth = fifth.await.ok().unwrap();
         let mut sixth = Box::pin(throttle.attempt("a"));
-        assert!(futures_util::poll!(&mut sixth).is_pending(), "they may all fail");
+        assert!(is_pending(&mut sixth).await, "they may all fail");
         drop(begun);
-        assert!(futures_util::poll!(&mut sixth).is_pending(), "one is left, and is under way");
+        assert!(is_pending(&mut sixth).await, "one is left, and is under way");
         drop(fifth);
         assert!(sixth.await.is_err());
     }
@@ -194,11 +195,11 @@ mod tests {
         }
         let mut waiting: Vec<_> = (0..WAITING_MAX).map(|_| Box::pin(throttle.attempt("a"))).collect();
         for one in &mut waiting {
-            assert!(futures_util::poll!(one).is_pending());
+            assert!(is_pending(one).await);
         }
         assert_eq!(throttle.attempt("a").await.err(), Some(SOON));
         waiting.pop();
         let mut another = Box::pin(throttle.attempt("a"));
-        assert!(futures_util::poll!(&mut another).is_pending(), "there is a place again");
+        assert!(is_pending(&mut another).await, "there is a place again");
     }
 }

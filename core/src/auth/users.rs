@@ -112,7 +112,8 @@ impl NewUser {
         check_password(&self.password)?;
         check_text("name", &self.name)?;
         check_text("role", &self.role)?;
-        let name = if self.name.is_empty() { email.split('@').next().unwrap_or_default() } else { &self.name };
+        let name =
+            if self.name.is_empty() { email.split('@').next().unwrap_or_default() } else { &self.name };
         let name = name.to_owned();
         Ok((email, name))
     }

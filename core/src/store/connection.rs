@@ -79,7 +79,8 @@ pub(super) async fn connect(url: &str, connections: u32, metrics: &Metrics) -> R
 /// # Errors
 /// When the URL cannot be understood.
 pub(super) fn sqlite_file(url: &str) -> Result<Option<PathBuf>> {
-    let options: SqliteConnectOptions = url.parse().map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?;
+    let options: SqliteConnectOptions =
+        url.parse().map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?;
     let file = options.get_filename();
     Ok((!url.contains(":memory:") && !url.contains("mode=memory")).then(|| file.to_owned()))
 }

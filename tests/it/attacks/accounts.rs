@@ -157,9 +157,8 @@ fn taking_over_an_account_with_its_access_token() {
     let api = open_to_all(&[]);
     let (_, token) = api.user("ada@example.com");
     api.user("bob@example.com");
-    let change = |body: Json| {
-        api.server.call("PATCH", "/me", Some(&body), &[("authorization", &bearer(&token))])
-    };
+    let change =
+        |body: Json| api.server.call("PATCH", "/me", Some(&body), &[("authorization", &bearer(&token))]);
     for body in [json!({ "password": "chosen by others" }), json!({ "email": "eve@example.com" })] {
         refused(&change(body), 422, "VALIDATION_ERROR", "currentPassword");
     }
@@ -197,7 +196,12 @@ fn staying_signed_in_after_a_new_password() {
 #[test]
 fn a_websocket_token_for_anything_else() {
     let api = Api::of(Server::start());
-    make_gateway(&api.server, &api.token, json!({ "path": "/in", "requireAuth": true }), &[("who", "return @USER.email;")]);
+    make_gateway(
+        &api.server,
+        &api.token,
+        json!({ "path": "/in", "requireAuth": true }),
+        &[("who", "return @USER.email;")],
+    );
     let (_, access) = api.user("ada@example.com");
     let websocket_token = |token: &str| {
         api.server.call("POST", "/auth/websocket-token", None, &[("authorization", &bearer(token))])
@@ -207,7 +211,9 @@ fn a_websocket_token_for_anything_else() {
         refused(&websocket_token(&token), 401, "AUTH_INVALID", "");
         let body = json!({ "refreshToken": token });
         refused(&api.server.call("POST", "/auth/refresh-token", Some(&body), &[]), 401, "AUTH_INVALID", "");
-        for (method, path) in [("GET", "/me"), ("GET", "/admin/users"), ("GET", "/data/x"), ("GET", "/metrics")] {
+        for (method, path) in
+            [("GET", "/me"), ("GET", "/admin/users"), ("GET", "/data/x"), ("GET", "/metrics")]
+        {
             let by_header = api.server.call(method, path, None, &[("authorization", &bearer(&token))]);
             assert_eq!(by_header.status, 401, "{path}: {}", by_header.body);
         }
@@ -221,7 +227,10 @@ fn a_websocket_token_for_anything_else() {
     }
     // Of an ended session it opens nothing.
     let token = websocket_token(&access).json()["token"].as_str().unwrap().to_owned();
-    assert_eq!(api.server.call("POST", "/auth/logout", None, &[("authorization", &bearer(&access))]).status, 204);
+    assert_eq!(
+        api.server.call("POST", "/auth/logout", None, &[("authorization", &bearer(&access))]).status,
+        204
+    );
     assert!(Polling::try_connect(&api.server.url, "/in", Some(&token)).is_err());
 }
 
@@ -244,7 +253,8 @@ fn a_websocket_token_past_the_end_of_its_session() {
 fn tokens_that_are_made_up() {
     let api = Api::of(Server::start());
     let claims = claims(&api.token);
-    let of_script = api.run(&format!("return @HELPERS.jwt.sign({}, 60000);", format!("#{claims}").replace(":{", ":#{")));
+    let of_script =
+        api.run(&format!("return @HELPERS.jwt.sign({}, 60000);", format!("#{claims}").replace(":{", ":#{")));
     let parts: Vec<&str> = api.token.split('.').collect();
     let base64 = |json: Json| {
         use base64::Engine;

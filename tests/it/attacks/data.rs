@@ -41,10 +41,12 @@ fn killed_within_the_first_start(database: Database) {
         data.give_to(&mut command);
         let mut second = Running::spawn(command);
         let (greeting, url) = second.started();
-        let password = said.iter().chain(&greeting).rev().find_map(|line| {
-            Some(line.split(" with the password ").nth(1)?.split(' ').next()?.to_owned())
-        });
-        let password = password.unwrap_or_else(|| panic!("nobody was told a password: {said:?} {greeting:?}"));
+        let password =
+            said.iter().chain(&greeting).rev().find_map(|line| {
+                Some(line.split(" with the password ").nth(1)?.split(' ').next()?.to_owned())
+            });
+        let password =
+            password.unwrap_or_else(|| panic!("nobody was told a password: {said:?} {greeting:?}"));
         let body = serde_json::json!({ "email": "admin@localhost", "password": password }).to_string();
         let headers = [("content-type", "application/json")];
         let answer = crate::support::server::send(&url, "POST", "/auth/login", &headers, body.as_bytes());
