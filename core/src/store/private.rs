@@ -4,7 +4,7 @@
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Error, Result};
 
@@ -32,12 +32,15 @@ pub(crate) fn make_folder(path: &Path) -> Result<()> {
 /// Makes an SQLite file before SQLite does, which would let others read it; the files beside it get
 /// its mode. Files that are there and let others read are narrowed.
 pub(super) fn make_database(file: &Path) -> Result<()> {
-    let failed = |error| Error::Internal(format!("cannot open {}: {error}", file.display()));
-    unless(create(file).map(drop), io::ErrorKind::AlreadyExists).map_err(failed)?;
+    let failed = |error: io::Error| Error::Internal(format!("cannot open the database {}: {error}", file.display()));
+    match create(file) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        _ => {}
+    }
     for end in ["", "-wal", "-shm"] {
         let mut name = file.as_os_str().to_owned();
         name.push(end);
-        unless(narrow(&PathBuf::from(name)), io::ErrorKind::NotFound).map_err(failed)?;
+        narrow(Path::new(&name));
     }
     Ok(())
 }
@@ -50,16 +53,15 @@ pub(crate) fn create(path: &Path) -> io::Result<fs::File> {
     OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
 }
 
-/// Takes away what others may do with a file.
-pub(crate) fn narrow(path: &Path) -> io::Result<()> {
-    if fs::metadata(path)?.permissions().mode() & OTHERS == 0 {
-        return Ok(());
+/// Takes away what others may do with a file; one that is another user's stays as it is.
+pub(crate) fn narrow(path: &Path) {
+    let is_open = |file: fs::Metadata| file.is_file() && file.permissions().mode() & OTHERS != 0;
+    if !fs::metadata(path).is_ok_and(is_open) {
+        return;
     }
-    tracing::warn!("others could read {}; now they cannot", path.display());
-    fs::set_permissions(path, Permissions::from_mode(FILE_MODE))
-}
-
-/// The same, where an error of this kind is as good as none.
-fn unless(done: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
-    done.or_else(|error| if error.kind() == kind { Ok(()) } else { Err(error) })
+    let path_shown = path.display();
+    match fs::set_permissions(path, Permissions::from_mode(FILE_MODE)) {
+        Ok(()) => tracing::warn!("others could read {path_shown}; now they cannot"),
+        Err(error) => tracing::warn!(%error, "others can read {path_shown}"),
+    }
 }
