@@ -25,5 +25,6 @@ pub use users::{Account, NewUser, ROLE_ADMIN, ROLE_USER, User, UserChange};
 #[cfg(test)]
 async fn is_pending(future: &mut (impl Future + Unpin)) -> bool {
     use std::task::Poll;
-    std::future::poll_fn(|context| Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending())).await
+    std::future::poll_fn(|context| Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending()))
+        .await
 }

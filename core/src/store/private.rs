@@ -32,7 +32,8 @@ pub(crate) fn make_folder(path: &Path) -> Result<()> {
 /// Makes an SQLite file before SQLite does, which would let others read it; the files beside it get
 /// its mode. Files that are there and let others read are narrowed.
 pub(super) fn make_database(file: &Path) -> Result<()> {
-    let failed = |error: io::Error| Error::Internal(format!("cannot open the database {}: {error}", file.display()));
+    let failed =
+        |error: io::Error| Error::Internal(format!("cannot open the database {}: {error}", file.display()));
     match create(file) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => {}
