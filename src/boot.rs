@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tower::Layer;
 use tracing_subscriber::EnvFilter;
 
-use crate::gateway::{HandshakeLayer, Hub, watch_changes};
+use crate::gateway::{GuardLayer, Hub, watch_changes};
 use crate::http::{self, HttpState};
 use crate::packs;
 
@@ -121,7 +121,7 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     packs::install_configured(&app).await?;
     drop(turn);
     let runs = Arc::new(RunLog::new(app.config.logs.runs));
-    let (hub, socket_io) =
+    let hub =
         Hub::start(app.config.clone(), app.catalog.clone(), app.accounts.clone(), app.metrics.clone(), runs)?;
     let packs = Arc::new(packs::all_built_in()?);
     let state = HttpState { hub: hub.clone(), store: app.store.clone(), packs };
@@ -135,8 +135,7 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     };
 
     let router = http::router(state.clone(), demo.is_some());
-    let sockets = HandshakeLayer(hub.clone()).layer(socket_io.layer(router));
-    let service = http::ClientLayer.layer(sockets);
+    let service = http::ClientLayer.layer(GuardLayer(hub.clone()).layer(router));
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let server = tokio::spawn(http::serve(listener, service, until(stopped.clone())));
     let metrics = metrics_listener.map(|listener| {

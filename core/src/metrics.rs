@@ -33,6 +33,8 @@ pub struct Metrics {
     pub slow_disconnects: IntCounter,
     /// Events and connections refused for their rate.
     pub rate_limited: IntCounter,
+    /// Requests and connections that the guard of Socket.IO refused or ended, by its reason.
+    pub guard: IntCounterVec,
     /// Seconds of database work.
     pub db_seconds: Histogram,
 }
@@ -64,6 +66,11 @@ impl Metrics {
                 "Sockets disconnected because they did not read",
             ),
             rate_limited: counter("rate_limited_total", "Events and connections refused for their rate"),
+            guard: IntCounterVec::new(
+                opts("guard_total", "Requests and connections of Socket.IO refused or ended, by reason"),
+                &["reason"],
+            )
+            .expect(VALID),
             db_seconds: Histogram::with_opts(times("db_seconds", "Time of database work")).expect(VALID),
             registry,
         };
@@ -72,7 +79,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let collectors: [Box<dyn prometheus::core::Collector>; 10] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 11] = [
             Box::new(self.connections.clone()),
             Box::new(self.events.clone()),
             Box::new(self.queue_depth.clone()),
@@ -82,6 +89,7 @@ impl Metrics {
             Box::new(self.emitted.clone()),
             Box::new(self.slow_disconnects.clone()),
             Box::new(self.rate_limited.clone()),
+            Box::new(self.guard.clone()),
             Box::new(self.db_seconds.clone()),
         ];
         for collector in collectors {

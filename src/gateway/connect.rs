@@ -16,13 +16,14 @@ use socketioxide::socket::DisconnectReason;
 
 use super::connection::{Connection, Stage};
 use super::events::EventHandler;
+use super::guard::Session;
 use super::handshake::Handshake;
 use super::hub::Hub;
 use super::job::{Job, JobKind, SocketJob};
 use super::namespace::Namespace;
 use super::packets::Refused;
 
-/// The server is draining or full, or its database fails.
+/// The database fails; or the server is draining or full, which no client hears.
 const UNAVAILABLE: Refused = Refused(ErrorCode::Unavailable, "Server unavailable");
 
 /// A connection between the middleware that lets it in and the handler that opens it.
@@ -60,7 +61,7 @@ async fn let_in(
     let identity = check(&hub, &gateway, &handshake, &auth).await.inspect_err(|refused| {
         tracing::debug!(gateway = %gateway.path, socket_id = %socket.id, %refused, "connection refused");
     })?;
-    let seat = hub.take_seat().ok_or(UNAVAILABLE)?;
+    let seat = (!hub.is_draining()).then(|| hub.take_seat()).flatten().ok_or_else(|| turn_away(&socket))?;
     let lane = hub.queue.lane(&namespace.group);
     let connection = Arc::new(Connection::new(socket.id, hub, namespace, lane, identity, seat));
     socket.on_fallback(EventHandler { connection: connection.clone() });
@@ -75,15 +76,21 @@ async fn let_in(
     Ok(())
 }
 
+/// Ends the transport of a socket for which there is no place. A refusal would be the end of its
+/// client; this way it comes back by itself, and a new transport waits until there is a place.
+fn turn_away(socket: &SocketRef) -> Refused {
+    if let Some(session) = socket.req_parts().extensions.get::<Arc<Session>>() {
+        session.end();
+    }
+    UNAVAILABLE
+}
+
 async fn check(
     hub: &Hub,
     gateway: &LiveGateway,
     handshake: &Handshake,
     auth: &Json,
 ) -> Result<Option<SignedIn>, Refused> {
-    if hub.is_draining() {
-        return Err(UNAVAILABLE);
-    }
     if !gateway.is_enabled {
         return Err(Refused(ErrorCode::GatewayDisabled, "Gateway is disabled"));
     }
@@ -150,7 +157,6 @@ fn open(socket: &SocketRef, auth: Json) {
 /// Sees a connection off; its disconnection script is its last job.
 fn close(connection: &Arc<Connection>, reason: DisconnectReason) {
     let was_open = connection.has_socket();
-    connection.hub().forget_upgrade(connection.id);
     if !was_open {
         connection.take_rooms();
         connection.give_seat_back();

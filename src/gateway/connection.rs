@@ -13,11 +13,11 @@ use serde::Serialize;
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
 
+use super::guard::Session;
 use super::hub::{Hub, Seat};
 use super::job::Job;
 use super::limits::Rate;
 use super::namespace::Namespace;
-use super::transport::TransportHandle;
 
 /// A socket's id, as clients know it.
 pub type SocketId = socketioxide::socket::Sid;
@@ -235,9 +235,8 @@ impl Connection {
         tracing::info!(gateway = %self.namespace.path, socket_id = %self.id, "disconnected: it does not read");
         self.hub.metrics.slow_disconnects.inc();
         let Some(socket) = self.socket.get() else { return };
-        let of_upgrade = self.hub.upgraded_transport(self.id);
-        let handle = of_upgrade.or_else(|| socket.req_parts().extensions.get::<TransportHandle>().cloned());
-        if let Some(handle) = handle {
+        let session = socket.req_parts().extensions.get::<Arc<Session>>();
+        if let Some(handle) = session.and_then(|session| session.transport()) {
             handle.end();
         }
         self.hub.runtime.spawn(say_goodbye(socket.clone()));

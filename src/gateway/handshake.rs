@@ -1,31 +1,20 @@
 //! The HTTP request that opens a transport: what is kept of it, and who may send how many.
 //!
-//! engineioxide keeps a request's parts as long as the connection lives, and they are slices of
-//! hyper's 8 to 16 KiB read buffer. The layer here puts small copies in their place.
+//! A request's own parts are slices of hyper's 8 to 16 KiB read buffer; what is kept are copies.
 
-use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use axum::http::{Method, Request, Response, StatusCode};
-use futures_util::future::BoxFuture;
-use gatewright_admin_api::request::{ACCESS_COOKIE, bearer, client_address, cookie, cookie_counts};
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{Request, Response, StatusCode};
+use gatewright_admin_api::request::{ACCESS_COOKIE, bearer, cookie, cookie_counts};
 use gatewright_core::config;
 use gatewright_core::script::SECRET_HEADERS;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::{Map, Value as Json};
-
-use super::hub::Hub;
-use super::transport::TransportHandle;
-
-/// Where Socket.IO is served.
-const PATH: &str = "/socket.io";
 
 /// What is kept of the request that opened a transport.
 #[derive(Debug, Clone)]
@@ -58,7 +47,8 @@ impl Default for Handshake {
 }
 
 impl Handshake {
-    fn new<B>(request: &Request<B>, ip: IpAddr) -> Self {
+    /// What is kept of this request.
+    pub fn new<B>(request: &Request<B>, ip: IpAddr) -> Self {
         let headers = request.headers();
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let mut lines = String::new();
@@ -141,104 +131,8 @@ fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Puts [`HandshakeService`] around the Socket.IO service.
-#[derive(Clone)]
-pub struct HandshakeLayer(pub Arc<Hub>);
-
-impl<S> tower::Layer<S> for HandshakeLayer {
-    type Service = HandshakeService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        HandshakeService { hub: self.0.clone(), inner }
-    }
-}
-
-/// Checks and slims the requests of Socket.IO; passes all others on.
-#[derive(Clone)]
-pub struct HandshakeService<S> {
-    hub: Arc<Hub>,
-    inner: S,
-}
-
-impl<S, In, Out> tower::Service<Request<In>> for HandshakeService<S>
-where
-    S: tower::Service<Request<In>, Response = Response<Out>, Error = Infallible>,
-    S::Future: Send + 'static,
-    Out: http_body::Body<Data = axum::body::Bytes> + Send + 'static,
-    Out::Error: Into<axum::BoxError>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<In>) -> Self::Future {
-        if !is_socket_io(request.uri().path()) {
-            let answer = self.inner.call(request);
-            return Box::pin(async { Ok(answer.await?.map(Body::new)) });
-        }
-        let origin = request.headers().get(header::ORIGIN).cloned();
-        if request.method() == Method::OPTIONS {
-            return Box::pin(async { Ok(with_cors(preflight(), origin)) });
-        }
-        if let Err(wait) = prepare(&self.hub, &mut request) {
-            return Box::pin(async move { Ok(with_cors(too_many(wait), origin)) });
-        }
-        let answer = self.inner.call(request);
-        Box::pin(async { Ok(with_cors(answer.await?.map(Body::new), origin)) })
-    }
-}
-
-fn is_socket_io(path: &str) -> bool {
-    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest == "/")
-}
-
-/// Checks a request of Socket.IO and replaces what would be kept of it; else how long its address
-/// has to wait.
-fn prepare<B>(hub: &Hub, request: &mut Request<B>) -> Result<(), Duration> {
-    let query = request.uri().query().unwrap_or_default();
-    let sid = query.split('&').find_map(|pair| pair.strip_prefix("sid="));
-    if let Some(sid) = sid {
-        if request.headers().contains_key(header::UPGRADE)
-            && let (Ok(id), Some(handle)) = (sid.parse(), request.extensions().get::<TransportHandle>())
-        {
-            hub.note_upgrade(id, handle.clone());
-        }
-        return Ok(());
-    }
-    let peer = request.extensions().get::<SocketAddr>().copied();
-    let ip = client_address(request.headers(), peer, hub.config.trusted_ip_header.as_deref());
-    hub.check_address(ip)?;
-    let handshake = Handshake::new(request, ip);
-    request.extensions_mut().insert(Arc::new(handshake));
-    slim(request);
-    Ok(())
-}
-
-/// Leaves of a request what engineioxide reads, in memory of its own.
-fn slim<B>(request: &mut Request<B>) {
-    let key = request.headers().get(header::SEC_WEBSOCKET_KEY);
-    let key = key.and_then(|key| HeaderValue::from_bytes(key.as_bytes()).ok());
-    let mut kept = HeaderMap::with_capacity(1);
-    kept.extend(key.map(|key| (header::SEC_WEBSOCKET_KEY, key)));
-    *request.headers_mut() = kept;
-    request.extensions_mut().remove::<SocketAddr>();
-    if let Ok(copy) = request.uri().to_string().parse() {
-        *request.uri_mut() = copy;
-    }
-}
-
-fn too_many(wait: Duration) -> Response<Body> {
-    let mut answer = Response::new(Body::from("Too many connections from this address"));
-    *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
-    answer
-}
-
-fn preflight() -> Response<Body> {
+/// The answer to a browser that asks whether a page may speak to this path.
+pub fn preflight() -> Response<Body> {
     let mut answer = Response::new(Body::empty());
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let headers = answer.headers_mut();
@@ -253,7 +147,7 @@ fn preflight() -> Response<Body> {
 
 /// Any page may speak to this path: who may connect is decided in the namespace, where a browser
 /// hears the reason.
-fn with_cors(mut answer: Response<Body>, origin: Option<HeaderValue>) -> Response<Body> {
+pub fn with_cors(mut answer: Response<Body>, origin: Option<HeaderValue>) -> Response<Body> {
     if let Some(origin) = origin {
         let headers = answer.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

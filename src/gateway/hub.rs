@@ -14,17 +14,16 @@ use gatewright_core::config::Config;
 use gatewright_core::metrics::Metrics;
 use gatewright_core::queue::{Group, Queue};
 use gatewright_core::script::Cache;
-use parking_lot::{Mutex, RwLock};
-use socketioxide::layer::SocketIoLayer;
+use parking_lot::RwLock;
 use socketioxide::{SocketIo, SocketIoBuilder};
 
 use super::connect;
 use super::connection::{Connection, SocketId};
+use super::guard::Sessions;
 use super::handshake::AddressRates;
 use super::job::Job;
 use super::namespace::Namespace;
 use super::tokens::Expiries;
-use super::transport::TransportHandle;
 
 /// Bytes that a WebSocket reads at once; each connection keeps a buffer of that size.
 const READ_BUFFER_BYTES: usize = 1024;
@@ -60,6 +59,7 @@ pub struct Hub {
     pub(super) http_group: Group<Job>,
     pub cache: Cache,
     pub(super) addresses: AddressRates,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) expiries: Expiries,
     pub(super) runs_in_last_second: AtomicU64,
     /// Itself, for the connections that it makes.
@@ -69,13 +69,12 @@ pub struct Hub {
     io: OnceLock<SocketIo>,
     namespaces: ArcSwap<Namespaces>,
     users: RwLock<HashMap<UserId, Vec<Arc<Connection>>>>,
-    upgrades: Mutex<HashMap<SocketId, TransportHandle>>,
     connection_count: Arc<AtomicUsize>,
     is_draining: AtomicBool,
 }
 
 impl Hub {
-    /// A hub with the gateways of the catalog, and the layer that serves them.
+    /// A hub with the gateways of the catalog.
     ///
     /// # Errors
     /// When the workers cannot be started.
@@ -85,8 +84,8 @@ impl Hub {
         accounts: Arc<Accounts>,
         metrics: Arc<Metrics>,
         runs: Arc<RunLog>,
-    ) -> std::io::Result<(Arc<Self>, SocketIoLayer)> {
-        let (layer, io) = socket_io(&config).build_layer();
+    ) -> std::io::Result<Arc<Self>> {
+        let (library, io) = socket_io(&config).build_layer();
         let queue = Queue::start(&config.queue)?;
         let hub = Arc::new_cyclic(|this| Self {
             this: this.clone(),
@@ -95,6 +94,7 @@ impl Hub {
             queue,
             cache: Cache::new(config.cache.bytes),
             addresses: AddressRates::new(&config.limits),
+            sessions: Sessions::new(&library),
             config,
             catalog,
             accounts,
@@ -105,14 +105,13 @@ impl Hub {
             io: OnceLock::new(),
             namespaces: ArcSwap::default(),
             users: RwLock::default(),
-            upgrades: Mutex::default(),
             connection_count: Arc::default(),
             is_draining: AtomicBool::new(false),
         });
         // The hub is made once, so the cell is empty.
         let _ = hub.io.set(io);
         hub.reconcile();
-        Ok((hub, layer))
+        Ok(hub)
     }
 
     /// Brings the namespaces in line with the catalog. Disconnects nobody but the sockets of a
@@ -211,6 +210,12 @@ impl Hub {
         (most == 0 || self.connection_count() <= most).then_some(seat)
     }
 
+    /// Whether there is no place for another connection.
+    pub(super) fn is_full(&self) -> bool {
+        let most = self.config.limits.connections;
+        most > 0 && self.connection_count() >= most
+    }
+
     /// Whether the server is stopping.
     pub fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
@@ -228,21 +233,6 @@ impl Hub {
             self.metrics.rate_limited.inc();
         }
         checked
-    }
-
-    /// Notes the TCP connection that a socket has moved to.
-    pub(super) fn note_upgrade(&self, id: SocketId, handle: TransportHandle) {
-        self.upgrades.lock().insert(id, handle);
-    }
-
-    /// Forgets it again.
-    pub(super) fn forget_upgrade(&self, id: SocketId) {
-        self.upgrades.lock().remove(&id);
-    }
-
-    /// The TCP connection that a socket has moved to from polling.
-    pub(super) fn upgraded_transport(&self, id: SocketId) -> Option<TransportHandle> {
-        self.upgrades.lock().get(&id).cloned()
     }
 
     /// Lets nobody in any more, and refuses events.

@@ -6,6 +6,7 @@
 mod connect;
 mod connection;
 mod events;
+mod guard;
 mod handshake;
 mod hub;
 mod hub_host;
@@ -21,7 +22,7 @@ mod transport;
 mod watch;
 mod work;
 
-pub use handshake::HandshakeLayer;
+pub use guard::GuardLayer;
 pub use hub::Hub;
 pub use route::{RouteAnswer, RouteCall};
 pub use rows::RowsCall;

@@ -99,6 +99,21 @@ export function connectError(path, options) {
   });
 }
 
+/** Tries to connect to a server that is stopping or full: HTTP 503, and the client would try again. */
+export function sentAway(path, options) {
+  const made = socket(path, options);
+  return new Promise((resolve, reject) => {
+    made.once("connect_error", (error) => {
+      const status = error.description?.message ?? error.description;
+      if (made.active && /\b503\b/.test(status)) resolve();
+      else reject(new Error(`${path} answered ${error.message}, ${status}`));
+      made.disconnect();
+    });
+    made.once("connect", () => reject(new Error(`${path} let the socket in`)));
+    setTimeout(() => reject(new Error(`no connect_error from ${path}`)), PATIENCE_MS).unref();
+  });
+}
+
 /** The arguments of the next such event (one argument: itself). */
 export function next(from, event, matches = () => true) {
   return new Promise((resolve, reject) => {

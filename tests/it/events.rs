@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::support::database::{Database, on_each_database};
 use super::support::node::run_scenario;
-use super::support::server::{PATIENCE, Server};
+use super::support::server::{PATIENCE, Server, send};
 use serde_json::json;
 
 /// Small queues: the scenario fills them.
@@ -50,8 +50,9 @@ fn a_stopping_server_refuses_events_and_finishes_accepted_ones() {
     client.send("42/drain,[\"slow\",{}]");
     let told = client.wait_for("\"ws:error\"");
     assert!(told.contains("\"SHUTTING_DOWN\"") && told.contains("\"success\":false"), "{told}");
-    let newcomer = Poller::open(&server.url).join("/drain");
-    assert!(newcomer.contains("UNAVAILABLE: Server unavailable"), "{newcomer}");
+    let newcomer = send(&server.url, "GET", "/socket.io/?EIO=4&transport=polling", &[], b"");
+    assert_eq!(newcomer.status, 503, "{}", newcomer.body);
+    assert!(newcomer.headers.contains_key("retry-after"));
     assert!(client.wait_for("\"ws:result\"").contains("\"finished\""));
     for _ in 0..accepted {
         assert!(client.wait_for("\"ws:result\"").contains("\"also finished\""));

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { randomBytes } from "node:crypto";
-import { admin, ask, collect, connect as connectFrom, connectError, gateway, login, next, run, scenario, settle, tryAdmin, until, url } from "../lib.mjs";
+import { admin, ask, collect, connect as connectFrom, connectError, gateway, login, next, run, scenario, sentAway, settle, tryAdmin, until, url } from "../lib.mjs";
 
 const upTo = (count) => [...Array(count).keys()];
 const keys = (value) => Object.keys(value).sort();
@@ -175,13 +175,13 @@ await scenario({
         for (let n = 0; n < 30; n++) opened.push(await connect("/crowd", { transports: [n % 2 ? "websocket" : "polling"] }));
         return opened;
       } catch (error) {
-        assert.match(error.message, /UNAVAILABLE: Server unavailable/);
+        assert.match(error.message, /(xhr poll|websocket) error/);
         opened.forEach((one) => one.disconnect());
         return undefined;
       }
     }, "30 connections");
     for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]]) {
-      assert.equal(await connectError("/crowd", from(undefined, { transports })), "UNAVAILABLE: Server unavailable");
+      await sentAway("/crowd", from(undefined, { transports }));
     }
     assert.deepEqual((await Promise.all(all.map((one, n) => run(one, "echo", n)))).map(({ result }) => result), upTo(30));
     all.pop().disconnect();

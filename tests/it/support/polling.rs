@@ -50,6 +50,11 @@ impl Polling {
         }
     }
 
+    /// What it shows to speak for its session.
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
     /// Emits with an ack; gives back the ack. Packets that came before it stay to be read.
     pub fn ask(&mut self, event: &str, payload: &Json) -> Json {
         self.acks += 1;

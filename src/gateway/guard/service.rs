@@ -1,0 +1,347 @@
+//! The requests of Engine.IO: who may open a session, and who speaks for one.
+//!
+//! What the library gets are requests made here: it keeps a session's first one for as long as the
+//! session lives, and a client's own would keep hyper's read buffer with it.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::http::{Method, Request, Response, StatusCode};
+use futures_util::future::BoxFuture;
+use gatewright_admin_api::request::client_address;
+use serde_json::{Value as Json, json};
+use tower::Service;
+use tungstenite::handshake::derive_accept_key;
+
+use super::session::{Session, polling_request};
+use super::stream::Guarded;
+use crate::gateway::connection::SocketId;
+use crate::gateway::handshake::{Handshake, preflight, with_cors};
+use crate::gateway::hub::Hub;
+use crate::gateway::transport::TransportHandle;
+
+/// Where Socket.IO is served, with or without a slash behind it; nothing below it.
+const PATH: &str = "/socket.io";
+/// Where the library opens a WebSocket.
+const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+/// When a client may try again that was sent away by a server that is stopping or full.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Puts [`GuardService`] around everything else that is served.
+#[derive(Clone)]
+pub struct GuardLayer(pub Arc<Hub>);
+
+impl<S> tower::Layer<S> for GuardLayer {
+    type Service = GuardService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        GuardService { guard: Guard(self.0.clone()), inner }
+    }
+}
+
+/// Answers the requests of Socket.IO; passes all others on.
+#[derive(Clone)]
+pub struct GuardService<S> {
+    guard: Guard,
+    inner: S,
+}
+
+impl<S, In, Out> Service<Request<In>> for GuardService<S>
+where
+    S: Service<Request<In>, Response = Response<Out>, Error = Infallible>,
+    S::Future: Send + 'static,
+    In: http_body::Body<Data = Bytes> + Send + 'static,
+    In::Error: Into<axum::BoxError>,
+    Out: http_body::Body<Data = Bytes> + Send + 'static,
+    Out::Error: Into<axum::BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<In>) -> Self::Future {
+        if !is_socket_io(request.uri().path()) {
+            let answer = self.inner.call(request);
+            return Box::pin(async { Ok(answer.await?.map(Body::new)) });
+        }
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        if request.method() == Method::OPTIONS {
+            return Box::pin(async { Ok(with_cors(preflight(), origin)) });
+        }
+        let (guard, request) = (self.guard.clone(), request.map(Body::new));
+        Box::pin(async move { Ok(with_cors(guard.answer(request).await, origin)) })
+    }
+}
+
+fn is_socket_io(path: &str) -> bool {
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest == "/")
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    UnknownTransport,
+    UnknownSession,
+    BadMethod,
+    BadRequest,
+    /// The session has a WebSocket, or is moving to one.
+    SecondUpgrade,
+    NoUpgradeHeaders,
+    WrongProtocol,
+    PacketTooLarge,
+    TooMany(Duration),
+    Stopping,
+    Full,
+}
+
+#[derive(Clone)]
+struct Guard(Arc<Hub>);
+
+impl Guard {
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        self.take(request).await.unwrap_or_else(|refusal| {
+            tracing::debug!(reason = refusal.reason(), "request of Socket.IO refused");
+            self.0.metrics.guard.with_label_values(&[refusal.reason()]).inc();
+            refusal.answer()
+        })
+    }
+
+    async fn take(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+        let query = request.uri().query().unwrap_or_default();
+        let value = |key: &str| {
+            query.split('&').filter_map(|pair| pair.split_once('=')).find(|pair| pair.0 == key).map(|pair| pair.1)
+        };
+        let is_websocket = match value("transport") {
+            Some("polling") => false,
+            Some("websocket") => true,
+            _ => return Err(Refusal::UnknownTransport),
+        };
+        if value("EIO") != Some("4") {
+            return Err(Refusal::WrongProtocol);
+        }
+        let Some(shown) = value("sid") else {
+            return match (request.method(), is_websocket) {
+                (&Method::GET, false) => self.open_polling(self.admit(&request)?).await,
+                (&Method::GET, true) => self.open_websocket(request),
+                _ => Err(Refusal::BadMethod),
+            };
+        };
+        let session = self.0.sessions.find(shown).ok_or(Refusal::UnknownSession)?;
+        let id = session.id().ok_or(Refusal::UnknownSession)?;
+        match (request.method(), is_websocket) {
+            (&Method::GET, false) => self.poll(&session, id).await,
+            (&Method::POST, false) => self.post(&session, id, request.into_body()).await,
+            (&Method::GET, true) => self.upgrade(&session, id, request),
+            _ => Err(Refusal::BadRequest),
+        }
+    }
+
+    /// Whether another session may be opened; what is kept of the request that opens it.
+    fn admit(&self, request: &Request<Body>) -> Result<Handshake, Refusal> {
+        if self.0.is_draining() {
+            return Err(Refusal::Stopping);
+        }
+        let peer = request.extensions().get::<SocketAddr>().copied();
+        let ip = client_address(request.headers(), peer, self.0.config.trusted_ip_header.as_deref());
+        self.0.check_address(ip).map_err(Refusal::TooMany)?;
+        if self.0.is_full() {
+            return Err(Refusal::Full);
+        }
+        Ok(Handshake::new(request, ip))
+    }
+
+    async fn open_polling(&self, handshake: Handshake) -> Result<Response<Body>, Refusal> {
+        let session = Session::new(&self.0.sessions);
+        let mut opening = Request::new(Body::empty());
+        *opening.uri_mut() = "/socket.io/?EIO=4&transport=polling".parse().expect("a path and a query");
+        opening.extensions_mut().insert(Arc::new(handshake));
+        opening.extensions_mut().insert(session.clone());
+        let (parts, body) = self.ask_library(opening).await.into_parts();
+        let packet = to_bytes(body, usize::MAX).await.map_err(|_| Refusal::BadRequest)?;
+        let packet = self.keyed(&session, &packet).ok_or(Refusal::BadRequest)?;
+        let mut answer = Response::from_parts(parts, Body::from(packet));
+        answer.headers_mut().remove(header::CONTENT_LENGTH);
+        Ok(answer)
+    }
+
+    /// The packet that opens a session, with its secret in the place of its id.
+    fn keyed(&self, session: &Arc<Session>, packet: &[u8]) -> Option<String> {
+        let mut open: Json = serde_json::from_slice(packet.strip_prefix(b"0")?).ok()?;
+        let id: SocketId = open["sid"].as_str()?.parse().ok()?;
+        session.identify(id);
+        open["sid"] = self.0.sessions.secret(id).into();
+        Some(format!("0{open}"))
+    }
+
+    fn open_websocket(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+        let accept = accept_key(request.headers())?;
+        let handshake = self.admit(&request)?;
+        let session = Session::new(&self.0.sessions);
+        let mut opening = Request::new(());
+        *opening.uri_mut() = WEBSOCKET.parse().expect("a path and a query");
+        opening.extensions_mut().insert(Arc::new(handshake));
+        opening.extensions_mut().insert(session.clone());
+        self.switch(&session, request, opening, accept)
+    }
+
+    /// Moves a session that polls to a WebSocket: once.
+    fn upgrade(
+        &self,
+        session: &Arc<Session>,
+        id: SocketId,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Refusal> {
+        let accept = accept_key(request.headers())?;
+        let mut moving = Request::new(());
+        *moving.uri_mut() = format!("{WEBSOCKET}&sid={id}").parse().expect("a path and a query");
+        self.switch(session, request, moving, accept)
+    }
+
+    /// Answers 101 and hands the connection to the library as the WebSocket that `opening` asks for.
+    fn switch(
+        &self,
+        session: &Arc<Session>,
+        mut request: Request<Body>,
+        opening: Request<()>,
+        accept: HeaderValue,
+    ) -> Result<Response<Body>, Refusal> {
+        let handle = request.extensions().get::<TransportHandle>().cloned().unwrap_or_default();
+        let transport = session.open_transport(handle).ok_or(Refusal::SecondUpgrade)?;
+        let mut library = self.0.sessions.library();
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            match upgrade.await {
+                // What the library thinks of `opening` is known: it was made here.
+                Ok(stream) => drop(library.call((Guarded::new(stream, transport), opening)).await),
+                Err(error) => tracing::debug!(%error, "a WebSocket did not open"),
+            }
+        });
+        let mut answer = Response::new(Body::empty());
+        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = answer.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        Ok(answer)
+    }
+
+    /// What the session has for its client.
+    async fn poll(&self, session: &Session, id: SocketId) -> Result<Response<Body>, Refusal> {
+        let answer = self.ask_library(polling_request(Method::GET, id, Body::empty())).await;
+        // Ended meanwhile: its client comes back for a new one, whatever the last packet says.
+        if session.is_ended() { Err(Refusal::UnknownSession) } else { Ok(answer) }
+    }
+
+    /// Takes the packets that a session posts: one request at a time, as every client does.
+    async fn post(&self, session: &Session, id: SocketId, body: Body) -> Result<Response<Body>, Refusal> {
+        if session.is_posting.swap(true, Ordering::SeqCst) {
+            return Err(Refusal::BadRequest);
+        }
+        let _posting = Posting(session);
+        let Ok(packets) = to_bytes(body, self.0.config.limits.packet_bytes as usize).await else {
+            session.end();
+            return Err(Refusal::PacketTooLarge);
+        };
+        Ok(self.ask_library(polling_request(Method::POST, id, packets.into())).await)
+    }
+
+    async fn ask_library(&self, request: Request<Body>) -> Response<Body> {
+        let Ok(answer) = self.0.sessions.library().call(request).await;
+        answer.map(Body::new)
+    }
+}
+
+/// A session's request that is being read; the next may come when it is dropped.
+struct Posting<'a>(&'a Session);
+
+impl Drop for Posting<'_> {
+    fn drop(&mut self) {
+        self.0.is_posting.store(false, Ordering::SeqCst);
+    }
+}
+
+/// The answer to a WebSocket's key.
+fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
+    let is_upgrade = headers
+        .get(header::UPGRADE)
+        .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_upgrade).ok_or(Refusal::NoUpgradeHeaders)?;
+    HeaderValue::try_from(derive_accept_key(key.as_bytes())).map_err(|_| Refusal::BadRequest)
+}
+
+impl Refusal {
+    /// For the log and the metrics.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::UnknownTransport => "unknown_transport",
+            Self::UnknownSession => "unknown_session",
+            Self::BadMethod => "bad_method",
+            Self::BadRequest => "bad_request",
+            Self::SecondUpgrade => "second_upgrade",
+            Self::NoUpgradeHeaders => "no_upgrade_headers",
+            Self::WrongProtocol => "wrong_protocol",
+            Self::PacketTooLarge => "packet_too_large",
+            Self::TooMany(_) => "too_many_from_address",
+            Self::Stopping => "stopping",
+            Self::Full => "full",
+        }
+    }
+
+    fn answer(self) -> Response<Body> {
+        // Codes and messages are those of Engine.IO.
+        let (code, message, hint) = match self {
+            Self::TooMany(wait) => {
+                return unavailable(StatusCode::TOO_MANY_REQUESTS, "Too many connections from this address", wait);
+            }
+            Self::Stopping => {
+                return unavailable(StatusCode::SERVICE_UNAVAILABLE, "The server is stopping", RETRY_AFTER);
+            }
+            Self::Full => return unavailable(StatusCode::SERVICE_UNAVAILABLE, "The server is full", RETRY_AFTER),
+            Self::PacketTooLarge => return plain(StatusCode::PAYLOAD_TOO_LARGE, "The packets are too large"),
+            Self::UnknownTransport => (0, "Transport unknown", "transport is polling or websocket"),
+            Self::UnknownSession => return json_answer(json!({ "code": 1, "message": "Session ID unknown" })),
+            Self::BadMethod => (2, "Bad handshake method", "A session is opened by GET"),
+            Self::BadRequest => return json_answer(json!({ "code": 3, "message": "Bad request" })),
+            Self::SecondUpgrade => (3, "Bad request", "The session has a WebSocket"),
+            Self::NoUpgradeHeaders => (
+                3,
+                "Bad request",
+                "transport=websocket came without the headers of an upgrade; a proxy in between has to pass them on",
+            ),
+            Self::WrongProtocol => (
+                5,
+                "Unsupported protocol version",
+                "This server speaks Engine.IO 4 (EIO=4): socket.io-client 3 and later",
+            ),
+        };
+        json_answer(json!({ "code": code, "message": message, "hint": hint }))
+    }
+}
+
+fn json_answer(body: Json) -> Response<Body> {
+    let mut answer = plain(StatusCode::BAD_REQUEST, body.to_string());
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+fn plain(status: StatusCode, text: impl Into<Body>) -> Response<Body> {
+    let mut answer = Response::new(text.into());
+    *answer.status_mut() = status;
+    answer
+}
+
+fn unavailable(status: StatusCode, text: &'static str, retry_after: Duration) -> Response<Body> {
+    let mut answer = plain(status, text);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+    answer
+}

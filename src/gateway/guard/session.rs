@@ -1,0 +1,181 @@
+//! A client's session of Engine.IO, from its first request until its last transport has gone.
+//!
+//! A session's id is its sockets' id too, and those are no secret. So what a client has to show is
+//! the id with a keyed check behind it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use parking_lot::Mutex;
+use sha2::Sha256;
+use socketioxide::layer::SocketIoLayer;
+use socketioxide::service::SocketIoService;
+use tower::{Layer, Service};
+
+use crate::gateway::connection::SocketId;
+use crate::gateway::transport::TransportHandle;
+
+/// Bytes of the check behind an id; more than anyone can guess.
+const CHECK_BYTES: usize = 16;
+/// Characters of an id of Engine.IO.
+const ID_CHARS: usize = 16;
+
+/// The library's own service, with nothing behind it.
+pub(super) type Library = SocketIoService<Router>;
+
+/// All sessions that poll or have polled: those that a request can name.
+pub struct Sessions {
+    library: Library,
+    /// Of this process: a session does not outlive it.
+    key: [u8; 32],
+    by_id: Mutex<HashMap<SocketId, Weak<Session>>>,
+}
+
+impl Sessions {
+    /// None yet.
+    pub fn new(library: &SocketIoLayer) -> Arc<Self> {
+        let library = library.layer(Router::new());
+        Arc::new(Self { library, key: rand::random(), by_id: Mutex::default() })
+    }
+
+    /// The library, behind the guard.
+    pub(super) fn library(&self) -> Library {
+        self.library.clone()
+    }
+
+    /// What a client has to show to speak for this session.
+    pub(super) fn secret(&self, id: SocketId) -> String {
+        let check = self.mac(id.as_str()).finalize().into_bytes();
+        format!("{id}{}", URL_SAFE_NO_PAD.encode(&check[..CHECK_BYTES]))
+    }
+
+    /// The session that a client speaks for by what it shows.
+    pub(super) fn find(&self, shown: &str) -> Option<Arc<Session>> {
+        let (id, check) = shown.split_at_checked(ID_CHARS)?;
+        let check = URL_SAFE_NO_PAD.decode(check).ok().filter(|check| check.len() == CHECK_BYTES)?;
+        self.mac(id).verify_truncated_left(&check).ok()?;
+        let session = self.by_id.lock().get(&id.parse().ok()?)?.upgrade()?;
+        (!session.is_ended()).then_some(session)
+    }
+
+    fn mac(&self, id: &str) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of any length");
+        mac.update(id.as_bytes());
+        mac
+    }
+}
+
+/// One client's session. engineioxide keeps it, with the request that opened it, for as long as
+/// the session lives.
+pub struct Session {
+    sessions: Weak<Sessions>,
+    id: OnceLock<SocketId>,
+    /// The WebSocket that it has opened or moved to.
+    transport: Mutex<Weak<Transport>>,
+    is_ended: AtomicBool,
+    pub(super) is_posting: AtomicBool,
+}
+
+/// The WebSocket of a session, for as long as it is open.
+pub(super) struct Transport {
+    session: Weak<Session>,
+    handle: TransportHandle,
+}
+
+impl Session {
+    /// A session that has no id yet.
+    pub(super) fn new(sessions: &Arc<Sessions>) -> Arc<Self> {
+        Arc::new(Self {
+            sessions: Arc::downgrade(sessions),
+            id: OnceLock::new(),
+            transport: Mutex::default(),
+            is_ended: AtomicBool::new(false),
+            is_posting: AtomicBool::new(false),
+        })
+    }
+
+    /// Takes the id that the library gave it; from here on a request can name it.
+    pub(super) fn identify(self: &Arc<Self>, id: SocketId) {
+        if let (Ok(()), Some(sessions)) = (self.id.set(id), self.sessions.upgrade()) {
+            sessions.by_id.lock().insert(id, Arc::downgrade(self));
+        }
+    }
+
+    /// Its id, when it has polled.
+    pub fn id(&self) -> Option<SocketId> {
+        self.id.get().copied()
+    }
+
+    /// Opens its WebSocket; none when it has one.
+    pub(super) fn open_transport(self: &Arc<Self>, handle: TransportHandle) -> Option<Arc<Transport>> {
+        let mut current = self.transport.lock();
+        if current.strong_count() > 0 {
+            return None;
+        }
+        let transport = Arc::new(Transport { session: Arc::downgrade(self), handle });
+        *current = Arc::downgrade(&transport);
+        Some(transport)
+    }
+
+    /// The TCP connection of its WebSocket.
+    pub fn transport(&self) -> Option<TransportHandle> {
+        self.transport.lock().upgrade().map(|transport| transport.handle.clone())
+    }
+
+    /// Whether it was ended by the server.
+    pub(super) fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::SeqCst)
+    }
+
+    /// Ends it without a packet of Socket.IO: its client sees that the transport is closed, and
+    /// comes back by itself.
+    pub fn end(&self) {
+        self.is_ended.store(true, Ordering::SeqCst);
+        if let Some(transport) = self.transport() {
+            transport.end();
+        }
+        // The library ends a session that polls when it is told so, as by its client.
+        if let (Some(&id), Some(sessions)) = (self.id.get(), self.sessions.upgrade())
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
+                let close = polling_request(Method::POST, id, Body::from("1"));
+                let _ = sessions.library().call(close).await;
+            });
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let (Some(id), Some(sessions)) = (self.id.get(), self.sessions.upgrade()) {
+            sessions.by_id.lock().remove(id);
+        }
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        // A session that polled and failed to move would wait for its new transport for ever.
+        if let Some(session) = self.session.upgrade().filter(|session| session.id.get().is_some()) {
+            session.end();
+        }
+    }
+}
+
+/// A request of a session that polls, as the library takes it.
+pub(super) fn polling_request(method: Method, id: SocketId, body: Body) -> Request<Body> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = format!("/socket.io/?EIO=4&transport=polling&sid={id}")
+        .parse()
+        .expect("an id of Engine.IO is made of characters that a query takes");
+    request
+}
