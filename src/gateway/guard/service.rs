@@ -119,7 +119,11 @@ impl Guard {
     async fn take(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let query = request.uri().query().unwrap_or_default();
         let value = |key: &str| {
-            query.split('&').filter_map(|pair| pair.split_once('=')).find(|pair| pair.0 == key).map(|pair| pair.1)
+            query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .find(|pair| pair.0 == key)
+                .map(|pair| pair.1)
         };
         let is_websocket = match value("transport") {
             Some("polling") => false,
@@ -275,7 +279,8 @@ fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
     let is_upgrade = headers
         .get(header::UPGRADE)
         .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_upgrade).ok_or(Refusal::NoUpgradeHeaders)?;
+    let key =
+        headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_upgrade).ok_or(Refusal::NoUpgradeHeaders)?;
     HeaderValue::try_from(derive_accept_key(key.as_bytes())).map_err(|_| Refusal::BadRequest)
 }
 
@@ -301,15 +306,23 @@ impl Refusal {
         // Codes and messages are those of Engine.IO.
         let (code, message, hint) = match self {
             Self::TooMany(wait) => {
-                return unavailable(StatusCode::TOO_MANY_REQUESTS, "Too many connections from this address", wait);
+                return unavailable(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "Too many connections from this address",
+                    wait,
+                );
             }
             Self::Stopping => {
                 return unavailable(StatusCode::SERVICE_UNAVAILABLE, "The server is stopping", RETRY_AFTER);
             }
-            Self::Full => return unavailable(StatusCode::SERVICE_UNAVAILABLE, "The server is full", RETRY_AFTER),
+            Self::Full => {
+                return unavailable(StatusCode::SERVICE_UNAVAILABLE, "The server is full", RETRY_AFTER);
+            }
             Self::PacketTooLarge => return plain(StatusCode::PAYLOAD_TOO_LARGE, "The packets are too large"),
             Self::UnknownTransport => (0, "Transport unknown", "transport is polling or websocket"),
-            Self::UnknownSession => return json_answer(json!({ "code": 1, "message": "Session ID unknown" })),
+            Self::UnknownSession => {
+                return json_answer(json!({ "code": 1, "message": "Session ID unknown" }));
+            }
             Self::BadMethod => (2, "Bad handshake method", "A session is opened by GET"),
             Self::BadRequest => return json_answer(json!({ "code": 3, "message": "Bad request" })),
             Self::SecondUpgrade => (3, "Bad request", "The session has a WebSocket"),

@@ -26,7 +26,8 @@ fn a_socket_id_speaks_for_nobody() {
     let (mut victim, ids) = seen_by_others(&api);
     for id in &ids {
         let path = format!("/socket.io/?EIO=4&transport=polling&sid={id}");
-        for (method, body) in [("GET", ""), ("POST", "42/room,[\"e\"]"), ("POST", "41/room,"), ("POST", "1")] {
+        for (method, body) in [("GET", ""), ("POST", "42/room,[\"e\"]"), ("POST", "41/room,"), ("POST", "1")]
+        {
             let answer = send(&api.server.url, method, &path, &[], body.as_bytes());
             assert_eq!((answer.status, &*answer.body), (400, r#"{"code":1,"message":"Session ID unknown"}"#));
         }
@@ -90,6 +91,10 @@ fn clients_that_cannot_be_served_hear_why() {
     ] {
         let answer = send(&api.server.url, "GET", &format!("/socket.io/?{query}"), &[], b"");
         assert_eq!(answer.status, 400, "{query}");
-        assert!(answer.json()["hint"].as_str().unwrap_or_default().contains(hint), "{query}: {}", answer.body);
+        assert!(
+            answer.json()["hint"].as_str().unwrap_or_default().contains(hint),
+            "{query}: {}",
+            answer.body
+        );
     }
 }
