@@ -22,6 +22,9 @@ use crate::gateway::{GuardLayer, Hub, watch_changes};
 use crate::http::{self, HttpState};
 use crate::packs;
 
+/// How long a stop waits for the database, which may have gone.
+const CLOSE_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Random characters of a password that is made up.
 const PASSWORD_CHARS: usize = 20;
 
@@ -137,13 +140,14 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     let router = http::router(state.clone(), demo.is_some());
     let service = http::ClientLayer.layer(GuardLayer(hub.clone()).layer(router));
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let server = tokio::spawn(http::serve(listener, service, until(stopped.clone())));
+    let patience = http::Patience::new(&app.config);
+    let server = tokio::spawn(http::serve(listener, service, patience.clone(), until(stopped.clone())));
     let metrics = metrics_listener.map(|listener| {
         let service = tower::ServiceExt::map_request(
             http::metrics_router(state),
-            |request: axum::http::Request<hyper::body::Incoming>| request.map(axum::body::Body::new),
+            |request: axum::http::Request<http::TimedBody>| request.map(axum::body::Body::new),
         );
-        tokio::spawn(http::serve(listener, service, until(stopped)))
+        tokio::spawn(http::serve(listener, service, patience, until(stopped)))
     });
     let changes = tokio::spawn(watch_changes(hub.clone()));
     let folder =
@@ -165,11 +169,18 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
         folder.abort();
     }
     force.abort();
-    if let Err(error) = app.store.clone().close().await {
-        tracing::warn!(%error, "could not close the database");
-    }
+    close(app.store.clone()).await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Closes the database, as far as it answers.
+async fn close(store: Store) {
+    match tokio::time::timeout(CLOSE_MAX, store.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "could not close the database"),
+        Err(_) => tracing::warn!("the database does not answer; its connections end with the process"),
+    }
 }
 
 /// Of a name with several addresses, such as localhost, the IPv4 one: who has no IPv6 reaches it too.

@@ -1,6 +1,7 @@
 //! What the server counts, in the terms of Prometheus. Label values are bounded: gateways and
 //! event names come from the catalog, never from clients.
 
+use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -79,7 +80,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let collectors: [Box<dyn prometheus::core::Collector>; 11] = [
+        let collectors: [Box<dyn Collector>; 11] = [
             Box::new(self.connections.clone()),
             Box::new(self.events.clone()),
             Box::new(self.queue_depth.clone()),
@@ -99,6 +100,22 @@ impl Metrics {
         self.registry
             .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
             .expect("each metric is registered once");
+    }
+
+    /// Forgets the series of handlers and gateways that have gone; `is_live` tells of a gateway and an
+    /// event, which is empty where a series is of the gateway alone.
+    pub fn forget_gone(&self, is_live: impl Fn(&str, &str) -> bool) {
+        for labels in labels_of(&self.events, ["gateway", "event", "outcome"]) {
+            if !is_live(&labels[0], &labels[1]) {
+                // Another may have removed it, which is the same.
+                let _ = self.events.remove_label_values(&labels);
+            }
+        }
+        for labels in labels_of(&self.handler_seconds, ["gateway", "event"]) {
+            if !is_live(&labels[0], &labels[1]) {
+                let _ = self.handler_seconds.remove_label_values(&labels);
+            }
+        }
     }
 
     /// All values in the text format of Prometheus.
@@ -133,6 +150,17 @@ pub fn quantile(histogram: &Histogram, quantile: f64) -> Option<f64> {
         (bound_before, count_before) = (bound, count);
     }
     Some(bound_before)
+}
+
+/// The values of these labels, for each series.
+fn labels_of<const N: usize>(collector: &impl Collector, names: [&str; N]) -> Vec<[String; N]> {
+    let families = collector.collect();
+    let series = families.iter().flat_map(|family| family.get_metric());
+    let value = |metric: &prometheus::proto::Metric, name: &str| {
+        let label = metric.get_label().iter().find(|label| label.name() == name);
+        label.map_or_else(String::new, |label| label.value().to_owned())
+    };
+    series.map(|metric| names.map(|name| value(metric, name))).collect()
 }
 
 const VALID: &str = "names and labels are valid";

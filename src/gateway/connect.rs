@@ -57,13 +57,16 @@ async fn let_in(
     auth: Json,
 ) -> Result<(), Refused> {
     let gateway = namespace.gateway.load_full();
-    let handshake = socket.req_parts().extensions.get::<Arc<Handshake>>().cloned().unwrap_or_default();
+    // The guard gives each request both.
+    let extensions = &socket.req_parts().extensions;
+    let handshake = extensions.get::<Arc<Handshake>>().cloned().unwrap_or_default();
+    let session = extensions.get::<Arc<Session>>().cloned().ok_or(UNAVAILABLE)?;
     let identity = check(&hub, &gateway, &handshake, &auth).await.inspect_err(|refused| {
         tracing::debug!(gateway = %gateway.path, socket_id = %socket.id, %refused, "connection refused");
     })?;
-    let seat = (!hub.is_draining()).then(|| hub.take_seat()).flatten().ok_or_else(|| turn_away(&socket))?;
+    let seat = (!hub.is_draining()).then(|| hub.take_seat()).flatten().ok_or_else(|| turn_away(&session))?;
     let lane = hub.queue.lane(&namespace.group);
-    let connection = Arc::new(Connection::new(socket.id, hub, namespace, lane, identity, seat));
+    let connection = Arc::new(Connection::new(socket.id, hub, namespace, lane, identity, session, seat));
     socket.on_fallback(EventHandler { connection: connection.clone() });
     let leaving = connection.clone();
     socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
@@ -78,10 +81,8 @@ async fn let_in(
 
 /// Ends the transport of a socket for which there is no place. A refusal would be the end of its
 /// client; this way it comes back by itself, and a new transport waits until there is a place.
-fn turn_away(socket: &SocketRef) -> Refused {
-    if let Some(session) = socket.req_parts().extensions.get::<Arc<Session>>() {
-        session.end();
-    }
+fn turn_away(session: &Session) -> Refused {
+    session.end();
     UNAVAILABLE
 }
 
@@ -165,12 +166,13 @@ fn close(connection: &Arc<Connection>, reason: DisconnectReason) {
     let rooms = connection.hub().remove(connection);
     let gateway = connection.namespace.gateway.load();
     if let Some(handler) = &gateway.disconnection {
+        let reason = match reason {
+            _ if connection.is_ended_by_server() => DisconnectReason::ServerNSDisconnect,
+            _ if connection.is_leaving() => DisconnectReason::ClosingServer,
+            other => other,
+        };
         let body = json!({
-            "reason": reason_text(if connection.is_ended_by_server() {
-                DisconnectReason::ServerNSDisconnect
-            } else {
-                reason
-            }),
+            "reason": reason_text(reason),
             "rooms": rooms,
             "connectedAt": connection.connected_at.format(&time::format_description::well_known::Rfc3339).ok(),
         });

@@ -9,8 +9,7 @@ use gatewright_core::auth::{SignedIn, User, UserId};
 use gatewright_core::queue::Lane;
 use gatewright_core::store::{self, Time};
 use parking_lot::{Mutex, RwLock};
-use serde::Serialize;
-use socketioxide::extract::SocketRef;
+use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::{SendError, SocketError};
 
 use super::guard::Session;
@@ -18,6 +17,7 @@ use super::hub::{Hub, Seat};
 use super::job::Job;
 use super::limits::Rate;
 use super::namespace::Namespace;
+use super::packets::Packet;
 
 /// A socket's id, as clients know it.
 pub type SocketId = socketioxide::socket::Sid;
@@ -57,6 +57,9 @@ pub struct Connection {
     stage: AtomicU8,
     is_ending: AtomicBool,
     is_ended_by_server: AtomicBool,
+    is_leaving: AtomicBool,
+    /// Its transport's, which other namespaces may share.
+    session: Arc<Session>,
     seat: Mutex<Option<Seat>>,
 }
 
@@ -97,6 +100,7 @@ impl Connection {
         namespace: Arc<Namespace>,
         lane: Arc<Lane<Job>>,
         identity: Option<SignedIn>,
+        session: Arc<Session>,
         seat: Seat,
     ) -> Self {
         Self {
@@ -114,6 +118,8 @@ impl Connection {
             stage: AtomicU8::new(Stage::Connecting as u8),
             is_ending: AtomicBool::new(false),
             is_ended_by_server: AtomicBool::new(false),
+            is_leaving: AtomicBool::new(false),
+            session,
             seat: Mutex::new(Some(seat)),
         }
     }
@@ -186,10 +192,13 @@ impl Connection {
 
     /// Sends an event; false when the client does not keep up. To a socket that has gone, or is
     /// being ended, nothing is sent: after a packet that was lost there is no other.
-    pub fn send<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> bool {
+    fn send<T: Packet>(&self, event: &str, data: &T) -> bool {
         let Some(socket) = self.socket.get() else { return true };
         if self.is_ending.load(Ordering::Relaxed) {
             return true;
+        }
+        if !self.has_room_for(event.len() + data.bytes()) {
+            return false;
         }
         match socket.emit(event, data) {
             Ok(()) => true,
@@ -203,10 +212,24 @@ impl Connection {
     }
 
     /// Sends an event, and ends a client that does not keep up.
-    pub fn send_or_end<T: Serialize + ?Sized>(&self, event: &str, data: &T) {
+    pub fn send_or_end<T: Packet>(&self, event: &str, data: &T) {
         if !self.send(event, data) {
             self.end_as_slow();
         }
+    }
+
+    /// Sends an ack, and ends a client that does not keep up.
+    pub fn acknowledge<T: Packet>(&self, ack: AckSender, data: &T) {
+        let is_full = || matches!(ack.send(data), Err(SendError::Socket(SocketError::InternalChannelFull)));
+        if !self.has_room_for(data.bytes()) || is_full() {
+            self.end_as_slow();
+        }
+    }
+
+    /// Whether so many bytes more may wait for the client; they count from here on.
+    fn has_room_for(&self, bytes: usize) -> bool {
+        let most = self.hub.config.limits.outgoing_bytes;
+        self.session.backlog.add(bytes) <= most || most == 0
     }
 
     /// Ends the connection after what was sent before.
@@ -235,11 +258,21 @@ impl Connection {
         tracing::info!(gateway = %self.namespace.path, socket_id = %self.id, "disconnected: it does not read");
         self.hub.metrics.slow_disconnects.inc();
         let Some(socket) = self.socket.get() else { return };
-        let session = socket.req_parts().extensions.get::<Arc<Session>>();
-        if let Some(handle) = session.and_then(|session| session.transport()) {
-            handle.end();
+        if let Some(handle) = self.session.transport() {
+            handle.cut();
         }
         self.hub.runtime.spawn(say_goodbye(socket.clone()));
+    }
+
+    /// Ends its transport, once what waits is written, in the way that lets a stock client reconnect.
+    pub fn leave(&self) {
+        self.is_leaving.store(true, Ordering::SeqCst);
+        self.session.leave();
+    }
+
+    /// Whether it was told to come back later, as the server stops.
+    pub fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::SeqCst)
     }
 
     /// Joins a room; false when it was in it.

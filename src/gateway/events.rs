@@ -89,7 +89,7 @@ fn accept(
     };
     let pushed = connection.lane.push(Job::Socket(job), || {
         if let Some(ack) = ack.take() {
-            acknowledge(connection, ack, &Ack::new(incoming.request_id, &incoming.name, None));
+            connection.acknowledge(ack, &Ack::new(incoming.request_id, &incoming.name, None));
         }
     });
     pushed.map_err(|(refusal, job)| {
@@ -191,19 +191,11 @@ fn refuse(connection: &Connection, incoming: &Incoming<'_>, failure: &Failure, a
     }
     match ack {
         Some(ack) => {
-            acknowledge(connection, ack, &Ack::new(incoming.request_id, &incoming.name, Some(failure)))
+            connection.acknowledge(ack, &Ack::new(incoming.request_id, &incoming.name, Some(failure)))
         }
         None => {
             let packet = ErrorPacket::new(incoming.request_id, &incoming.name, failure, raw("[]"));
             connection.send_or_end(packets::ERROR, &packet);
         }
-    }
-}
-
-/// Sends an ack, and ends a client that does not keep up.
-fn acknowledge(connection: &Connection, ack: AckSender, data: &Ack<'_>) {
-    use socketioxide::{SendError, SocketError};
-    if let Err(SendError::Socket(SocketError::InternalChannelFull)) = ack.send(data) {
-        connection.end_as_slow();
     }
 }

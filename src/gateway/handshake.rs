@@ -2,14 +2,14 @@
 //!
 //! A request's own parts are slices of hyper's 8 to 16 KiB read buffer; what is kept are copies.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Request, Response, StatusCode};
-use gatewright_admin_api::request::{ACCESS_COOKIE, bearer, cookie, cookie_counts};
+use gatewright_admin_api::request::{ACCESS_COOKIE, bearer, cookie, cookie_counts, network_of};
 use gatewright_core::config;
 use gatewright_core::script::SECRET_HEADERS;
 use governor::clock::{Clock, DefaultClock};
@@ -123,14 +123,6 @@ impl AddressRates {
     }
 }
 
-/// One IPv6 client has a whole /64 at its disposal.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address => address,
-    }
-}
-
 /// The answer to a browser that asks whether a page may speak to this path.
 pub fn preflight() -> Response<Body> {
     let mut answer = Response::new(Body::empty());
@@ -155,16 +147,4 @@ pub fn with_cors(mut answer: Response<Body>, origin: Option<HeaderValue>) -> Res
         headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     }
     answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn networks() {
-        let address: IpAddr = "2001:db8:1:2:3:4:5:6".parse().unwrap();
-        assert_eq!(network_of(address), "2001:db8:1:2::".parse::<IpAddr>().unwrap());
-        assert_eq!(network_of("::ffff:1.2.3.4".parse().unwrap()), IpAddr::from([1, 2, 3, 4]));
-    }
 }

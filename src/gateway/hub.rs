@@ -28,6 +28,9 @@ use super::tokens::Expiries;
 /// Bytes that a WebSocket reads at once; each connection keeps a buffer of that size.
 const READ_BUFFER_BYTES: usize = 1024;
 
+/// How long a stop waits for clients to take their last packets.
+const LAST_PACKETS_MAX: Duration = Duration::from_secs(1);
+
 /// Namespaces by path: read by every emit, so readers never wait.
 pub type Namespaces = HashMap<Arc<str>, Arc<Namespace>>;
 
@@ -123,6 +126,8 @@ impl Hub {
             self.change_namespaces(|namespaces| drop(namespaces.remove(&namespace.path)));
             namespace.connections().iter().for_each(|connection| connection.end());
             self.io().delete_ns(&*namespace.path);
+            // Another may have removed it, which is the same.
+            let _ = self.metrics.connections.remove_label_values(&[&*namespace.path]);
             tracing::info!(gateway = %namespace.path, "gateway removed");
         }
         for gateway in live.values() {
@@ -249,13 +254,14 @@ impl Hub {
             tracing::warn!(jobs = self.queue.depth(), "not all jobs were done in time");
         }
         let left = limit.saturating_sub(start.elapsed());
-        self.disconnect_all(left).await;
+        self.leave_all(left).await;
         self.queue.drained(limit.saturating_sub(start.elapsed())).await;
         self.queue.stop();
     }
 
-    /// A crowd that is sent away at once comes back at once: small batches with pauses.
-    async fn disconnect_all(&self, within: Duration) {
+    /// Ends all transports in the way that lets stock clients reconnect. A crowd that is sent away at
+    /// once comes back at once: small batches with pauses.
+    async fn leave_all(&self, within: Duration) {
         const BATCH: usize = 100;
         let connections: Vec<_> =
             self.namespaces().values().flat_map(|namespace| namespace.connections()).collect();
@@ -265,13 +271,13 @@ impl Hub {
             if number > 0 {
                 tokio::time::sleep(pause).await;
             }
-            batch.iter().for_each(|connection| connection.end());
+            batch.iter().for_each(|connection| connection.leave());
         }
-        // The goodbye packets leave before the process does.
-        let deadline = tokio::time::Instant::now() + within.min(Duration::from_secs(1));
+        let deadline = tokio::time::Instant::now() + within.min(LAST_PACKETS_MAX);
         while self.connection_count() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        // The last answers to polls leave before the process does.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -26,5 +26,5 @@ pub use guard::GuardLayer;
 pub use hub::Hub;
 pub use route::{RouteAnswer, RouteCall};
 pub use rows::RowsCall;
-pub use transport::Endable;
+pub use transport::{BeyondCapacity, Endable};
 pub use watch::watch_changes;

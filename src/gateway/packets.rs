@@ -126,6 +126,14 @@ pub struct PresenceMember<'a> {
     pub user_id: Option<UserId>,
 }
 
+/// `token_expiring` or `token_expired`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TokenTime<'a> {
+    ExpiresAt(&'a str),
+    ExpiredAt(&'a str),
+}
+
 /// The answer to a refused or granted `token_refresh`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -138,7 +146,12 @@ pub struct TokenRefreshed<'a> {
 }
 
 /// A script's value on its way to clients: parsed once, sent many times.
-pub enum Outgoing<'a> {
+pub struct Outgoing<'a> {
+    value: OutgoingValue<'a>,
+    bytes: usize,
+}
+
+enum OutgoingValue<'a> {
     /// JSON as it is.
     Text(&'a RawValue),
     /// JSON with blobs in place of their placeholders.
@@ -148,13 +161,56 @@ pub enum Outgoing<'a> {
 impl<'a> Outgoing<'a> {
     /// A payload ready to be sent.
     pub fn new(payload: &'a Payload) -> Self {
-        if payload.attachments.is_empty() {
-            Self::Text(raw(&payload.json))
+        let value = if payload.attachments.is_empty() {
+            OutgoingValue::Text(raw(&payload.json))
         } else {
-            Self::Binary(serde_json::from_str(&payload.json).unwrap_or_default(), &payload.attachments)
-        }
+            let value = serde_json::from_str(&payload.json).unwrap_or_default();
+            OutgoingValue::Binary(value, &payload.attachments)
+        };
+        Self { value, bytes: payload.bytes() }
     }
 }
+
+/// What a packet holds besides its payload, about: names, ids and punctuation.
+const AROUND_BYTES: usize = 160;
+
+/// Data of a packet, of a known size.
+pub trait Packet: Serialize {
+    /// Its bytes on the wire, about.
+    fn bytes(&self) -> usize;
+}
+
+impl Packet for Outgoing<'_> {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Packet for ResultPacket<'_> {
+    fn bytes(&self) -> usize {
+        AROUND_BYTES + self.result.bytes + self.logs.get().len()
+    }
+}
+
+impl Packet for ErrorPacket<'_> {
+    fn bytes(&self) -> usize {
+        // Details are bounded with the results of scripts, and rare.
+        let details = self.details.map_or(0, |details| details.to_string().len());
+        AROUND_BYTES + self.message.len() + self.logs.get().len() + details
+    }
+}
+
+macro_rules! small {
+    ($($packet:ty),*) => {
+        $(impl Packet for $packet {
+            fn bytes(&self) -> usize {
+                AROUND_BYTES
+            }
+        })*
+    };
+}
+
+small!(Ack<'_>, RateLimitedPacket, PresencePacket<'_>, TokenRefreshed<'_>, TokenTime<'_>);
 
 /// JSON that the script module made, as such.
 pub fn raw(json: &str) -> &RawValue {
@@ -163,9 +219,9 @@ pub fn raw(json: &str) -> &RawValue {
 
 impl Serialize for Outgoing<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(raw) => raw.serialize(serializer),
-            Self::Binary(value, blobs) => WithBlobs(value, blobs).serialize(serializer),
+        match &self.value {
+            OutgoingValue::Text(raw) => raw.serialize(serializer),
+            OutgoingValue::Binary(value, blobs) => WithBlobs(value, blobs).serialize(serializer),
         }
     }
 }

@@ -8,14 +8,14 @@ use gatewright_core::auth::SignedIn;
 use gatewright_core::store::Time;
 use gatewright_core::{ErrorCode, Failure};
 use parking_lot::Mutex;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use socketioxide::extract::AckSender;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
 
 use super::connection::Connection;
 use super::hub::Hub;
-use super::packets::{self, ErrorBody, TokenRefreshed};
+use super::packets::{self, ErrorBody, TokenRefreshed, TokenTime};
 
 /// How long before its end a token's owner is warned.
 const WARNING: Duration = Duration::from_secs(60);
@@ -87,10 +87,10 @@ fn take_step(connection: &Connection, at: Time, step: Step) {
     match step {
         // A renewed token has entries of its own.
         Step::Warn if at == expires_at - WARNING => {
-            connection.send_or_end(packets::TOKEN_EXPIRING, &json!({ "expiresAt": text }));
+            connection.send_or_end(packets::TOKEN_EXPIRING, &TokenTime::ExpiresAt(&text));
         }
         Step::End if at == expires_at => {
-            connection.send_or_end(packets::TOKEN_EXPIRED, &json!({ "expiredAt": text }));
+            connection.send_or_end(packets::TOKEN_EXPIRED, &TokenTime::ExpiredAt(&text));
             connection.end();
         }
         _ => {}

@@ -6,18 +6,31 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gatewright_core::auth::SignedIn;
+use gatewright_core::script::memory::give_back;
 
 use super::hub::Hub;
 
 /// How often the database is asked whether anything changed: with what follows, a change by
 /// another process is live, and an ended session disconnected, within a second.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often memory is given back, at first and at most so seldom.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(5);
+const GIVE_BACK_EVERY_AT_MOST: Duration = Duration::from_secs(15);
+/// A difference in memory that is worth a look.
+const WORTH_A_LOOK_BYTES: u64 = 16 << 20;
+
 /// How often quiet addresses are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(10);
 
 /// Watches until it is dropped.
 pub async fn watch_changes(hub: Arc<Hub>) {
-    tokio::join!(watch_database(&hub), hub.expiries.watch(), forget_quiet_addresses(&hub), count_runs(&hub));
+    tokio::join!(
+        watch_database(&hub),
+        hub.expiries.watch(),
+        forget_quiet_addresses(&hub),
+        count_runs(&hub),
+        give_memory_back(),
+    );
 }
 
 async fn watch_database(hub: &Arc<Hub>) {
@@ -60,6 +73,34 @@ async fn forget_quiet_addresses(hub: &Hub) {
         tokio::time::sleep(FORGET_EVERY).await;
         hub.addresses.forget_quiet();
     }
+}
+
+/// Gives memory back that a flood has left free. Looks more seldom while there is little to give.
+async fn give_memory_back() {
+    let mut wait = GIVE_BACK_EVERY;
+    let mut after = resident_bytes();
+    loop {
+        tokio::time::sleep(wait).await;
+        let before = resident_bytes();
+        // In quiet times the resident bytes stay; what was of no use once is then of none again.
+        if before.abs_diff(after) < WORTH_A_LOOK_BYTES && wait < GIVE_BACK_EVERY_AT_MOST {
+            wait = (wait * 2).min(GIVE_BACK_EVERY_AT_MOST);
+            continue;
+        }
+        // The allocator may take a while, and holds whoever allocates from the same arena.
+        let _ = tokio::task::spawn_blocking(give_back).await;
+        after = resident_bytes();
+        let is_useful = before.saturating_sub(after) >= WORTH_A_LOOK_BYTES;
+        wait = if is_useful { GIVE_BACK_EVERY } else { (wait * 2).min(GIVE_BACK_EVERY_AT_MOST) };
+    }
+}
+
+/// The memory of the process that is in use as the system sees it; 0 where it does not tell.
+fn resident_bytes() -> u64 {
+    const PAGE_BYTES: u64 = 4096;
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * PAGE_BYTES
 }
 
 /// Keeps the number of runs of the last second.

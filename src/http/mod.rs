@@ -2,12 +2,14 @@
 //! that scripts serve.
 
 mod auth;
+mod body;
 mod client;
 mod data;
 mod demo;
 mod health;
 mod listener;
 mod openapi;
+mod peers;
 mod router;
 mod routes;
 
@@ -21,8 +23,9 @@ use gatewright_core::pack::Pack;
 
 use crate::gateway::Hub;
 
+pub use body::TimedBody;
 pub use client::ClientLayer;
-pub use listener::serve;
+pub use listener::{Patience, serve};
 pub use router::{metrics_router, router};
 
 /// What the handlers of this side work with.

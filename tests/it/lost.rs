@@ -79,13 +79,18 @@ fn a_script_is_told_that_postgresql_never_answers() {
     lose_postgresql(Proxy::swallow);
 }
 
-fn lose_postgresql(cut: fn(&Proxy)) {
-    let Some(postgres) = Database::postgres_server() else { return };
+/// A server that reaches its PostgreSQL by way of a proxy.
+fn behind_proxy() -> Option<(Proxy, Api)> {
+    let postgres = Database::postgres_server()?;
     let data = Data::on(Database::Postgres);
     let proxy = Proxy::to(&postgres);
     let url = proxy.url_of(data.database_url());
-    // The log of runs is read while the database is away, so the admin's session is one of them.
-    let api = start(Server::start_in(data, &[("DATABASE_URL", url.as_str()), ("QUEUE__WORKERS", "8")], &[]));
+    let settings = [("DATABASE_URL", url.as_str()), ("QUEUE__WORKERS", "8")];
+    Some((proxy, start(Server::start_in(data, &settings, &[]))))
+}
+
+fn lose_postgresql(cut: fn(&Proxy)) {
+    let Some((proxy, api)) = behind_proxy() else { return };
     let connect = || Polling::connect(&api.server, "/lost", None);
     let (mut first, mut second) = (connect(), connect());
     assert_eq!(first.run("create", &json!({}))["success"], true);
@@ -173,4 +178,16 @@ fn a_script_is_told_that_sqlite_is_locked() {
     refused(&api.admin("POST", "/data/t", nowhere), 422, "VALIDATION_ERROR", "of");
     api.altered(table, json!({ "add": [{ "name": "s", "type": "string" }] }));
     assert!(!id(&api.row("t", json!({ "s": "x" }))).is_empty());
+}
+
+/// A stop waits for nothing that may never come: neither the pool nor a script's statement.
+#[test]
+fn a_stop_while_postgres_is_a_black_hole() {
+    let Some((proxy, mut api)) = behind_proxy() else { return };
+    proxy.swallow();
+    let mut socket = Polling::connect(&api.server, "/lost", None);
+    assert_eq!(socket.ask("create", &json!({}))["accepted"], true);
+    api.server.signal("TERM");
+    let status = api.server.wait();
+    assert!(status.success(), "{status}");
 }

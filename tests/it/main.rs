@@ -23,6 +23,7 @@ mod lost;
 mod operation;
 mod packs;
 mod postgres;
+mod restarts;
 mod routes;
 mod sandbox;
 mod tables;

@@ -1,15 +1,13 @@
 //! Health, metrics, logs, stopping and dying.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+
 use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 
 use super::support::api::make_gateway;
-use super::support::node::run_scenario;
+use super::support::node::{run_scenario, start_scenario};
 use super::support::polling::Polling;
 use super::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Server, send, until};
 
@@ -132,21 +130,39 @@ fn operation_metric_labels_are_bounded() {
 }
 
 #[test]
+fn operation_metrics_forget_what_is_gone() {
+    let server = Server::start();
+    let token = server.admin_token();
+    let before = series(&server, &token);
+    for round in 0..3 {
+        let path = format!("/gone{round}");
+        let made = make_gateway(&server, &token, json!({ "path": path }), &[("e", "return 1;")]);
+        let mut socket = Polling::connect(&server, &path, None);
+        assert_eq!(socket.run("e", &json!({}))["result"], 1);
+        assert_eq!(socket.ask("unknown", &json!({}))["error"]["code"], "NO_HANDLER");
+        assert!(series(&server, &token).iter().any(|name| name.contains(&path)));
+        let deleted = server.admin(&token, "DELETE", &format!("/admin/gateways/{}", made.id), None);
+        assert_eq!(deleted.status, 204, "{}", deleted.body);
+    }
+    until("the series are gone", || {
+        // Their last sockets may have been counted after they were forgotten; an edit forgets again.
+        make_gateway(&server, &token, json!({ "path": format!("/kept{}", uuid::Uuid::new_v4()) }), &[]);
+        (!series(&server, &token).iter().any(|name| name.contains("/gone"))).then_some(())
+    });
+    assert!(before.is_subset(&series(&server, &token)));
+}
+
+#[test]
 fn operation_stop_finishes_accepted_jobs() {
     // Time enough for a slow machine: the jobs are what the stop waits for.
     let server = Server::start_with(&[("QUEUE__DRAIN_MS", "60000")], &[]);
     run_scenario(&server, "stop");
-    let Some(mut scenario) = start_scenario(&server, "stop") else { return };
-    let mut output = BufReader::new(scenario.stdout.take().unwrap());
-    let mut text = String::new();
-    while !text.contains("jobs accepted") {
-        let read = output.read_line(&mut text).unwrap();
-        assert_ne!(read, 0, "the scenario ended early\n{text}{}", errors_of(&mut scenario));
-    }
+    let Some(mut scenario) = start_scenario(&server, "stop", &[("GATEWRIGHT_TEST_PHASE", "stop")]) else {
+        return;
+    };
+    scenario.until("jobs accepted");
     let (status, _, log) = server.stop();
-    output.read_to_string(&mut text).unwrap();
-    let errors = errors_of(&mut scenario);
-    assert!(scenario.wait().unwrap().success(), "{text}{errors}\n{log}");
+    scenario.succeeds(&log);
     assert_eq!(status.code(), Some(0), "{log}");
 }
 
@@ -346,31 +362,4 @@ fn series(server: &Server, token: &str) -> BTreeSet<String> {
     let text = server.admin(token, "GET", "/metrics", None).body;
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     samples.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()
-}
-
-/// Starts a scenario that goes on while the test does something to the server; none without Node.
-/// [`run_scenario`] has run before and seen to the packages.
-fn start_scenario(server: &Server, name: &str) -> Option<Child> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/client");
-    if !folder.join("node_modules/socket.io-client").exists() {
-        return None;
-    }
-    let started = Command::new("node")
-        .arg(folder.join("scenarios").join(format!("{name}.mjs")))
-        .env("GATEWRIGHT_TEST_URL", &server.url)
-        .env("GATEWRIGHT_TEST_EMAIL", ADMIN_EMAIL)
-        .env("GATEWRIGHT_TEST_PASSWORD", ADMIN_PASSWORD)
-        .env("GATEWRIGHT_TEST_PHASE", "stop")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    started.ok()
-}
-
-fn errors_of(child: &mut Child) -> String {
-    let mut text = String::new();
-    if let Some(mut pipe) = child.stderr.take() {
-        let _ = pipe.read_to_string(&mut text);
-    }
-    text
 }

@@ -1,6 +1,6 @@
 //! The live side: from rows to a snapshot that events look at.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,7 +130,20 @@ impl Catalog {
         let handlers = hooks.values().flatten().map(|hook| hook.handler.clone()).collect();
         self.live_hooks.store(Arc::new(handlers));
         self.engine.set_hooks(hooks);
+        self.forget_gone_series();
         Ok(())
+    }
+}
+
+impl Catalog {
+    /// What is gone is counted no more: a server whose gateways come and go would never stop growing.
+    fn forget_gone_series(&self) {
+        let (handlers, gateways) = (self.handlers(), self.live());
+        let live: HashSet<(&str, &str)> =
+            handlers.iter().map(|handler| (&*handler.gateway, &*handler.name)).collect();
+        self.metrics.forget_gone(|gateway, event| {
+            live.contains(&(gateway, event)) || (event.is_empty() && gateways.contains_key(gateway))
+        });
     }
 }
 

@@ -8,7 +8,14 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     at_least("limits.packet_bytes", u64::from(limits.packet_bytes), 1024)?;
     at_least("limits.outgoing_packets", limits.outgoing_packets as u64, 16)?;
     at_least("limits.handshake_timeout_ms", limits.handshake_timeout_ms, 100)?;
+    at_least("limits.write_timeout_ms", limits.write_timeout_ms, 100)?;
     at_least("limits.request_bytes", limits.request_bytes as u64, 1024)?;
+    at_least("limits.request_head_timeout_ms", limits.request_head_timeout_ms, 100)?;
+    at_least("limits.request_body_timeout_ms", limits.request_body_timeout_ms, 100)?;
+    if limits.outgoing_bytes > 0 {
+        // One result has to fit.
+        at_least("limits.outgoing_bytes", limits.outgoing_bytes as u64, config.scripts.result_bytes as u64)?;
+    }
     at_least("limits.burst", u64::from(limits.burst), u64::from(limits.events_per_second > 0))?;
     let per_ip = limits.connections_per_second_per_ip > 0;
     at_least(

@@ -57,11 +57,16 @@ pub struct Limits {
     pub message_bytes: u32,
     pub packet_bytes: u32,
     pub outgoing_packets: usize,
+    pub outgoing_bytes: usize,
     pub connections: usize,
     pub connections_per_second_per_ip: u32,
     pub connections_burst_per_ip: u32,
     pub handshake_timeout_ms: u64,
+    pub write_timeout_ms: u64,
+    pub tcp_connections_per_ip: u32,
     pub request_bytes: usize,
+    pub request_head_timeout_ms: u64,
+    pub request_body_timeout_ms: u64,
 }
 
 /// `[queue]`.
@@ -92,6 +97,7 @@ pub struct Scripts {
     pub expression_depth: usize,
     pub value_depth: usize,
     pub emits: usize,
+    pub emit_bytes: usize,
     pub database_calls: usize,
     pub log_bytes: usize,
     pub result_bytes: usize,

@@ -15,7 +15,7 @@ mod hooks;
 mod host;
 mod json;
 mod macros;
-mod memory;
+pub mod memory;
 mod packet;
 mod recorded;
 mod request;

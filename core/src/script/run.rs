@@ -145,6 +145,8 @@ pub(super) struct Run {
 #[derive(Default)]
 pub(super) struct Shared {
     pub emits: usize,
+    /// Bytes of all payloads emitted.
+    pub emit_bytes: usize,
     pub logs: String,
     pub database_calls: usize,
     /// Operations of hooks that have ended.

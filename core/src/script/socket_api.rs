@@ -162,6 +162,13 @@ fn emit(target: Target<'_>, event: &str, data: &Dynamic) -> Outcome {
         return Err(run::terminate(ErrorCode::ScriptOutputLimit, "The script emits more often than it may"));
     };
     let data = data.map_err(|reason| run::unsendable("an emit", reason))?;
+    let is_over = with_run(|run| {
+        run.shared.emit_bytes += data.bytes();
+        run.shared.emit_bytes > run.limits.emit_bytes
+    });
+    if is_over {
+        return Err(run::terminate(ErrorCode::ScriptOutputLimit, "The script emits more bytes than it may"));
+    }
     uncounted(|| host.emit(target, event, data)).map_err(raise)
 }
 

@@ -15,6 +15,7 @@ use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Method, Request, Response, StatusCode};
 use futures_util::future::BoxFuture;
 use gatewright_admin_api::request::client_address;
+use http_body::Body as _;
 use serde_json::{Value as Json, json};
 use tower::Service;
 use tungstenite::handshake::derive_accept_key;
@@ -24,7 +25,7 @@ use super::stream::Guarded;
 use crate::gateway::connection::SocketId;
 use crate::gateway::handshake::{Handshake, preflight, with_cors};
 use crate::gateway::hub::Hub;
-use crate::gateway::transport::TransportHandle;
+use crate::gateway::transport::{BeyondCapacity, TransportHandle};
 
 /// Where Socket.IO is served, with or without a slash behind it; nothing below it.
 const PATH: &str = "/socket.io";
@@ -158,7 +159,7 @@ impl Guard {
         let peer = request.extensions().get::<SocketAddr>().copied();
         let ip = client_address(request.headers(), peer, self.0.config.trusted_ip_header.as_deref());
         self.0.check_address(ip).map_err(Refusal::TooMany)?;
-        if self.0.is_full() {
+        if self.0.is_full() || request.extensions().get::<BeyondCapacity>().is_some() {
             return Err(Refusal::Full);
         }
         Ok(Handshake::new(request, ip))
@@ -223,10 +224,11 @@ impl Guard {
         let transport = session.open_transport(handle).ok_or(Refusal::SecondUpgrade)?;
         let mut library = self.0.sessions.library();
         let upgrade = hyper::upgrade::on(&mut request);
+        let backlog = session.backlog.clone();
         tokio::spawn(async move {
             match upgrade.await {
                 // What the library thinks of `opening` is known: it was made here.
-                Ok(stream) => drop(library.call((Guarded::new(stream, transport), opening)).await),
+                Ok(stream) => drop(library.call((Guarded::new(stream, backlog, transport), opening)).await),
                 Err(error) => tracing::debug!(%error, "a WebSocket did not open"),
             }
         });
@@ -243,7 +245,11 @@ impl Guard {
     async fn poll(&self, session: &Session, id: SocketId) -> Result<Response<Body>, Refusal> {
         let answer = self.ask_library(polling_request(Method::GET, id, Body::empty())).await;
         // Ended meanwhile: its client comes back for a new one, whatever the last packet says.
-        if session.is_ended() { Err(Refusal::UnknownSession) } else { Ok(answer) }
+        if session.is_ended() {
+            return Err(Refusal::UnknownSession);
+        }
+        session.backlog.sent(usize::try_from(answer.size_hint().lower()).unwrap_or(usize::MAX));
+        Ok(answer)
     }
 
     /// Takes the packets that a session posts: one request at a time, as every client does.

@@ -20,7 +20,7 @@ use socketioxide::service::SocketIoService;
 use tower::{Layer, Service};
 
 use crate::gateway::connection::SocketId;
-use crate::gateway::transport::TransportHandle;
+use crate::gateway::transport::{Backlog, TransportHandle};
 
 /// Bytes of the check behind an id; more than anyone can guess.
 const CHECK_BYTES: usize = 16;
@@ -80,6 +80,8 @@ pub struct Session {
     /// The WebSocket that it has opened or moved to.
     transport: Mutex<Weak<Transport>>,
     is_ended: AtomicBool,
+    /// What waits to be written to it.
+    pub backlog: Arc<Backlog>,
     pub(super) is_posting: AtomicBool,
 }
 
@@ -97,6 +99,7 @@ impl Session {
             id: OnceLock::new(),
             transport: Mutex::default(),
             is_ended: AtomicBool::new(false),
+            backlog: Arc::default(),
             is_posting: AtomicBool::new(false),
         })
     }
@@ -138,8 +141,14 @@ impl Session {
     /// comes back by itself.
     pub fn end(&self) {
         self.is_ended.store(true, Ordering::SeqCst);
+        self.leave();
+    }
+
+    /// The same, once what waits for its client is on its way.
+    pub fn leave(&self) {
         if let Some(transport) = self.transport() {
-            transport.end();
+            transport.leave();
+            return;
         }
         // The library ends a session that polls when it is told so, as by its client.
         if let (Some(&id), Some(sessions)) = (self.id.get(), self.sessions.upgrade())

@@ -10,17 +10,19 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::session::Transport;
+use crate::gateway::transport::Backlog;
 
 /// A WebSocket's bytes.
 pub(super) struct Guarded {
     stream: TokioIo<Upgraded>,
+    backlog: Arc<Backlog>,
     /// Its session's, until it is dropped.
     _transport: Arc<Transport>,
 }
 
 impl Guarded {
-    pub fn new(stream: Upgraded, transport: Arc<Transport>) -> Self {
-        Self { stream: TokioIo::new(stream), _transport: transport }
+    pub fn new(stream: Upgraded, backlog: Arc<Backlog>, transport: Arc<Transport>) -> Self {
+        Self { stream: TokioIo::new(stream), backlog, _transport: transport }
     }
 }
 
@@ -36,7 +38,11 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(written)) = polled {
+            self.backlog.sent(written);
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

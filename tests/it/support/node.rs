@@ -1,28 +1,86 @@
 //! Drives the official client: a scenario is a file of `tests/client/scenarios`, run by Node
 //! against a server. Without Node it is skipped, unless `CI` is true.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 use super::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Server};
 
 /// Runs a scenario; it fails the test with its output.
 pub fn run_scenario(server: &Server, name: &str) {
+    let Some(mut command) = command(server, name) else { return };
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "scenario {name}\n{text}");
+}
+
+/// Starts a scenario that goes on while the test does something to the server; none without Node.
+pub fn start_scenario(server: &Server, name: &str, env: &[(&str, &str)]) -> Option<Scenario> {
+    let mut command = command(server, name)?;
+    Some(Scenario::start(command.envs(env.iter().copied())))
+}
+
+/// A client's program that runs beside the test.
+pub struct Scenario {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    text: String,
+}
+
+impl Scenario {
+    /// Starts this program.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output, text: String::new() }
+    }
+
+    /// Waits until it says so.
+    pub fn until(&mut self, line: &str) {
+        while !self.text.lines().any(|said| said == line) {
+            let read = self.output.read_line(&mut self.text).unwrap();
+            assert_ne!(read, 0, "it ended before {line:?}\n{}{}", self.text, errors_of(&mut self.child));
+        }
+    }
+
+    /// Waits for its end, which has to be a good one.
+    pub fn succeeds(mut self, log: &str) {
+        self.output.read_to_string(&mut self.text).unwrap();
+        let errors = errors_of(&mut self.child);
+        assert!(self.child.wait().unwrap().success(), "{}{errors}\n{log}", self.text);
+    }
+}
+
+impl Drop for Scenario {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn errors_of(child: &mut Child) -> String {
+    let mut text = String::new();
+    if let Some(mut pipe) = child.stderr.take() {
+        let _ = pipe.read_to_string(&mut text);
+    }
+    text
+}
+
+fn command(server: &Server, name: &str) -> Option<Command> {
     if !node_is_there() {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI needs Node");
         eprintln!("skipped: no Node");
-        return;
+        return None;
     }
-    let output = Command::new("node")
+    let mut command = Command::new("node");
+    command
         .arg(client_folder().join("scenarios").join(format!("{name}.mjs")))
         .env("GATEWRIGHT_TEST_URL", &server.url)
         .env("GATEWRIGHT_TEST_EMAIL", ADMIN_EMAIL)
-        .env("GATEWRIGHT_TEST_PASSWORD", ADMIN_PASSWORD)
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "scenario {name}\n{text}");
+        .env("GATEWRIGHT_TEST_PASSWORD", ADMIN_PASSWORD);
+    Some(command)
 }
 
 fn client_folder() -> PathBuf {

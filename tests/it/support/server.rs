@@ -51,7 +51,10 @@ impl Answer {
 
 /// The binary under test without the environment's own settings.
 pub fn gatewright() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gatewright"));
+    own_environment(Command::new(env!("CARGO_BIN_EXE_gatewright")))
+}
+
+fn own_environment(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GATEWRIGHT_")) {
         command.env_remove(name);
     }
@@ -76,8 +79,37 @@ impl Server {
 
     /// A server on data that is there: started again (`server.data.clone()`), or a second one.
     pub fn start_in(data: Data, settings: &[(&str, &str)], flags: &[&str]) -> Self {
-        let mut command = gatewright();
-        command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
+        Self::start_at("127.0.0.1:0", data, settings, flags)
+    }
+
+    /// The same server again, after a stop: on its address and data.
+    pub fn restart(self, settings: &[(&str, &str)]) -> Self {
+        let address = self.url.strip_prefix("http://").unwrap().to_owned();
+        let (status, data, log) = self.stop();
+        assert_eq!(status.code(), Some(0), "{log}");
+        Self::start_at(&address, data, settings, &[])
+    }
+
+    /// A server whose process is limited first, by a command of the shell such as `ulimit`.
+    pub fn start_limited(limit: &str, settings: &[(&str, &str)]) -> Self {
+        let binary = env!("CARGO_BIN_EXE_gatewright");
+        let mut command = own_environment(Command::new("sh"));
+        command.arg("-c").arg(format!("{limit} && exec {binary:?} \"$@\"")).arg("gatewright");
+        Self::start_command(command, "127.0.0.1:0", Data::new(), settings, &[])
+    }
+
+    fn start_at(address: &str, data: Data, settings: &[(&str, &str)], flags: &[&str]) -> Self {
+        Self::start_command(gatewright(), address, data, settings, flags)
+    }
+
+    fn start_command(
+        mut command: Command,
+        address: &str,
+        data: Data,
+        settings: &[(&str, &str)],
+        flags: &[&str],
+    ) -> Self {
+        command.args(["serve", "--listen", address]).args(flags);
         data.give_to(&mut command);
         command.env("GATEWRIGHT_ADMIN_EMAIL", ADMIN_EMAIL).env("GATEWRIGHT_ADMIN_PASSWORD", ADMIN_PASSWORD);
         for (key, value) in settings {
