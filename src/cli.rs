@@ -38,10 +38,10 @@ pub enum Command {
     /// Runs a server on a temporary folder, with the chat pack and a page to try it
     #[command(after_long_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
-    /// Compiles packs and scripts; exits with 1 when one does not compile
+    /// Checks packs and scripts for all that installing would refuse; exits with 1 when there is any
     #[command(after_long_help = CHECK_EXAMPLES)]
     Check(PathArgs),
-    /// Runs the script tests of packs; exits with 1 when one fails
+    /// Runs the script tests of packs; exits with 1 when one fails, or when there are none
     #[command(after_long_help = TEST_EXAMPLES)]
     Test(TestArgs),
     /// Lists, installs, removes, exports and compares packs

@@ -74,6 +74,7 @@ impl ListParams {
             fields: fields.map(|names| names.map(|name| name.trim().to_owned()).collect()),
             sort: query.sort,
             limit,
+            looks_ahead: false,
             page,
             with_counts: query.with_counts,
         })

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use gatewright_core::catalog::{RunFilter, RunRecord};
+use gatewright_core::store::Time;
 use gatewright_core::store::in_memory::list_values;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -50,6 +51,15 @@ pub struct RunView {
     /// `ok` or `error`.
     outcome: &'static str,
     code: Option<&'static str>,
+    /// Why it failed, cut short.
+    message: Option<String>,
+    /// Where in its script, from 1.
+    line: Option<usize>,
+    column: Option<usize>,
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    at: Time,
     duration_ms: f64,
     queued_ms: f64,
     operations: u64,
@@ -92,13 +102,17 @@ pub async fn list(
 }
 
 /// What runs can be filtered and sorted by.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 13] = [
     "requestId",
     "gateway",
     "eventName",
     "userId",
     "outcome",
     "code",
+    "message",
+    "line",
+    "column",
+    "at",
     "durationMs",
     "queuedMs",
     "operations",
@@ -106,13 +120,18 @@ const FIELDS: [&str; 9] = [
 
 impl From<RunRecord> for RunView {
     fn from(run: RunRecord) -> Self {
+        let place = run.failure.as_ref().and_then(|failure| failure.place);
         Self {
             request_id: run.request_id,
             gateway: run.gateway.to_string(),
             event_name: run.event_name.to_string(),
             user_id: run.user_id.map(|id| id.to_string()),
-            outcome: if run.code.is_some() { "error" } else { "ok" },
-            code: run.code.map(|code| code.as_str()),
+            outcome: if run.failure.is_some() { "error" } else { "ok" },
+            code: run.failure.as_ref().map(|failure| failure.code.as_str()),
+            message: run.failure.map(|failure| failure.message.into()),
+            line: place.map(|place| place.line),
+            column: place.map(|place| place.column),
+            at: run.at,
             duration_ms: run.duration_us as f64 / 1000.0,
             queued_ms: run.queued_us as f64 / 1000.0,
             operations: run.operations,

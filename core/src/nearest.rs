@@ -7,6 +7,11 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     (distance * 2 <= name.chars().count().max(known.chars().count())).then_some(known)
 }
 
+/// `; did you mean find?`, or nothing where no known name is near.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or_else(String::new, |known| format!("; did you mean {known}?"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,30 +8,41 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anyhow::Context;
-use gatewright_core::auth::Secret;
+use gatewright_core::ErrorCode;
 use gatewright_core::config::{self, Config, Sources};
-use gatewright_core::pack::Pack;
+use gatewright_core::pack::{Pack, problems};
 use gatewright_core::script::{CompileError, ScriptEngine, run_on_script_thread};
+use tempfile::TempDir;
 
+use crate::boot::App;
 use crate::cli::PathArgs;
 use crate::packs;
 
-/// Compiles all scripts under the given paths.
+/// Checks the packs and scripts under the given paths for all that installing would refuse.
 pub async fn run(args: PathArgs) -> anyhow::Result<ExitCode> {
-    let secret = Arc::new(Secret::from_bytes([0; 32]));
-    let engine = Arc::new(ScriptEngine::new(&config(args.config.clone())?.scripts, secret, None));
+    let (_place, app) = empty_app(&config(args.config.clone())?).await?;
     let (mut count, mut wrong) = (0, 0);
     for path in &args.paths {
         for script in scripts_under(path)? {
             count += 1;
             let (name, source) = (script.name.clone(), script.source.clone());
-            if let Some(error) = compile(&engine, script).await? {
+            if let Some(error) = compile(app.catalog.engine(), script).await? {
                 wrong += 1;
                 writeln!(stderr(), "{}\n", render(&name, &source, &error))?;
             }
         }
+        for (folder, pack) in packs_under(path)? {
+            let failures = problems(&app.catalog, &pack).await;
+            let failures = failures.map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
+            // What does not compile was told with its file.
+            for failure in failures.iter().filter(|failure| failure.code != ErrorCode::ScriptCompile) {
+                wrong += 1;
+                let file = folder.join("pack.toml");
+                writeln!(stderr(), "error: {}: {}\n", file.display(), failure.message)?;
+            }
+        }
     }
-    writeln!(stdout(), "{count} scripts checked, {wrong} with errors")?;
+    writeln!(stdout(), "{count} scripts checked, {wrong} errors")?;
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -46,6 +57,14 @@ pub fn config(file: Option<PathBuf>) -> anyhow::Result<Config> {
     Ok(config::load(&sources)?.config)
 }
 
+/// An empty database with all that belongs to it, which goes when the folder is dropped.
+pub async fn empty_app(config: &Config) -> anyhow::Result<(TempDir, App)> {
+    let place = tempfile::tempdir()?;
+    let (data_dir, database_url) = (place.path().to_owned(), String::new());
+    let app = App::open(Config { data_dir, database_url, ..config.clone() }).await?;
+    Ok((place, app))
+}
+
 /// A script that is checked.
 struct Source {
     /// The path of its file.
@@ -55,6 +74,14 @@ struct Source {
     tables: Option<BTreeSet<String>>,
 }
 
+/// The packs under a path; none where it is a script alone.
+fn packs_under(path: &Path) -> anyhow::Result<Vec<(PathBuf, Pack)>> {
+    if path.is_file() {
+        return Ok(Vec::new());
+    }
+    packs::some_in_folder(path)
+}
+
 /// The scripts of the packs under a path, or a script alone.
 fn scripts_under(path: &Path) -> anyhow::Result<Vec<Source>> {
     if path.is_file() {
@@ -62,8 +89,7 @@ fn scripts_under(path: &Path) -> anyhow::Result<Vec<Source>> {
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         return Ok(vec![Source { name: path.display().to_string(), source, tables: None }]);
     }
-    let packs = packs::some_in_folder(path)?;
-    Ok(packs.into_iter().flat_map(|(folder, pack)| scripts_of(&folder, &pack)).collect())
+    Ok(packs_under(path)?.into_iter().flat_map(|(folder, pack)| scripts_of(&folder, &pack)).collect())
 }
 
 fn scripts_of(folder: &Path, pack: &Pack) -> Vec<Source> {
@@ -77,11 +103,8 @@ fn scripts_of(folder: &Path, pack: &Pack) -> Vec<Source> {
 
 async fn compile(engine: &Arc<ScriptEngine>, script: Source) -> anyhow::Result<Option<CompileError>> {
     let engine = engine.clone();
-    let compiled = run_on_script_thread(move || match &script.tables {
-        Some(tables) => engine.check(&script.source, tables),
-        None => engine.compile(&script.source).map(drop),
-    });
-    Ok(compiled.await?.err())
+    let checked = run_on_script_thread(move || engine.check(&script.source, script.tables.as_ref()));
+    Ok(checked.await?.err())
 }
 
 /// The error with its source line and a caret.

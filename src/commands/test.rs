@@ -3,12 +3,10 @@
 use std::io::{Write, stdout};
 use std::process::ExitCode;
 
-use gatewright_core::config::Config;
 use gatewright_core::pack::{TestResult, run_tests};
 use similar::{ChangeTag, TextDiff};
 
 use super::check;
-use crate::boot::App;
 use crate::cli::TestArgs;
 use crate::packs;
 
@@ -19,9 +17,7 @@ pub async fn run(args: TestArgs) -> anyhow::Result<ExitCode> {
     for path in &args.paths {
         for (folder, pack) in packs::some_in_folder(path)? {
             // Its tables are made in a database that goes with the tests.
-            let place = tempfile::tempdir()?;
-            let (data_dir, database_url) = (place.path().to_owned(), String::new());
-            let app = App::open(Config { data_dir, database_url, ..config.clone() }).await?;
+            let (_place, app) = check::empty_app(&config).await?;
             let report = run_tests(&app.catalog, &pack).await;
             let report = report.map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
             for result in &report.results {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::auth::UserId;
-use gatewright_core::catalog::RunRecord;
+use gatewright_core::catalog::{RunFailure, RunRecord};
 use gatewright_core::script::{Arguments, Call, CallUser, Handler, RunOutput};
+use gatewright_core::store::now;
 use gatewright_core::{ErrorCode, Failure, queue};
 use uuid::Uuid;
 
@@ -108,27 +109,61 @@ pub(super) fn record(
 ) {
     handler.record(output, hub.config.scripts.left_behind_bytes);
     hub.metrics.queue_wait.observe(queued.as_secs_f64());
-    let user_id = match &call.user {
-        Some(CallUser::Row(user)) => Some(user.id.clone()),
-        _ => None,
-    };
-    let code = output.outcome.as_ref().err().map(|failure| failure.code);
+    let user_id = user_id_of(call);
+    let failure = output.outcome.as_ref().err().map(|failure| RunFailure::new(failure, output.place));
+    if let Some(failure) = &failure {
+        warn(handler, call, failure, socket_id);
+    }
     hub.runs.add(RunRecord {
         request_id: call.request_id,
         gateway: handler.gateway.clone(),
         event_name: handler.name.clone(),
-        user_id: user_id.clone(),
-        code,
+        user_id,
+        at: now(),
+        failure,
         duration_us: output.duration.as_micros() as u64,
         queued_us: queued.as_micros() as u64,
         operations: output.operations,
         logs: (output.logs != "[]").then(|| (*output.logs).into()),
     });
-    if let Some(code) = code {
-        tracing::debug!(
-            request_id = %call.request_id, gateway = %handler.gateway, event = %handler.name,
-            user_id = user_id.as_ref().map(UserId::as_str), socket_id, %code, "a run failed"
-        );
+    record_hooks(hub, call, output, socket_id);
+}
+
+/// Puts the hooks that failed in a run on record.
+pub(super) fn record_hooks(hub: &Hub, call: &Call, output: &RunOutput, socket_id: Option<&str>) {
+    for failed in &output.failed_hooks {
+        let failure = RunFailure::new(&failed.failure, failed.place);
+        warn(&failed.handler, call, &failure, socket_id);
+        hub.runs.add(RunRecord {
+            request_id: call.request_id,
+            gateway: failed.handler.gateway.clone(),
+            event_name: failed.handler.name.clone(),
+            user_id: user_id_of(call),
+            at: now(),
+            failure: Some(failure),
+            duration_us: failed.duration.as_micros() as u64,
+            queued_us: 0,
+            operations: 0,
+            logs: None,
+        });
+    }
+}
+
+/// One line for a failure, unless its script fails all the time.
+fn warn(handler: &Handler, call: &Call, failure: &RunFailure, socket_id: Option<&str>) {
+    let Some(not_logged) = handler.may_log() else { return };
+    tracing::warn!(
+        request_id = %call.request_id, gateway = %handler.gateway, event = %handler.name,
+        user_id = user_id_of(call).as_ref().map(UserId::as_str), socket_id, code = %failure.code,
+        reason = %failure.message, line = failure.place.map(|place| place.line),
+        not_logged = (not_logged > 0).then_some(not_logged), "a script failed"
+    );
+}
+
+fn user_id_of(call: &Call) -> Option<UserId> {
+    match &call.user {
+        Some(CallUser::Row(user)) => Some(user.id.clone()),
+        _ => None,
     }
 }
 

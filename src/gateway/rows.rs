@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::hub::Hub;
 use super::hub_host::HubHost;
+use super::job::record_hooks;
 
 /// `@GATEWAY` of the hooks of such a write.
 const DATA: &str = "data";
@@ -54,7 +55,9 @@ fn write(hub: &Arc<Hub>, call: RowsCall, request_id: Uuid) -> Result<String, Fai
     };
     let write = RowsWrite { table, actor, change };
     let host = Arc::new(HubHost(hub.clone()));
-    hub.catalog.engine().write(&write, &script_call, host).outcome.map(|payload| payload.json)
+    let output = hub.catalog.engine().write(&write, &script_call, host);
+    record_hooks(hub, &script_call, &output, None);
+    output.outcome.map(|payload| payload.json)
 }
 
 fn bytes(change: &RowsChange) -> usize {

@@ -164,7 +164,7 @@ fn all_kinds_install_change_and_go(database: Database) {
     shop.pack(&["export", "shop", &out]).check(0, &[]);
     shop.pack(&["diff", &out]).check(0, &["nothing to change"]);
     shop.place.run(&["check", &out]).check(0, &["2 scripts checked"]);
-    shop.place.run(&["test", &out]).check(0, &["0 failed"]);
+    shop.place.run(&["test", &out]).check(1, &["there are no tests"]);
 
     // It goes, rows and all, only when that is said.
     shop.pack(&["uninstall", "shop"]).check(1, &["table book", "rows", "--force"]);
@@ -463,4 +463,96 @@ fn script_tests_of_all_kinds() {
     shop.place.write("shop/count.rhai", "return #{ was: @OLD.pages, event: @EVENT };");
     test(&format!("{hook}operation = \"create\"\nold = {{ pages = 4 }}\n[tests.expect]\nresult = {{ was = 4, event = \"create\" }}")).check(0, &[]);
     test("event = \"add\"\nscript = \"return #author.count();\"\nrows.author = [{ name = \"x\" }]\n[tests.expect]\nresult = 1").check(0, &[]);
+}
+
+/// What `check` says and what installing says are one: each of these packs is refused by both, for
+/// the same reason.
+#[test]
+fn check_refuses_what_install_refuses() {
+    let place = Place::new();
+    let refuses = |pack: &str, manifest: &str, script: &str, mention: &str| {
+        place.write(&format!("{pack}/pack.toml"), &format!("name = \"{pack}\"\n{manifest}\n"));
+        place.write(&format!("{pack}/e.rhai"), script);
+        place.run(&["check", pack]).check(1, &[mention]);
+        place.run(&["pack", "install", pack, "--data", "data"]).check(1, &[mention]);
+    };
+    for (number, (gateway, event, script, mention)) in [
+        (r#"path = "/a"; scriptTimeoutMs = 999999"#, r#"name = "e""#, "1", "scriptTimeoutMs"),
+        (r#"path = "a b""#, r#"name = "e""#, "1", "path"),
+        (r#"path = "/a"; allowedOrigins = ["nonsense"]"#, r#"name = "e""#, "1", "allowedOrigins"),
+        (r#"path = "/a"; limits = { messageBytes = 999999999 }"#, r#"name = "e""#, "1", "messageBytes"),
+        (r#"path = "/a""#, r#"name = "presence""#, "1", "reserved"),
+        (r#"path = "/a""#, r#"name = "ws:all""#, "1", "reserved"),
+        (r#"path = "/a""#, r#"name = "a*b""#, "1", "eventName"),
+        (r#"path = "/a""#, r#"name = "a"; timeoutMs = 0"#, "1", "timeoutMs"),
+        (r#"path = "/a""#, r#"name = "a"; payloadSchema = { type = "nonsense" }"#, "1", "payloadSchema"),
+        (r#"path = "/a""#, r#"name = "a""#, r#"@SOCKET.broadcst("a", 1)"#, "did you mean broadcast?"),
+        (r#"path = "/a""#, r#"name = "a""#, "#boook.find()", "did you mean #book?"),
+        (r#"path = "/a"; conection = "e.rhai""#, r#"name = "a""#, "1", "did you mean connection?"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let table = "[[tables]]\nname = \"book\"\n";
+        let manifest = format!(
+            "{table}[[gateways]]\n{}\n[[gateways.events]]\n{}\nscript = \"e.rhai\"",
+            gateway.replace("; ", "\n"),
+            event.replace("; ", "\n")
+        );
+        refuses(&format!("pack{number}"), &manifest, script, mention);
+    }
+    let book = "[[tables]]\nname = \"book\"\n";
+    let hook = |rest: &str| format!("{book}[[hooks]]\ntable = \"book\"\nscript = \"e.rhai\"\non = [\"create\"]\n{rest}");
+    let route = |rest: &str| format!("[[routes]]\nmethod = \"GET\"\nscript = \"e.rhai\"\n{rest}");
+    for (number, (manifest, mention)) in [
+        (format!("{book}access = {{ read = {{ nope = 1 }} }}"), "nope"),
+        (format!("{book}access = {{ read = \"owner\" }}"), "ownerColumn"),
+        ("[[tables]]\nname = \"gw_book\"".to_owned(), "gw_book"),
+        (format!("{book}columns = [{{ name = \"a\", type = \"uuid\", references = \"nothing\" }}]"), "nothing"),
+        (route("path = \"/admin/mine\""), "/admin"),
+        (route("path = \"/mine\"\naccess = \"anybody\""), "access"),
+        (hook("when = \"around\""), "around"),
+        (hook("when = \"after\"\ncondition = { nope = 1 }"), "nope"),
+        (hook("when = \"after\"").replace("table = \"book\"", "table = \"nothing\""), "nothing"),
+        ("[[gateway]]\npath = \"/a\"".to_owned(), "did you mean gateways?"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        refuses(&format!("other{number}"), &manifest, "return;", mention);
+    }
+    // All that is wrong is said at once.
+    let manifest = "name = \"two\"\n[[gateways]]\npath = \"/a\"\n[[gateways.events]]\nname = \"event\"\nscript = \"a.rhai\"\n\
+        [[routes]]\nmethod = \"GET\"\npath = \"/mine\"\naccess = \"anybody\"\nscript = \"b.rhai\"\n";
+    place.write("two/pack.toml", manifest);
+    place.write("two/a.rhai", "foo(1);");
+    place.write("two/b.rhai", "bar(1);");
+    place.run(&["check", "two"]).check(1, &["foo", "bar", "reserved", "access", "2 scripts checked, 4 errors"]);
+}
+
+/// Script tests run in the time of what they run, fail where there are none, and name what is near.
+#[test]
+fn script_tests_and_their_time() {
+    let place = Place::new();
+    place.write(
+        "slow/pack.toml",
+        "name = \"slow\"\n[[gateways]]\npath = \"/slow\"\nscriptTimeoutMs = 100\nconnection = \"sleep.rhai\"\n\
+        [[gateways.events]]\nname = \"own\"\ntimeoutMs = 30000\nscript = \"sleep.rhai\"\n\
+        [[gateways.events]]\nname = \"of-gateway\"\nscript = \"sleep.rhai\"\n\
+        [[routes]]\nmethod = \"GET\"\npath = \"/slow\"\ntimeoutMs = 100\nscript = \"sleep.rhai\"\n",
+    );
+    place.write("slow/sleep.rhai", "@HELPERS.sleep(1000); return \"awake\";");
+    place.run(&["test", "slow"]).check(1, &["there are no tests"]);
+    place.write(
+        "slow/tests/time.toml",
+        "[[tests]]\nname = \"own\"\nevent = \"own\"\nexpect.result = \"awake\"\n\
+        [[tests]]\nname = \"gateway\"\nevent = \"of-gateway\"\nexpect.error = \"SCRIPT_TIMEOUT\"\n\
+        [[tests]]\nname = \"connection\"\nkind = \"connection\"\nexpect.error = \"SCRIPT_TIMEOUT\"\n\
+        [[tests]]\nname = \"route\"\nkind = \"route\"\npath = \"/slow\"\nexpect.error = \"SCRIPT_TIMEOUT\"\n",
+    );
+    place.run(&["test", "slow"]).check(0, &["4 passed, 0 failed"]);
+    place.write("slow/tests/wrong.toml", "[[tests]]\nname = \"x\"\nevnt = \"own\"\nexpect = {}\n");
+    place.run(&["test", "slow"]).check(1, &["tests/wrong.toml", "did you mean event?"]);
+    place.write("nothing/readme.toml", "");
+    place.run(&["test", "nothing"]).check(1, &["there is no pack"]);
 }

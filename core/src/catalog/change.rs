@@ -7,18 +7,9 @@ use super::route_path;
 use super::routes::RouteAccess;
 use crate::config::Config;
 use crate::error::{Failure, Result};
+use crate::script::reserved_event;
 use crate::store::{check_description, check_json, check_text, event, gateway, route};
 
-/// Names that never reach a handler: Socket.IO keeps them for itself, or the product does.
-const RESERVED_EVENTS: [&str; 7] = [
-    "connect",
-    "connect_error",
-    "disconnect",
-    "disconnecting",
-    "newListener",
-    "removeListener",
-    "token_refresh",
-];
 const NAME_BYTES_MAX: usize = 200;
 
 /// What changes of a gateway.
@@ -176,8 +167,8 @@ fn check_event_name(name: &str) -> Result<()> {
     if name.strip_suffix('*').unwrap_or(name).contains('*') {
         return Err(Failure::invalid("eventName", "may have a * only at its end").into());
     }
-    if RESERVED_EVENTS.contains(&name) {
-        return Err(Failure::invalid("eventName", format!("{name} is reserved")).into());
+    if let Some(owner) = reserved_event(name) {
+        return Err(Failure::invalid("eventName", format!("{name} is reserved by {owner}")).into());
     }
     check_text("eventName", name)
 }

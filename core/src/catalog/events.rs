@@ -164,7 +164,7 @@ impl Catalog {
     /// What is wrong with a script, if it were to be saved.
     pub async fn check_script(&self, source: String) -> Result<Option<CompileError>> {
         let (engine, tables) = (self.engine.clone(), self.table_names());
-        run_on_script_thread(move || engine.check(&source, &tables).err()).await
+        run_on_script_thread(move || engine.check(&source, Some(&tables)).err()).await
     }
 
     /// Compiles scripts that are about to be saved.
@@ -185,7 +185,7 @@ impl Catalog {
         }
         let engine = self.engine.clone();
         let checked =
-            run_on_script_thread(move || sources.iter().try_for_each(|source| engine.check(source, &tables)));
+            run_on_script_thread(move || sources.iter().try_for_each(|source| engine.check(source, Some(&tables))));
         Ok(checked.await?.map_err(Failure::from)?)
     }
 

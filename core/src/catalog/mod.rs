@@ -18,6 +18,7 @@ mod saved;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -38,7 +39,7 @@ pub use revisions::Revision;
 pub use route_path::{BUILT_IN_PATHS, built_in_path};
 pub(crate) use route_path::{normal_method, normal_path, shape};
 pub use routes::{Route, RouteAccess};
-pub use runs::{RunFilter, RunLog, RunRecord};
+pub use runs::{RunFailure, RunFilter, RunLog, RunRecord};
 pub use saved::{SavedRoute, SavedScript, ScriptSelector};
 
 /// All live gateways by path.
@@ -117,6 +118,11 @@ impl Catalog {
     pub(crate) fn table_names(&self) -> BTreeSet<String> {
         let tables = self.engine.data().map(|data| data.tables());
         tables.iter().flat_map(|tables| tables.keys().map(|name| String::from(&**name))).collect()
+    }
+
+    /// The time of one run: its own, or the configured.
+    pub(crate) fn timeout(&self, own_ms: Option<i64>) -> Duration {
+        live::timeout(own_ms, &self.config)
     }
 
     /// The database behind it.

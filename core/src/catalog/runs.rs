@@ -10,10 +10,14 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::auth::UserId;
-use crate::error::ErrorCode;
+use crate::error::{ErrorCode, Failure};
+use crate::script::Place;
+use crate::store::Time;
 
 /// Rings: threads beyond share.
 const RINGS: usize = 16;
+/// Of a failure's message.
+const MESSAGE_CHARACTERS_MAX: usize = 500;
 
 /// One finished run.
 #[derive(Debug, Clone)]
@@ -26,8 +30,10 @@ pub struct RunRecord {
     pub event_name: Arc<str>,
     /// Who sent it.
     pub user_id: Option<UserId>,
+    /// When it ended.
+    pub at: Time,
     /// How it failed; none: it did not.
-    pub code: Option<ErrorCode>,
+    pub failure: Option<RunFailure>,
     /// From start to end, in microseconds.
     pub duration_us: u64,
     /// From acceptance to start, in microseconds.
@@ -36,6 +42,27 @@ pub struct RunRecord {
     pub operations: u64,
     /// A JSON array; none: nothing was logged.
     pub logs: Option<Box<str>>,
+}
+
+/// How a run failed, for the script's author.
+#[derive(Debug, Clone)]
+pub struct RunFailure {
+    /// What programs switch on.
+    pub code: ErrorCode,
+    /// What it says, cut short: it may hold what a client sent.
+    pub message: Box<str>,
+    /// Where in the script, if that is known.
+    pub place: Option<Place>,
+}
+
+impl RunFailure {
+    /// The record of a failure.
+    pub fn new(failure: &Failure, place: Option<Place>) -> Self {
+        let shown = failure.message.chars().take(MESSAGE_CHARACTERS_MAX);
+        // One line, whatever it holds.
+        let message: String = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Self { code: failure.code, message: message.into(), place }
+    }
 }
 
 /// What runs to look for; none: any.
@@ -110,7 +137,9 @@ impl RunFilter {
                 .user_id
                 .as_deref()
                 .is_none_or(|user| run.user_id.as_ref().is_some_and(|id| id.as_str() == user))
-            && self.is_failed.is_none_or(|failed| run.code.is_some() == failed)
-            && self.code.as_deref().is_none_or(|code| run.code.is_some_and(|found| found.as_str() == code))
+            && self.is_failed.is_none_or(|failed| run.failure.is_some() == failed)
+            && self.code.as_deref().is_none_or(|code| {
+                run.failure.as_ref().is_some_and(|failure| failure.code.as_str() == code)
+            })
     }
 }

@@ -28,6 +28,8 @@ pub struct Find {
     pub sort: Option<String>,
     /// Rows of a page.
     pub limit: u64,
+    /// Whether to read one row more than those of the page, which tells that there are more.
+    pub looks_ahead: bool,
     /// Counts from 1.
     pub page: u64,
     /// Whether to count all rows and those that match.
@@ -88,7 +90,7 @@ pub(super) fn select(
 /// parameter of its LIMIT is bound, which takes longer than to find a row.
 pub(super) fn page(select: &SelectStatement, find: &Find, backend: DbBackend) -> Statement {
     let mut statement = backend.build(select);
-    statement.sql.push_str(&format!(" LIMIT {}", find.limit));
+    statement.sql.push_str(&format!(" LIMIT {}", find.limit + u64::from(find.looks_ahead)));
     match find.page.saturating_sub(1) * find.limit {
         0 => {}
         skipped => statement.sql.push_str(&format!(" OFFSET {skipped}")),

@@ -131,6 +131,14 @@ impl Table {
         Ok(row)
     }
 
+    /// That a column takes this value as it is; a column that does not exist is refused elsewhere.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR`.
+    pub fn check_value(&self, name: &str, value: &Json) -> Result<()> {
+        self.column(name).map_or(Ok(()), |column| column.value(value).map(drop))
+    }
+
     /// What `data` changes of a row.
     ///
     /// # Errors

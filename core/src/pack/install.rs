@@ -12,7 +12,7 @@ use super::present::{forget, installed_pack, own, remember};
 use super::thing::{EventSpec, GatewaySpec, HookSpec, RouteSpec, TableSpec, Thing};
 use crate::catalog::{Catalog, EventChange, GatewayChange, HookChange, LimitsChange, RouteChange};
 use crate::data::{Table, TableChange};
-use crate::error::{ErrorCode, Failure, Result};
+use crate::error::{Error, ErrorCode, Failure, Result};
 
 /// Installs a pack; what it did.
 ///
@@ -22,10 +22,20 @@ use crate::error::{ErrorCode, Failure, Result};
 pub async fn install(catalog: &Catalog, pack: &Pack, options: InstallOptions) -> Result<Plan> {
     let plan = plan(catalog, pack, options).await?;
     refuse_conflicts(&plan, &pack.name)?;
-    check(catalog, &plan, &pack.things).await?;
+    refuse_first(check(catalog, &plan, &pack.things).await?)?;
     apply(catalog, &plan, &pack.name, options).await?;
     remember(catalog.store(), pack).await?;
     Ok(plan)
+}
+
+/// What would refuse the installation of a pack, whatever is overwritten: all of it, not only the
+/// first.
+///
+/// # Errors
+/// When that cannot be told.
+pub async fn problems(catalog: &Catalog, pack: &Pack) -> Result<Vec<Failure>> {
+    let plan = plan(catalog, pack, InstallOptions::forced(true)).await?;
+    Ok(check(catalog, &plan, &pack.things).await?.into_iter().map(Error::into_failure).collect())
 }
 
 /// Deletes all that came from a pack; what it did.
@@ -38,7 +48,7 @@ pub async fn uninstall(catalog: &Catalog, name: &str, options: InstallOptions) -
     installed.ok_or_else(|| Failure::not_found("installed pack", name))?;
     let plan = plan_for(catalog, name, &[], options).await?;
     refuse_conflicts(&plan, name)?;
-    check(catalog, &plan, &[]).await?;
+    refuse_first(check(catalog, &plan, &[]).await?)?;
     apply(catalog, &plan, name, options).await?;
     forget(catalog.store(), name).await?;
     Ok(plan)
@@ -62,8 +72,13 @@ fn refuse_conflicts(plan: &Plan, pack: &str) -> Result<()> {
     Err(Failure::new(ErrorCode::DuplicateResource, message).with_details(details).into())
 }
 
-/// That all of `wanted` can be saved, and that nothing that stays needs what goes.
-async fn check(catalog: &Catalog, plan: &Plan, wanted: &[Thing]) -> Result<()> {
+fn refuse_first(errors: Vec<Error>) -> Result<()> {
+    errors.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Why not all of `wanted` can be saved, or something that stays needs what goes.
+async fn check(catalog: &Catalog, plan: &Plan, wanted: &[Thing]) -> Result<Vec<Error>> {
+    let mut wrong = Vec::new();
     let gone: BTreeSet<&str> =
         plan.of(ChangeKind::Delete).filter_map(|change| change.thing().table_name()).collect();
     for other in &plan.others {
@@ -73,7 +88,7 @@ async fn check(catalog: &Catalog, plan: &Plan, wanted: &[Thing]) -> Result<()> {
         };
         if let Some(table) = needs {
             let message = format!("{} needs the table {table}; delete it first", other.thing.subject());
-            return Err(Failure::new(ErrorCode::DuplicateResource, message).into());
+            wrong.push(Failure::new(ErrorCode::DuplicateResource, message).into());
         }
     }
     let mut known = catalog.table_names();
@@ -82,15 +97,17 @@ async fn check(catalog: &Catalog, plan: &Plan, wanted: &[Thing]) -> Result<()> {
     let mut tables = BTreeMap::new();
     for thing in wanted {
         if let Thing::Table(spec) = thing {
-            let checked = check_table(catalog, spec, thing, &mut known);
-            tables.insert(spec.name.as_str(), checked.map_err(|error| inside(&thing.subject(), error))?);
+            match check_table(catalog, spec, thing, &mut known) {
+                Ok(table) => drop(tables.insert(spec.name.as_str(), table)),
+                Err(error) => wrong.push(inside(&thing.subject(), error)),
+            }
         }
     }
     for thing in wanted {
         let checked = check_script(catalog, thing, &tables, &known).await;
-        checked.map_err(|error| inside(&thing.subject(), error))?;
+        wrong.extend(checked.err().map(|error| inside(&thing.subject(), error)));
     }
-    Ok(())
+    Ok(wrong)
 }
 
 fn check_table(

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::thing::{GatewaySpec, HookSpec, RouteSpec, TableSpec, Thing, in_order};
 use crate::catalog::{normal_method, normal_path};
 use crate::error::Failure;
+use crate::nearest::did_you_mean;
 
 /// Files of a pack, at most, and bytes of all together.
 const FILES_MAX: usize = 2000;
@@ -74,7 +75,7 @@ impl Pack {
     pub fn from_files(files: PackFiles) -> Result<Self, PackError> {
         let wrong = |message: String| PackError(format!("{MANIFEST}: {message}"));
         let manifest = files.get(MANIFEST).ok_or_else(|| PackError(format!("there is no {MANIFEST}")))?;
-        let manifest: Manifest = toml::from_str(manifest).map_err(|error| wrong(error.to_string()))?;
+        let manifest: Manifest = toml::from_str(manifest).map_err(|error| wrong(readable(&error)))?;
         if manifest.name.is_empty() {
             return Err(wrong("name is empty".to_owned()));
         }
@@ -177,6 +178,18 @@ fn check(thing: &mut Thing) -> Result<(), Failure> {
         Thing::Gateway(_) | Thing::Event { .. } | Thing::Hook(_) => {}
     }
     Ok(())
+}
+
+/// An error of TOML for people: with the known name that is near an unknown one.
+pub(super) fn readable(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    let mut quoted = error.message().split('`').skip(1).step_by(2);
+    match quoted.next() {
+        Some(name) if error.message().starts_with("unknown ") => {
+            format!("{}{}", text.trim_end(), did_you_mean(name, quoted))
+        }
+        _ => text,
+    }
 }
 
 fn read_folder(folder: &Path, prefix: &str, files: &mut PackFiles, bytes: &mut u64) -> std::io::Result<()> {

@@ -14,7 +14,7 @@ mod test;
 mod thing;
 
 pub use export::export;
-pub use install::{install, uninstall};
+pub use install::{install, problems, uninstall};
 pub use manifest::{Pack, PackError, PackFiles};
 pub use plan::{Change, ChangeKind, InstallOptions, Plan, plan};
 pub use present::{Installed, installed, installed_pack};

@@ -5,22 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::expect::{Expect, difference};
 use super::install::install;
-use super::manifest::{Pack, PackError};
+use super::manifest::{Pack, PackError, readable};
 use super::plan::InstallOptions;
-use super::thing::{GatewaySpec, Thing};
+use super::thing::{EventSpec, GatewaySpec, Thing};
 use crate::catalog::{Catalog, Found, ROUTES, RouteTable, normal_method};
 use crate::data::Row;
 use crate::script::{CallUser, HttpRequest, TestCall, run_test};
-
-/// The time of one test's run.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What came of one test.
 #[derive(Debug, Clone)]
@@ -100,6 +96,8 @@ enum TestKind {
 /// What a test runs, and as what.
 struct Subject {
     source: String,
+    /// Its own time, if it has one.
+    timeout_ms: Option<i64>,
     gateway: String,
     event: String,
     request: Option<Arc<HttpRequest>>,
@@ -117,7 +115,7 @@ pub async fn run_tests(catalog: &Catalog, pack: &Pack) -> Result<TestReport, Pac
     let mut report = TestReport::default();
     let files = pack.files.iter().filter(|(name, _)| name.starts_with("tests/") && name.ends_with(".toml"));
     for (file, text) in files {
-        let tests: TestFile = toml::from_str(text).map_err(|error| PackError(format!("{file}: {error}")))?;
+        let tests: TestFile = toml::from_str(text).map_err(|error| PackError(format!("{file}: {}", readable(&error))))?;
         for test in tests.tests {
             let name = format!("{file}: {}", test.name);
             let difference = run_one(catalog, pack, test).await;
@@ -143,7 +141,7 @@ async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(S
         request: subject.request,
         has_socket: !matches!(test.kind, TestKind::Route | TestKind::Hook),
         rooms: test.rooms,
-        timeout: TIMEOUT,
+        timeout: catalog.timeout(subject.timeout_ms),
         is_live: false,
         old: test.old,
         rows: ordered,
@@ -165,17 +163,20 @@ impl Test {
 
     fn of_socket(&self, pack: &Pack) -> Result<Subject, String> {
         let gateway = gateway_of(pack, self.gateway.as_deref())?;
+        let mut timeout_ms = gateway.script_timeout_ms;
         let (source, event) = match self.kind {
             TestKind::Connection => (gateway.connection.clone(), "connection".to_owned()),
             TestKind::Disconnection => (gateway.disconnection.clone(), "disconnection".to_owned()),
             _ => {
-                let event = self.event.clone().ok_or("name the event")?;
-                (event_script(pack, &gateway.path, &event), event)
+                let name = self.event.clone().ok_or("name the event")?;
+                let event = event_of(pack, &gateway.path, &name);
+                timeout_ms = event.and_then(|event| event.timeout_ms).or(timeout_ms);
+                (event.map(|event| event.script.clone()), name)
             }
         };
         let source = self.script.clone().or(source);
         let source = source.ok_or_else(|| format!("{} has no script for {event}", gateway.path))?;
-        Ok(Subject { source, gateway: gateway.path.clone(), event, request: None })
+        Ok(Subject { source, timeout_ms, gateway: gateway.path.clone(), event, request: None })
     }
 
     fn route(&self, pack: &Pack) -> Result<Subject, String> {
@@ -190,14 +191,15 @@ impl Test {
         }
         let found = table.find(&method, &path).map_err(|failure| failure.message.into_owned())?;
         let (own, event, params) = match found {
-            Found::Route((thing, route), params) => (Some(route.script.clone()), thing.subject(), params),
+            Found::Route((thing, route), params) => (Some(route), thing.subject(), params),
             _ => (None, format!("{method} {path}"), Map::new()),
         };
+        let (timeout_ms, own) = (own.and_then(|own| own.timeout_ms), own.map(|own| own.script.clone()));
         let source = self.script.clone().or(own).ok_or_else(|| format!("the pack has no route {event}"))?;
         let params = self.params.clone().unwrap_or(params);
         let request = HttpRequest::new(method, path, "127.0.0.1".to_owned(), params, self.query.clone());
         let request = Arc::new(request.with_headers(self.headers.clone()));
-        Ok(Subject { source, gateway: ROUTES.to_owned(), event, request: Some(request) })
+        Ok(Subject { source, timeout_ms, gateway: ROUTES.to_owned(), event, request: Some(request) })
     }
 
     fn hook(&self, pack: &Pack) -> Result<Subject, String> {
@@ -222,7 +224,7 @@ impl Test {
             (None, Some(hook)) => hook.script.clone(),
         };
         let gateway = self.gateway.clone().unwrap_or_else(|| "/".to_owned());
-        Ok(Subject { source, gateway, event: operation, request: None })
+        Ok(Subject { source, timeout_ms: None, gateway, event: operation, request: None })
     }
 }
 
@@ -242,8 +244,8 @@ fn gateway_of<'a>(pack: &'a Pack, path: Option<&str>) -> Result<&'a GatewaySpec,
     }
 }
 
-/// The script of the event that takes this name: the exact name, else the longest prefix.
-fn event_script(pack: &Pack, path: &str, name: &str) -> Option<String> {
+/// The event that takes this name: the exact name, else the longest prefix.
+fn event_of<'a>(pack: &'a Pack, path: &str, name: &str) -> Option<&'a EventSpec> {
     let events = pack.things.iter().filter_map(|thing| match thing {
         Thing::Event { gateway, event } if gateway == path => Some(event),
         _ => None,
@@ -251,8 +253,7 @@ fn event_script(pack: &Pack, path: &str, name: &str) -> Option<String> {
     let matching = events.filter(|event| {
         event.name == name || event.name.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix))
     });
-    let best = matching.max_by_key(|event| (!event.name.ends_with('*'), event.name.len()));
-    best.map(|event| event.script.clone())
+    matching.max_by_key(|event| (!event.name.ends_with('*'), event.name.len()))
 }
 
 fn default_payload(kind: TestKind) -> Json {

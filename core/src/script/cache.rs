@@ -115,14 +115,16 @@ impl Cache {
     }
 }
 
-/// Locks stand beside the values: no script key begins with NUL.
-fn lock_key(key: &str) -> String {
-    format!("\0lock {key}")
+/// What `@CACHE`, `@CACHE.common` and `@CACHE.of(path)` stand for: whose keys.
+#[derive(Debug, Clone)]
+pub(super) enum CacheMacro {
+    /// Of the gateway whose script this is; in a route or a hook, which belong to none, the common.
+    Own,
+    /// Of all scripts.
+    Common,
+    /// Of the gateway with this path.
+    Of(ImmutableString),
 }
-
-/// What `@CACHE` stands for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct CacheMacro;
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
 type Text = ImmutableString;
@@ -131,59 +133,82 @@ type Text = ImmutableString;
 pub(super) fn register(engine: &mut Engine) {
     engine
         .register_type_with_name::<CacheMacro>("@CACHE")
-        .register_fn("get", |_: &mut CacheMacro, key: Text| -> Outcome<Dynamic> {
-            check_key(&key)?;
+        .register_get("common", |_: &mut CacheMacro| CacheMacro::Common)
+        .register_fn("of", |_: &mut CacheMacro, path: Text| -> Outcome<CacheMacro> {
+            if !path.starts_with('/') || path.len() > KEY_BYTES_MAX || path.contains('\0') {
+                return Err("@CACHE.of takes the path of a gateway, such as \"/chat\"".into());
+            }
+            Ok(CacheMacro::Of(path))
+        })
+        .register_fn("get", |of: &mut CacheMacro, key: Text| -> Outcome<Dynamic> {
+            let key = of.key(&key)?;
             let json = uncounted(|| host().cache().get(&key));
             Ok(json.and_then(|json| json::from_json(&json).ok()).unwrap_or(Dynamic::UNIT))
         })
-        .register_fn("set", |_: &mut CacheMacro, key: Text, value: Dynamic| set(&key, &value, None))
-        .register_fn("set", |_: &mut CacheMacro, key: Text, value: Dynamic, ttl: i64| {
-            set(&key, &value, Some(ttl))
+        .register_fn("set", |of: &mut CacheMacro, key: Text, value: Dynamic| of.set(&key, &value, None))
+        .register_fn("set", |of: &mut CacheMacro, key: Text, value: Dynamic, ttl: i64| {
+            of.set(&key, &value, Some(ttl))
         })
-        .register_fn("incr", |_: &mut CacheMacro, key: Text| increment(&key, 1, None))
-        .register_fn("incr", |_: &mut CacheMacro, key: Text, by: i64| increment(&key, by, None))
-        .register_fn("incr", |_: &mut CacheMacro, key: Text, by: i64, ttl: i64| {
-            increment(&key, by, Some(ttl))
+        .register_fn("incr", |of: &mut CacheMacro, key: Text| of.increment(&key, 1, None))
+        .register_fn("incr", |of: &mut CacheMacro, key: Text, by: i64| of.increment(&key, by, None))
+        .register_fn("incr", |of: &mut CacheMacro, key: Text, by: i64, ttl: i64| {
+            of.increment(&key, by, Some(ttl))
         })
-        .register_fn("delete", |_: &mut CacheMacro, key: Text| -> Outcome<bool> {
-            check_key(&key)?;
+        .register_fn("delete", |of: &mut CacheMacro, key: Text| -> Outcome<bool> {
+            let key = of.key(&key)?;
             Ok(uncounted(|| host().cache().delete(&key)))
         })
-        .register_fn("acquire", |_: &mut CacheMacro, key: Text, ttl: i64| -> Outcome<bool> {
-            check_key(&key)?;
+        .register_fn("acquire", |of: &mut CacheMacro, key: Text, ttl: i64| -> Outcome<bool> {
+            let key = of.key(&key)?;
             let (ttl, owner) = (life(ttl)?, with_run(|run| run.request_id));
             Ok(uncounted(|| host().cache().acquire(&key, owner, ttl)))
         })
-        .register_fn("release", |_: &mut CacheMacro, key: Text| -> Outcome<bool> {
-            check_key(&key)?;
+        .register_fn("release", |of: &mut CacheMacro, key: Text| -> Outcome<bool> {
+            let key = of.key(&key)?;
             let owner = with_run(|run| run.request_id);
             Ok(uncounted(|| host().cache().release(&key, owner)))
         });
 }
 
-fn set(key: &str, value: &Dynamic, ttl: Option<i64>) -> Outcome<()> {
-    check_key(key)?;
-    let ttl = ttl.map(life).transpose()?;
-    let json =
-        with_run(|run| uncounted(|| json::to_json(value, run.limits.value_depth, run.limits.result_bytes)));
-    let json = json.map_err(|reason| run::unsendable("a cached value", reason))?;
-    uncounted(|| host().cache().set(key, json, ttl));
-    Ok(())
-}
-
-fn increment(key: &str, by: i64, ttl: Option<i64>) -> Outcome<i64> {
-    check_key(key)?;
-    let ttl = ttl.map(life).transpose()?;
-    uncounted(|| host().cache().increment(key, by, ttl)).ok_or_else(|| {
-        raise(Failure::new(ErrorCode::Validation, format!("@CACHE.incr: {key} holds no integer, or is full")))
-    })
-}
-
-fn check_key(key: &str) -> Outcome<()> {
-    if key.is_empty() || key.len() > KEY_BYTES_MAX || key.starts_with('\0') {
-        return Err(format!("a key of @CACHE has 1 to {KEY_BYTES_MAX} bytes").into());
+impl CacheMacro {
+    /// A script's key as the cache has it: after whose it is, from which NUL divides it.
+    fn key(&self, key: &str) -> Outcome<String> {
+        if key.is_empty() || key.len() > KEY_BYTES_MAX || key.contains('\0') {
+            return Err(format!("a key of @CACHE has 1 to {KEY_BYTES_MAX} bytes, none of them NUL").into());
+        }
+        Ok(match self {
+            Self::Common => format!("\0{key}"),
+            Self::Of(path) => format!("{path}\0{key}"),
+            Self::Own => with_run(|run| {
+                let is_of_gateway = run.hook_depth == 0 && run.request.is_none();
+                format!("{}\0{key}", if is_of_gateway { &*run.gateway } else { "" })
+            }),
+        })
     }
-    Ok(())
+
+    fn set(&self, key: &str, value: &Dynamic, ttl: Option<i64>) -> Outcome<()> {
+        let key = self.key(key)?;
+        let ttl = ttl.map(life).transpose()?;
+        let json =
+            with_run(|run| uncounted(|| json::to_json(value, run.limits.value_depth, run.limits.result_bytes)));
+        let json = json.map_err(|reason| run::unsendable("a cached value", reason))?;
+        uncounted(|| host().cache().set(&key, json, ttl));
+        Ok(())
+    }
+
+    fn increment(&self, key: &str, by: i64, ttl: Option<i64>) -> Outcome<i64> {
+        let in_cache = self.key(key)?;
+        let ttl = ttl.map(life).transpose()?;
+        uncounted(|| host().cache().increment(&in_cache, by, ttl)).ok_or_else(|| {
+            let message = format!("@CACHE.incr: {key} holds no integer, or is full");
+            raise(Failure::new(ErrorCode::Validation, message))
+        })
+    }
+}
+
+/// Locks stand beside the values: no key of a value ends with NUL.
+fn lock_key(key: &str) -> String {
+    format!("{key}\0")
 }
 
 fn life(ttl_ms: i64) -> Outcome<Duration> {

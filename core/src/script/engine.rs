@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use rhai::packages::{
@@ -12,14 +12,17 @@ use rhai::packages::{
 };
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
 
-use super::hooks::Hooks;
+use super::calls::{self, Functions};
+use super::failure::Place;
+use super::hooks::{FailedHook, Hooks};
 use super::host::{Host, Payload};
 use super::memory::{counted, held_bytes, uncounted};
+use super::outside::from_outside;
 use super::request::HttpResponse;
 use super::rows::Rows;
 use super::run::{self, Call, Run, RunOutput, Shared};
 use super::writes::RowsWrite;
-use super::{failure, helpers, hints, json, macros, socket_api, strings, table_api, throw};
+use super::{helpers, hints, json, macros, outside, socket_api, strings, table_api, throw};
 use crate::auth::Secret;
 use crate::config;
 use crate::data::{Data, Write};
@@ -31,6 +34,8 @@ pub struct ScriptEngine {
     engine: Engine,
     limits: Arc<config::Scripts>,
     rows: Option<Arc<Rows>>,
+    /// All that a script can call, once one is checked.
+    functions: OnceLock<Functions>,
 }
 
 /// A compiled script.
@@ -68,6 +73,7 @@ impl ScriptEngine {
         register_packages(&mut engine);
         set_caps(&mut engine, &limits);
         strings::register(&mut engine, limits.string_bytes);
+        outside::register(&mut engine);
         socket_api::register(&mut engine);
         throw::register(&mut engine);
         helpers::register(&mut engine, &limits, secret);
@@ -75,7 +81,12 @@ impl ScriptEngine {
         let rows = data.map(|data| Arc::new(Rows::new(data)));
         macros::register(&mut engine, rows.clone());
         table_api::register(&mut engine, rows.clone());
-        Self { engine, limits, rows }
+        Self { engine, limits, rows, functions: OnceLock::new() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn engine_for_tests(&self) -> &Engine {
+        &self.engine
     }
 
     /// The tables that scripts work with.
@@ -90,12 +101,14 @@ impl ScriptEngine {
         }
     }
 
-    /// Compiles a script as [`Self::compile`], and refuses tables that are not among `tables`.
+    /// Compiles a script as [`Self::compile`], and refuses calls that do not exist, and tables that are
+    /// not among `tables`, where those are known.
     ///
     /// # Errors
     /// With the position in the author's text.
-    pub fn check(&self, source: &str, tables: &BTreeSet<String>) -> Result<(), CompileError> {
-        table_api::with_known_tables(tables, || self.compile(source)).map(drop)
+    pub fn check(&self, source: &str, tables: Option<&BTreeSet<String>>) -> Result<(), CompileError> {
+        let script = table_api::with_known_tables(tables, || self.compile(source))?;
+        calls::check(&script.ast, self.functions.get_or_init(|| Functions::of(&self.engine)))
     }
 
     /// Compiles a script. Takes a deep stack: call it on a script thread.
@@ -141,7 +154,7 @@ impl ScriptEngine {
             let value = catch_unwind(AssertUnwindSafe(|| {
                 self.enter(call, host, start + timeout)?;
                 work(&self.engine)
-                    .map_err(|error| failure::of_error(*error))
+                    .map_err(|error| run::failed(&error))
                     .and_then(|value| self.payload(&value))
             }));
             self.leave(value)
@@ -155,6 +168,8 @@ impl ScriptEngine {
             duration: start.elapsed(),
             left_behind_bytes,
             writes: left.writes,
+            place: left.place,
+            failed_hooks: left.failed_hooks,
         }
     }
 
@@ -178,7 +193,7 @@ impl ScriptEngine {
             old: call
                 .test
                 .as_ref()
-                .map_or(Ok(Dynamic::UNIT), |test| rhai::serde::to_dynamic(&test.old))
+                .map_or(Ok(Dynamic::UNIT), |test| rhai::serde::to_dynamic(&test.old).map(from_outside))
                 .map_err(not_json)?,
             hook_depth: 0,
             shared: Shared {
@@ -187,6 +202,7 @@ impl ScriptEngine {
                 ..Shared::default()
             },
             ended: None,
+            failed_at: None,
         };
         run::enter(run, deadline);
         Ok(())
@@ -217,6 +233,8 @@ impl ScriptEngine {
             operations,
             by_hooks: run.shared.left_by_hooks,
             writes: run.shared.writes.take().unwrap_or_default(),
+            place: run.failed_at,
+            failed_hooks: std::mem::take(&mut run.shared.failed_hooks),
         };
         uncounted(|| drop(run.shared.session.take()));
         let ended = run.ended.take();
@@ -248,6 +266,8 @@ struct Left {
     /// Bytes that hooks have left behind, which are not the script's.
     by_hooks: u64,
     writes: Vec<Write>,
+    place: Option<Place>,
+    failed_hooks: Vec<FailedHook>,
 }
 
 /// The JSON of a run that logged nothing.

@@ -1,12 +1,37 @@
-//! What a client learns of a failed run: never source, paths or internals.
+//! What a client learns of a failed run, never source, paths or internals; and where it failed, for
+//! its author.
 
 use rhai::{Dynamic, EvalAltResult, Position};
 
+use super::hints;
 use super::throw::Thrown;
 use crate::error::{ErrorCode, Failure};
 
+/// A place in a script's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// From 1; 0 when unknown.
+    pub column: usize,
+}
+
+/// Where an evaluation failed, if that is known.
+pub(super) fn place_of(error: &EvalAltResult) -> Option<Place> {
+    place(innermost(error).position())
+}
+
+/// The error without its place, for the script that called what failed: the place is in another text.
+pub(super) fn elsewhere(mut error: Box<EvalAltResult>) -> Box<EvalAltResult> {
+    while let EvalAltResult::ErrorInFunctionCall(_, _, inner, _) = *error {
+        error = inner;
+    }
+    error.clear_position();
+    error
+}
+
 /// A failed evaluation as a failure of the run.
-pub(super) fn of_error(error: EvalAltResult) -> Failure {
+pub(super) fn of_error(error: &EvalAltResult) -> Failure {
     let error = innermost(error);
     let position = error.position();
     match error {
@@ -23,57 +48,46 @@ pub(super) fn of_error(error: EvalAltResult) -> Failure {
         EvalAltResult::ErrorTerminated(..) => {
             Failure::new(ErrorCode::ScriptExecution, "The script was ended")
         }
-        mut other => {
-            other.clear_position();
-            limit(ErrorCode::ScriptExecution, other.to_string(), position)
+        other => {
+            // Rhai appends the place, which stands in the details.
+            let (text, appended) = (other.to_string(), format!(" ({position})"));
+            let message = text.strip_suffix(&appended).unwrap_or(&text);
+            let hint = hints::of_run(other).map(|hint| format!(": {hint}")).unwrap_or_default();
+            limit(ErrorCode::ScriptExecution, format!("{message}{hint}"), position)
         }
-    }
-}
-
-/// The code alone, of an error that goes on.
-pub(super) fn code_of(error: &EvalAltResult) -> ErrorCode {
-    match error {
-        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) => code_of(inner),
-        EvalAltResult::ErrorRuntime(value, _) => {
-            value.read_lock::<Thrown>().map_or(ErrorCode::ScriptExecution, |thrown| thrown.failure.code)
-        }
-        EvalAltResult::ErrorTooManyOperations(_) | EvalAltResult::ErrorStackOverflow(_) => {
-            ErrorCode::ScriptOperationLimit
-        }
-        EvalAltResult::ErrorDataTooLarge(..) => ErrorCode::ScriptMemoryLimit,
-        _ => ErrorCode::ScriptExecution,
     }
 }
 
 /// The error where it happened, not the calls around it.
-fn innermost(mut error: EvalAltResult) -> EvalAltResult {
-    loop {
-        match error {
-            EvalAltResult::ErrorInFunctionCall(_, _, inner, _) => error = *inner,
-            other => return other,
-        }
+fn innermost(mut error: &EvalAltResult) -> &EvalAltResult {
+    while let EvalAltResult::ErrorInFunctionCall(_, _, inner, _) = error {
+        error = inner;
     }
+    error
 }
 
-fn of_thrown(value: Dynamic, position: Position) -> Failure {
+fn of_thrown(value: &Dynamic, position: Position) -> Failure {
     if let Some(thrown) = value.read_lock::<Thrown>() {
         let mut failure = thrown.failure.clone();
-        failure.details = failure.details.or_else(|| place(position));
+        failure.details = failure.details.or_else(|| details(position));
         return failure;
     }
     let message = if let Ok(map) = value.as_map_ref() {
-        map.get("message").map_or_else(|| super::strings::printed(&value), super::strings::printed)
+        map.get("message").map_or_else(|| super::strings::printed(value), super::strings::printed)
     } else {
-        super::strings::printed(&value)
+        super::strings::printed(value)
     };
     limit(ErrorCode::ScriptExecution, message, position)
 }
 
 fn limit(code: ErrorCode, message: impl Into<std::borrow::Cow<'static, str>>, position: Position) -> Failure {
-    Failure { details: place(position), ..Failure::new(code, message) }
+    Failure { details: details(position), ..Failure::new(code, message) }
 }
 
-fn place(position: Position) -> Option<serde_json::Value> {
-    let line = position.line()?;
-    Some(serde_json::json!({ "line": line, "column": position.position().unwrap_or(0) }))
+fn details(position: Position) -> Option<serde_json::Value> {
+    place(position).map(|Place { line, column }| serde_json::json!({ "line": line, "column": column }))
+}
+
+fn place(position: Position) -> Option<Place> {
+    Some(Place { line: position.line()?, column: position.position().unwrap_or(0) })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jsonschema::Validator;
 use parking_lot::RwLock;
@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::engine::{CompileError, Script, ScriptEngine};
+use super::log_rate::LogRate;
 use super::run::RunOutput;
 use crate::error::{ErrorCode, Failure};
 use crate::metrics::Metrics;
@@ -64,6 +65,7 @@ pub struct Handler {
     seconds: Histogram,
     succeeded: IntCounter,
     failed: AtomicU64,
+    log_rate: LogRate,
     metrics: Arc<Metrics>,
 }
 
@@ -89,6 +91,7 @@ impl Handler {
             seconds: metrics.handler_seconds.with_label_values(&[from.gateway, from.name]),
             succeeded: metrics.events.with_label_values(&[from.gateway, from.name, "ok"]),
             failed: AtomicU64::new(0),
+            log_rate: LogRate::new(),
             metrics: metrics.clone(),
         }
     }
@@ -172,6 +175,11 @@ impl Handler {
                 ));
             }
         }
+    }
+
+    /// Whether a failure may be a line in the log now; with it, how many were none since the last.
+    pub fn may_log(&self) -> Option<u64> {
+        self.log_rate.take(Instant::now())
     }
 
     /// Counts an event that ended, or was refused, with a code.

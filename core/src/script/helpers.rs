@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::fetch::Fetcher;
 use super::json;
 use super::memory::uncounted;
+use super::outside::{self, from_outside};
 use super::run::{self, time_left};
 use crate::auth::{Secret, hash_password, verify_password};
 use crate::config;
@@ -27,7 +28,7 @@ pub(super) struct Helpers;
 
 /// What `@HELPERS.jwt` stands for.
 #[derive(Debug, Clone, Copy)]
-struct Jwt;
+pub(super) struct Jwt;
 
 const RANDOM_BYTES_MAX: i64 = 1024;
 const CLAIMS_BYTES_MAX: usize = 16 << 10;
@@ -41,6 +42,7 @@ pub(super) fn register(engine: &mut Engine, limits: &config::Scripts, secret: Ar
         .register_fn("iso", |_: &mut Helpers| rfc3339(now()))
         .register_fn("uuid", |_: &mut Helpers| new_id().to_string())
         .register_fn("slug", |_: &mut Helpers, text: Text| slug(&text))
+        .register_fn("filter", |_: &mut Helpers, filter: Dynamic| outside::let_through(&filter))
         .register_fn("sleep", |_: &mut Helpers, ms: i64| sleep(ms))
         .register_fn("sha256", |_: &mut Helpers, text: Text| hex(&Sha256::digest(text.as_bytes())))
         .register_fn("hmacSha256", |_: &mut Helpers, key: Text, text: Text| hmac_sha256(&key, &text))
@@ -131,7 +133,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// A value for `@HELPERS.fetch`'s answer.
 pub(super) fn text_map(pairs: impl Iterator<Item = (String, String)>) -> Dynamic {
-    pairs.map(|(key, value)| (key.into(), value.into())).collect::<Map>().into()
+    from_outside(pairs.map(|(key, value)| (key.into(), value.into())).collect::<Map>().into())
 }
 
 #[cfg(test)]

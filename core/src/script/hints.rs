@@ -1,8 +1,98 @@
-//! Compile errors for people who write JavaScript by habit: what to write in Rhai instead.
+//! Errors for people who write JavaScript by habit: what to write in Rhai instead.
 
-use rhai::ParseError;
+use rhai::{EvalAltResult, ParseError};
 
 use super::engine::CompileError;
+
+/// Where something stands for a truth that is none.
+const NO_TRUTH: &str = "conditions, `&&` and `||` take true or false and nothing else: write `x != ()` or `x != \"\"`, \
+                                   and for a default `x ?? 0`";
+const NO_NOT: &str = "`!` takes true or false and nothing else: write `x == ()` or `x == \"\"`";
+const LEN: &str = "the length is `x.len()`";
+
+/// What stands in JavaScript for itself.
+const GLOBALS: [(&str, &str); 12] = [
+    ("JSON", "JSON is read by `parse_json(text)` and written by `x.to_json()`"),
+    ("console", "a log is written `@LOGS(\"text\", value)`"),
+    ("Math", "numbers have their functions themselves: `x.floor()`, `x.abs()`, `max(a, b)`, `min(a, b)`, `x ** 2`"),
+    ("Object", "a map has `x.keys()`, `x.values()` and `x.contains(\"name\")`"),
+    ("Array", "an array is written `[]`; whether something is one: `type_of(x) == \"array\"`"),
+    ("Date", "the time is `@HELPERS.now()` in milliseconds, or `@HELPERS.iso()` as text"),
+    ("Promise", "calls give their result at once: there are no promises"),
+    ("process", "there is no process to see; what a script has stands in macros, such as `@BODY`"),
+    ("window", "there is no window; what a script has stands in macros, such as `@BODY`"),
+    ("module", "a script exports nothing: its last value, or `return`, is its result"),
+    ("typeof", "the type is `type_of(x)`, such as \"string\", \"i64\", \"map\", \"array\", \"()\""),
+    ("delete", "a field is removed by `x.remove(\"name\")`"),
+];
+
+/// Methods of JavaScript, and what Rhai has in their place.
+const METHODS: [(&str, &str); 24] = [
+    ("charAt", "write `text[0]`"),
+    ("concat", "write `a + b`"),
+    ("endsWith", "write `text.ends_with(\"x\")`"),
+    ("entries", "write `for key in x.keys() { … }`"),
+    ("every", "write `list.all(|x| x > 1)`"),
+    ("findIndex", "write `list.index_of(|x| x > 1)`"),
+    ("flat", "write `for` with `list += part`"),
+    ("forEach", "write `for x in list { … }`"),
+    ("hasOwnProperty", "write `x.contains(\"name\")`"),
+    ("includes", "write `x.contains(y)`, or `y in x`"),
+    ("indexOf", "write `x.index_of(y)`"),
+    ("join", "write `list.reduce(|all, x| if all == () { x } else { `${all},${x}` })`"),
+    ("length", LEN),
+    ("padEnd", "write `text.pad(10, ' ')`"),
+    ("replaceAll", "write `text.replace(\"a\", \"b\")`, which changes the text itself"),
+    ("slice", "write `text.sub_string(0, 5)`, or `list.extract(0, 5)`"),
+    ("startsWith", "write `text.starts_with(\"x\")`"),
+    ("stringify", "write `x.to_json()`"),
+    ("substr", "write `text.sub_string(0, 5)`"),
+    ("substring", "write `text.sub_string(start, length)`"),
+    ("toFixed", "write `x.round()`"),
+    ("toLowerCase", "write `text.to_lower()`"),
+    ("toString", "write `x.to_string()`"),
+    ("toUpperCase", "write `text.to_upper()`"),
+];
+
+/// Functions of JavaScript, and what there is in their place.
+const FUNCTIONS: [(&str, &str); 11] = [
+    ("Boolean", NO_TRUTH),
+    ("Number", "write `parse_int(text)` or `parse_float(text)`"),
+    ("String", "write `x.to_string()`, or `${x}` in backticks"),
+    ("alert", "a log is written `@LOGS(\"text\")`"),
+    ("fetch", "write `@HELPERS.fetch(url, #{ method: \"GET\" })`"),
+    ("isNaN", "write `x.is_nan()`"),
+    ("parseFloat", "write `parse_float(text)`"),
+    ("parseInt", "write `parse_int(text)`"),
+    ("require", "there is nothing to require; what a script has stands in macros, such as `@HELPERS`"),
+    ("setTimeout", "write `@HELPERS.sleep(ms)`, within the time of the run"),
+    ("typeof", "write `type_of(x)`"),
+];
+
+/// What stands in the place of a method of JavaScript.
+pub(super) fn of_method(name: &str) -> Option<&'static str> {
+    METHODS.iter().find(|(known, _)| *known == name).map(|(_, hint)| *hint)
+}
+
+/// What stands in the place of a function of JavaScript.
+pub(super) fn of_function(name: &str) -> Option<&'static str> {
+    FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, hint)| *hint)
+}
+
+/// The hint for what can only be told when it runs.
+pub(super) fn of_run(error: &EvalAltResult) -> Option<&'static str> {
+    match error {
+        EvalAltResult::ErrorMismatchDataType(expected, ..) if expected == "bool" => Some(NO_TRUTH),
+        EvalAltResult::ErrorFunctionNotFound(call, _) => {
+            let name = call.split([' ', '(']).next().unwrap_or_default();
+            if name == "!" { Some(NO_NOT) } else { of_method(name).or_else(|| of_function(name)) }
+        }
+        EvalAltResult::ErrorDotExpr(text, _) | EvalAltResult::ErrorPropertyNotFound(text, _) => {
+            (text.contains("'length'") || text == "length").then_some(LEN)
+        }
+        _ => None,
+    }
+}
 
 /// A compiler error in the author's words, with a hint where the text shows a JavaScript habit.
 pub(super) fn compile_error(error: &ParseError, source: &str) -> CompileError {
@@ -25,6 +115,21 @@ fn hint(text: &str, from: usize, message: &str) -> Option<&'static str> {
     let is_word = |word: &str| starts_with_word(rest, word) || ends_with_word(before, word);
     if is_word("await") || is_word("async") {
         return Some("calls need no `await`, they give their result at once: leave it out");
+    }
+    if let Some((_, hint)) = GLOBALS.iter().find(|(name, _)| is_word(name)) {
+        return Some(hint);
+    }
+    if message.contains("a boolean expression") {
+        return Some(NO_TRUTH);
+    }
+    if rest.starts_with("++") || rest.starts_with("--") || message.contains("'++'") || message.contains("'--'") {
+        return Some("write `i += 1` and `i -= 1`");
+    }
+    if text.contains("for (") || text.contains("for(") {
+        return Some("a loop is written `for i in 0..10 { … }`, or `for x in list { … }`");
+    }
+    if rest.starts_with('?') || message.contains("'?'") {
+        return Some("a choice is written `if x { a } else { b }`");
     }
     if is_word("null") || is_word("undefined") {
         return Some("the absent value is written `()`");

@@ -5,14 +5,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rhai::{Dynamic, Engine, EvalAltResult, Scope};
 use serde_json::Value as Json;
 
-use super::failure;
+use super::failure::{self, Place};
 use super::handler::Handler;
 use super::memory::{counted, held_bytes, uncounted};
+use super::outside::from_outside;
 use super::request::HttpResponse;
 use super::rows::to_row;
 use super::run::{self, Run, Shared, with_run};
@@ -23,6 +24,8 @@ use crate::error::{ErrorCode, Failure};
 
 /// Hooks in a chain: a write that the last of them makes runs no more.
 const DEPTH_MAX: usize = 8;
+/// Failed hooks of one run that are put on record: a loop of writes that fail alike says no more.
+const FAILED_MAX: usize = 16;
 
 /// When a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,25 @@ pub struct Hook {
     pub changed: Vec<String>,
     /// The script.
     pub handler: Arc<Handler>,
+}
+
+/// A hook that failed, for the record.
+#[derive(Clone)]
+pub struct FailedHook {
+    /// Its script.
+    pub handler: Arc<Handler>,
+    /// How.
+    pub failure: Failure,
+    /// Where in its script.
+    pub place: Option<Place>,
+    /// From start to end.
+    pub duration: Duration,
+}
+
+impl std::fmt::Debug for FailedHook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FailedHook").field("name", &self.handler.name).field("failure", &self.failure).finish()
+    }
 }
 
 /// All hooks by table, in the order in which they run.
@@ -111,12 +133,15 @@ impl Hook {
     ) -> Result<Option<Row>, Box<EvalAltResult>> {
         let Some(script) = self.handler.script() else {
             let message = format!("The hook {} is suspended; an admin can resume it", self.handler.name);
-            return Err(raise(Failure::new(ErrorCode::ServiceUnavailable, message)));
+            let failure = Failure::new(ErrorCode::ServiceUnavailable, message);
+            self.note_failed(failure.clone(), None, Duration::ZERO);
+            return Err(raise(failure));
         };
         let (start, held_before) = (Instant::now(), held_bytes());
         let done = counted(|| {
-            let body = rhai::serde::to_dynamic(row)?.into_shared();
-            let old = old.map_or(Ok(Dynamic::UNIT), rhai::serde::to_dynamic)?.into_shared();
+            let body = from_outside(rhai::serde::to_dynamic(row)?).into_shared();
+            let old = old.map_or(Ok(Dynamic::UNIT), rhai::serde::to_dynamic)?;
+            let old = from_outside(old).into_shared();
             run::nested(
                 |outer| hook_run(outer, operation, body, old),
                 || {
@@ -128,14 +153,30 @@ impl Hook {
                 },
             )
         });
-        let code = done.as_ref().err().map(|error| failure::code_of(error));
+        let code = done.as_ref().err().map(|error| {
+            let failure = with_run(|run| run.ended.clone()).unwrap_or_else(|| failure::of_error(error));
+            let code = failure.code;
+            self.note_failed(failure, failure::place_of(error), start.elapsed());
+            code
+        });
         let left_behind = if code.is_none() { (held_bytes() - held_before).max(0) as u64 } else { 0 };
         let left_behind_max = with_run(|run| {
             run.shared.left_by_hooks += left_behind;
             run.limits.left_behind_bytes
         });
         self.handler.note(code, start.elapsed(), left_behind, left_behind_max);
-        done
+        done.map_err(failure::elsewhere)
+    }
+
+    /// Keeps a failure for the record. It is a copy that is not counted.
+    pub(super) fn note_failed(&self, failure: Failure, place: Option<Place>, duration: Duration) {
+        with_run(|run| {
+            if run.shared.failed_hooks.len() < FAILED_MAX {
+                let (handler, failure) = (self.handler.clone(), uncounted(|| failure.clone()));
+                let failed = FailedHook { handler, failure, place, duration };
+                uncounted(|| run.shared.failed_hooks.push(failed));
+            }
+        });
     }
 }
 
@@ -158,6 +199,7 @@ fn hook_run(outer: &Run, operation: Operation, body: Dynamic, old: Dynamic) -> R
         hook_depth: outer.hook_depth + 1,
         shared: Shared::default(),
         ended: None,
+        failed_at: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use rhai::Dynamic;
 
 use super::host::Payload;
+use super::outside::from_outside;
 
 /// What most payloads fit into, so that their text is allocated once.
 const PAYLOAD_BYTES_USUAL: usize = 160;
@@ -175,9 +176,9 @@ pub fn nesting_of(json: &str) -> usize {
     deepest
 }
 
-/// JSON text as a value.
+/// JSON text as a value, which is from outside of the script.
 pub(super) fn from_json(json: &str) -> Result<Dynamic, serde_json::Error> {
-    serde_json::from_str(json)
+    serde_json::from_str(json).map(from_outside)
 }
 
 #[cfg(test)]

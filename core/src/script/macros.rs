@@ -9,12 +9,14 @@ use rhai::{
 
 use super::cache::CacheMacro;
 use super::helpers::Helpers;
+use super::outside::from_outside;
 use super::request;
 use super::rows::Rows;
 use super::run::{self, CallUser, with_run};
 use super::socket_api::SocketMacro;
 use super::table_api::{self, Repos};
 use super::throw::{self, Throw};
+use crate::nearest::did_you_mean;
 
 /// Arguments that `@LOGS` takes at most: each is one level of Rhai's parser.
 const ARGUMENTS_MAX: usize = 32;
@@ -35,7 +37,7 @@ const VALUES: [(&str, Value); 15] = [
     ("USER", user),
     ("SOCKET", || Ok(Dynamic::from(SocketMacro))),
     ("THROW", || Ok(Dynamic::from(Throw))),
-    ("CACHE", || Ok(Dynamic::from(CacheMacro))),
+    ("CACHE", || Ok(Dynamic::from(CacheMacro::Own))),
     ("HELPERS", || Ok(Dynamic::from(Helpers))),
     ("PARAMS", request::params),
     ("QUERY", request::query),
@@ -56,6 +58,13 @@ const FORMS: [(&str, i64); 5] =
     [("LOGS", LOGS), ("STATUS", STATUS), ("HEADER", HEADER), ("REPOS", REPOS), ("TRANSACTION", TRANSACTION)];
 /// `@THROW404(…)` and the like: this and the status.
 const THROW_STATUS: i64 = 1000;
+
+/// The names of all macros, without `@`.
+#[cfg(test)]
+pub(super) fn names() -> Vec<&'static str> {
+    let values = VALUES.iter().map(|(name, _)| *name);
+    values.chain(FORMS.map(|(name, _)| name)).chain(["THROW404"]).collect()
+}
 
 /// Registers `@`.
 pub(super) fn register(engine: &mut Engine, rows: Option<Arc<Rows>>) {
@@ -118,10 +127,10 @@ fn number_of(name: &str) -> Result<i64, ParseError> {
     if let Some(status) = name.strip_prefix("THROW").and_then(|status| status.parse::<u16>().ok()) {
         return Ok(THROW_STATUS + i64::from(status));
     }
-    let known = VALUES.iter().map(|(known, _)| *known).chain(FORMS.map(|(known, _)| known));
-    let nearest = known.min_by_key(|known| strsim::damerau_levenshtein(known, name));
-    let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean @{nearest}?"));
-    Err(error(format!("there is no macro @{name}{hint}")))
+    let known = VALUES.iter().map(|(known, _)| *known).chain(FORMS.map(|(known, _)| known)).chain(["THROW404"]);
+    let known: Vec<_> = known.map(|known| format!("@{known}")).collect();
+    let hint = did_you_mean(&format!("@{name}"), known.iter().map(String::as_str));
+    Err(error(format!("there is no macro @{name}{hint}; known: {}", known.join(", "))))
 }
 
 fn check_arguments(number: i64, count: usize) -> Result<(), ParseError> {
@@ -196,8 +205,8 @@ fn user() -> Outcome {
         }
         let value = match &run.user {
             None => Dynamic::UNIT,
-            Some(CallUser::Row(user)) => rhai::serde::to_dynamic(&**user)?.into_shared(),
-            Some(CallUser::Given(user)) => rhai::serde::to_dynamic(&**user)?.into_shared(),
+            Some(CallUser::Row(user)) => from_outside(rhai::serde::to_dynamic(&**user)?).into_shared(),
+            Some(CallUser::Given(user)) => from_outside(rhai::serde::to_dynamic(&**user)?).into_shared(),
         };
         run.user_value = Some(value.clone());
         Ok(value)

@@ -5,6 +5,7 @@
 //! scripts come from, nor what carries their emits.
 
 mod cache;
+mod calls;
 mod engine;
 mod failure;
 mod fetch;
@@ -14,11 +15,15 @@ mod hints;
 mod hooks;
 mod host;
 mod json;
+mod log_rate;
 mod macros;
 pub mod memory;
+mod outside;
 mod packet;
 mod recorded;
+mod reference;
 mod request;
+mod reserved;
 mod rows;
 mod run;
 mod socket_api;
@@ -30,6 +35,8 @@ mod throw;
 mod writes;
 
 #[cfg(test)]
+mod language_tests;
+#[cfg(test)]
 mod sandbox_tests;
 #[cfg(test)]
 mod table_tests;
@@ -37,13 +44,16 @@ mod table_tests;
 pub use cache::Cache;
 pub use engine::{CompileError, Script, ScriptEngine};
 pub(crate) use handler::schema_validator;
+pub use failure::Place;
 pub use handler::{Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
-pub use hooks::{Hook, HookWhen, Hooks};
+pub use hooks::{FailedHook, Hook, HookWhen, Hooks};
 pub use host::{Host, Member, Payload, Target};
 pub use json::nesting_of;
 pub use packet::{Arguments, event_name};
 pub use recorded::{Emitted, RecordedHost};
 pub use request::{HttpRequest, HttpResponse, SECRET_HEADERS};
+pub use reference::{Entry, GROUPS, Group, as_markdown};
+pub use reserved::reserved_event;
 pub use run::{Call, CallUser, RunOutput, TestInputs};
 pub use test_run::{TestCall, TestOutcome, run_test};
 pub use thread::{run_on_script_thread, spawn_script_thread};

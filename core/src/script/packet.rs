@@ -6,6 +6,8 @@ use std::fmt;
 use rhai::{Array, Dynamic};
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
+use super::outside::from_outside;
+
 /// The data arguments of one event: a JSON array whose first element is the event's name (the
 /// form in which Socket.IO sends them), and the blobs that its placeholders stand for.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +80,7 @@ impl<'de> Visitor<'de> for SkipName {
         sequence.next_element::<IgnoredAny>()?;
         let mut arguments = Array::new();
         while let Some(argument) = sequence.next_element::<Dynamic>()? {
-            arguments.push(argument);
+            arguments.push(from_outside(argument));
         }
         Ok(arguments)
     }

@@ -5,6 +5,7 @@ use rhai::{Dynamic, EvalAltResult};
 use serde_json::{Map, Value as Json, json};
 
 use super::memory::uncounted;
+use super::outside::from_outside;
 use super::run::{self, with_run};
 use super::strings;
 use crate::error::ErrorCode;
@@ -110,7 +111,7 @@ pub(super) fn req() -> Outcome {
 
 fn of_request(value: impl FnOnce(&HttpRequest) -> Outcome) -> Outcome {
     let request = with_run(|run| run.request.clone());
-    request.map_or_else(|| Ok(rhai::Map::new().into()), |request| value(&request))
+    request.map_or_else(|| Ok(rhai::Map::new().into()), |request| value(&request).map(from_outside))
 }
 
 /// `@STATUS(code)`.

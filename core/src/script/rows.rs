@@ -130,13 +130,10 @@ impl Rows {
             (std::mem::take(&mut run.shared.waiting_hooks), run.ended.take())
         });
         for one in &waiting {
-            if let Err(error) = one.hook.run(engine, one.operation, &one.row, one.old.as_ref()) {
-                // What ended the hook does not end the run: the cap or the time still does, where it is
-                // the run's own.
-                let ended = with_run(|run| run.ended.take());
-                let failure = ended.unwrap_or_else(|| super::failure::of_error(*error));
-                tracing::warn!(hook = %one.hook.handler.name, code = %failure.code, message = %failure.message,
-                    "a hook after a write failed; the write stands");
+            if one.hook.run(engine, one.operation, &one.row, one.old.as_ref()).is_err() {
+                // It is on record. What ended the hook does not end the run: the cap or the time still
+                // does, where it is the run's own.
+                with_run(|run| run.ended = None);
             }
         }
         with_run(|run| run.ended = ended);

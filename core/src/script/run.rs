@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use rhai::{Dynamic, EvalAltResult, Position};
 use uuid::Uuid;
 
-use super::hooks::WaitingHook;
+use super::failure::{self, Place};
+use super::hooks::{FailedHook, WaitingHook};
 use super::host::Host;
 use super::json::{self, Unsendable};
 use super::memory::{held_bytes, uncounted};
@@ -98,6 +99,10 @@ pub struct RunOutput {
     pub left_behind_bytes: u64,
     /// What a test run wrote.
     pub writes: Vec<Write>,
+    /// Where the script failed, if it did and that is known.
+    pub place: Option<Place>,
+    /// Hooks of its writes that failed, whatever became of the run.
+    pub failed_hooks: Vec<FailedHook>,
 }
 
 impl RunOutput {
@@ -111,6 +116,8 @@ impl RunOutput {
             duration: Duration::ZERO,
             left_behind_bytes: 0,
             writes: Vec::new(),
+            place: None,
+            failed_hooks: Vec::new(),
         }
     }
 }
@@ -139,6 +146,8 @@ pub(super) struct Run {
     pub shared: Shared,
     /// Why the run has to end at its next operation.
     pub ended: Option<Failure>,
+    /// Where it failed.
+    pub failed_at: Option<Place>,
 }
 
 /// What a run and the hooks of its writes use together.
@@ -161,6 +170,8 @@ pub(super) struct Shared {
     pub waiting_bytes: usize,
     /// What was written, in a test run.
     pub writes: Option<Vec<Write>>,
+    /// Hooks that failed, for the record.
+    pub failed_hooks: Vec<FailedHook>,
 }
 
 thread_local! {
@@ -259,6 +270,17 @@ pub(super) fn end(code: ErrorCode, message: impl Into<Cow<'static, str>>) {
 pub(super) fn terminate(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Box<EvalAltResult> {
     end(code, message);
     EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into()
+}
+
+/// The failure of this thread's run, whose place is noted.
+pub(super) fn failed(error: &EvalAltResult) -> Failure {
+    let place = failure::place_of(error);
+    RUN.with_borrow_mut(|run| {
+        if let Some(run) = run {
+            run.failed_at = place;
+        }
+    });
+    failure::of_error(error)
 }
 
 /// Adds one entry to the logs of this thread's run.

@@ -6,6 +6,7 @@ use super::host::{Host, Member, Target};
 use super::json;
 use super::memory::uncounted;
 use super::request::is_answering;
+use super::reserved::reserved_event;
 use super::run::{self, host, with_run};
 use super::throw::raise;
 use crate::error::{ErrorCode, Failure};
@@ -152,14 +153,17 @@ fn triggering(call: &str) -> Outcome<std::sync::Arc<dyn Host>> {
 
 fn emit(target: Target<'_>, event: &str, data: &Dynamic) -> Outcome {
     check_event(event)?;
-    let (host, data) = with_run(|run| {
+    let (host, emits_max, data) = with_run(|run| {
         run.shared.emits += 1;
         let data = (run.shared.emits <= run.limits.emits)
             .then(|| uncounted(|| json::to_payload(data, run.limits.value_depth, run.limits.result_bytes)));
-        (run.host.clone(), data)
+        (run.host.clone(), run.limits.emits, data)
     });
     let Some(data) = data else {
-        return Err(run::terminate(ErrorCode::ScriptOutputLimit, "The script emits more often than it may"));
+        let message = format!(
+            "The script emits more than {emits_max} times, which were sent; one emit to a room, a user or a gateway reaches many"
+        );
+        return Err(run::terminate(ErrorCode::ScriptOutputLimit, message));
     };
     let data = data.map_err(|reason| run::unsendable("an emit", reason))?;
     let is_over = with_run(|run| {
@@ -172,18 +176,17 @@ fn emit(target: Target<'_>, event: &str, data: &Dynamic) -> Outcome {
     uncounted(|| host.emit(target, event, data)).map_err(raise)
 }
 
-/// Names that the protocol keeps for itself; a client that got one would misbehave.
-const RESERVED_EVENTS: [&str; 6] =
-    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
-
 fn check_event(event: &str) -> Outcome {
     if event.is_empty() || event.len() > NAME_BYTES_MAX {
         return Err(format!("an event's name has 1 to {NAME_BYTES_MAX} bytes").into());
     }
-    if RESERVED_EVENTS.contains(&event) {
-        return Err(format!("the event name \"{event}\" is reserved by Socket.IO").into());
+    match reserved_event(event) {
+        None => Ok(()),
+        Some(owner) => {
+            let message = format!("The event name \"{event}\" is reserved by {owner}; choose another");
+            Err(raise(Failure::new(ErrorCode::Validation, message)))
+        }
     }
-    Ok(())
 }
 
 fn room_name(room: &Dynamic) -> Outcome<Text> {

@@ -11,11 +11,13 @@ use rhai::{
 use serde_json::Value as Json;
 
 use super::memory::uncounted;
-use super::rows::{Rows, to_row, to_value};
+use super::outside::{from_outside, is_outside, to_filter};
+use super::rows::{Rows, refused, to_row};
 use super::run::{CallUser, with_run};
 use super::throw::raise;
 use crate::data::{Actor, Find, ID, ROWS_MAX, Row, Selector};
 use crate::error::{ErrorCode, Failure};
+use crate::nearest::did_you_mean;
 
 /// Rows of `find` when nothing is asked for.
 const LIMIT_DEFAULT: u64 = 10;
@@ -41,9 +43,9 @@ thread_local! {
     static KNOWN: RefCell<Option<BTreeSet<String>>> = const { RefCell::new(None) };
 }
 
-/// Compiles with the names of all tables at hand.
-pub(super) fn with_known_tables<T>(tables: &BTreeSet<String>, compile: impl FnOnce() -> T) -> T {
-    KNOWN.set(Some(tables.clone()));
+/// Compiles with the names of all tables at hand, where they are known.
+pub(super) fn with_known_tables<T>(tables: Option<&BTreeSet<String>>, compile: impl FnOnce() -> T) -> T {
+    KNOWN.set(tables.cloned());
     let done = compile();
     KNOWN.set(None);
     done
@@ -81,8 +83,8 @@ fn parse(
 pub(super) fn check_known(name: &str) -> Result<(), ParseError> {
     KNOWN.with_borrow(|known| {
         let Some(known) = known.as_ref().filter(|known| !known.contains(name)) else { return Ok(()) };
-        let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
-        let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean #{nearest}?"));
+        let known: Vec<_> = known.iter().map(|known| format!("#{known}")).collect();
+        let hint = did_you_mean(&format!("#{name}"), known.iter().map(String::as_str));
         Err(LexError::ImproperSymbol("#".to_owned(), format!("there is no table {name}{hint}"))
             .into_err(Position::NONE))
     })
@@ -132,17 +134,24 @@ fn register_reads(engine: &mut Engine, rows: Option<Arc<Rows>>) {
             counted(&*count()?, table, &filter)
         })
         .register_fn("count", move |table: &mut TableMacro| counted(&*count_all()?, table, &Dynamic::UNIT))
-        .register_fn("exists", move |table: &mut TableMacro, filter: Map| {
-            Ok::<_, Box<EvalAltResult>>(counted(&*exists()?, table, &filter.into())? > 0)
+        .register_fn("exists", move |table: &mut TableMacro, filter: Dynamic| {
+            Ok::<_, Box<EvalAltResult>>(counted(&*exists()?, table, &filter)? > 0)
         });
 }
 
 fn found(rows: &Rows, table: &TableMacro, options: &Map) -> Outcome<Map> {
-    let found = uncounted(|| {
+    let (found, is_truncated) = uncounted(|| {
         let find = read_find(options, &["filter", "fields", "sort", "limit", "page", "meta"])?;
-        rows.find(&table.name, find, &table.actor())
+        let limit = find.limit as usize;
+        let mut found = rows.find(&table.name, find, &table.actor())?;
+        let is_truncated = found.rows.len() > limit;
+        found.rows.truncate(limit);
+        Ok::<_, Box<EvalAltResult>>((found, is_truncated))
     })?;
     let mut answer = Map::new();
+    if is_truncated {
+        answer.insert("truncated".into(), true.into());
+    }
     if let Some((total, filtered)) = found.counts {
         let meta: Map = Map::from_iter([
             ("totalCount".into(), (total as i64).into()),
@@ -165,7 +174,7 @@ fn first(rows: &Rows, table: &TableMacro, options: &Map) -> Outcome<Dynamic> {
 
 fn counted(rows: &Rows, table: &TableMacro, filter: &Dynamic) -> Outcome<i64> {
     uncounted(|| {
-        let filter = if filter.is_unit() { None } else { Some(to_value("a filter", filter)?) };
+        let filter = if filter.is_unit() { None } else { Some(to_filter(filter)?) };
         Ok(rows.count(&table.name, filter, &table.actor())? as i64)
     })
 }
@@ -176,22 +185,25 @@ fn register_writes(engine: &mut Engine, rows: Option<Arc<Rows>>) {
     engine
         .register_fn("create", move |context: NativeCallContext, table: &mut TableMacro, options: Map| {
             one(uncounted(|| {
-                let data = read_data(&options, &[])?;
-                for_create()?.create(context.engine(), &table.name, vec![data], &table.actor())
+                let rows = for_create()?;
+                let data = read_data(&rows, table, &options, &[])?;
+                rows.create(context.engine(), &table.name, vec![data], &table.actor())
             })?)
         })
         .register_fn("createMany", move |context: NativeCallContext, table: &mut TableMacro, options: Map| {
             all(uncounted(|| {
-                let data = read_many(&options)?;
-                for_many()?.create(context.engine(), &table.name, data, &table.actor())
+                let rows = for_many()?;
+                let data = read_many(&rows, table, &options)?;
+                rows.create(context.engine(), &table.name, data, &table.actor())
             })?)
         })
         .register_fn("update", move |context: NativeCallContext, table: &mut TableMacro, options: Map| {
             let (rows, is_one) = uncounted(|| {
-                let data = read_data(&options, &["id", "filter"])?;
+                let rows = for_update()?;
+                let data = read_data(&rows, table, &options, &["id", "filter"])?;
                 let selector = read_selector(&options)?;
                 let actor = table.actor();
-                let rows = for_update()?.update(context.engine(), &table.name, &selector, &data, &actor)?;
+                let rows = rows.update(context.engine(), &table.name, &selector, &data, &actor)?;
                 Ok::<_, Box<EvalAltResult>>((rows, matches!(selector, Selector::Id(_))))
             })?;
             if is_one { one(rows) } else { Ok(Map::from_iter([("data".into(), all(rows)?)]).into()) }
@@ -211,14 +223,14 @@ fn register_writes(engine: &mut Engine, rows: Option<Arc<Rows>>) {
 fn one(rows: Vec<Row>) -> Outcome<Dynamic> {
     let row = rows.first().map_or(Ok(Dynamic::UNIT), rhai::serde::to_dynamic);
     uncounted(|| drop(rows));
-    row
+    row.map(from_outside)
 }
 
 /// The rows as the script gets them.
 fn all(rows: Vec<Row>) -> Outcome<Dynamic> {
     let given = rhai::serde::to_dynamic(&rows);
     uncounted(|| drop(rows));
-    given
+    given.map(from_outside)
 }
 
 impl TableMacro {
@@ -249,10 +261,12 @@ fn read_find(options: &Map, known: &[&str]) -> Outcome<Find> {
         Some(page) if (1..=crate::store::list::PAGE_MAX as i64).contains(&page) => page as u64,
         Some(page) => return Err(invalid("page", format!("{page} is not 1 or more"))),
     };
-    let filter = option(options, "filter").map(|filter| to_value("a filter", filter)).transpose()?;
+    let filter = option(options, "filter").map(to_filter).transpose()?;
     Ok(Find {
         filter,
         scope: None,
+        // Who asks for all is told when there are more.
+        looks_ahead: whole(options, "limit")? == Some(0),
         fields: names(options, "fields")?,
         sort: names(options, "sort")?.map(|names| names.join(",")),
         limit,
@@ -261,20 +275,35 @@ fn read_find(options: &Map, known: &[&str]) -> Outcome<Find> {
     })
 }
 
-fn read_many(options: &Map) -> Outcome<Vec<Row>> {
+fn read_many(rows: &Rows, table: &TableMacro, options: &Map) -> Outcome<Vec<Row>> {
     check_options(options, &["data", "body"])?;
     let data = option(options, "data").or_else(|| option(options, "body"));
     let items = data.and_then(|data| data.as_array_ref().ok());
     let items =
         items.ok_or_else(|| invalid("data", "is missing: createMany takes #{ data: [#{ … }, …] }"))?;
-    items.iter().map(|item| to_row("a row", item)).collect()
+    items.iter().map(|item| read_row(rows, table, item)).collect()
 }
 
-fn read_data(options: &Map, others: &[&str]) -> Outcome<Row> {
+fn read_data(rows: &Rows, table: &TableMacro, options: &Map, others: &[&str]) -> Outcome<Row> {
     check_options(options, &[&["data", "body"], others].concat())?;
     let data = option(options, "data").or_else(|| option(options, "body"));
     let data = data.filter(|data| data.is_map());
-    to_row("a row", data.ok_or_else(|| invalid("data", "is missing: a row is written #{ data: #{ … } }"))?)
+    let data = data.ok_or_else(|| invalid("data", "is missing: a row is written #{ data: #{ … } }"))?;
+    read_row(rows, table, data)
+}
+
+/// The data of a row. A map from outside is a value, never `_inc` and the like: where a column takes
+/// no map, it is refused as what it is.
+fn read_row(rows: &Rows, table: &TableMacro, data: &Dynamic) -> Outcome<Row> {
+    let row = to_row("a row", data)?;
+    if let Ok(values) = data.as_map_ref() {
+        for (name, _) in values.iter().filter(|(_, value)| is_outside(value)) {
+            if let Some(value) = row.get(name.as_str()) {
+                rows.table(&table.name)?.check_value(name, value).map_err(refused)?;
+            }
+        }
+    }
+    Ok(row)
 }
 
 /// The row or the rows that are meant. A filter that names the id alone means that row.
@@ -288,7 +317,7 @@ fn read_selector(options: &Map) -> Outcome<Selector> {
     let Some(filter) = option(options, "filter") else {
         return Err(invalid("id", "is missing: name the row by id, or rows by a filter"));
     };
-    let filter = to_value("a filter", filter)?;
+    let filter = to_filter(filter)?;
     let only = filter.as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.get(ID));
     let id = only.and_then(|id| match id {
         Json::Object(operators) if operators.len() == 1 => operators.get("_eq")?.as_str(),

@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::store::{self, Store};
 
 /// An engine with the tables `message` and `room` in a folder of its own.
-struct Fixture {
+pub(super) struct Fixture {
     engine: Arc<ScriptEngine>,
     data: Arc<Data>,
     folder: std::path::PathBuf,
@@ -31,7 +31,7 @@ fn column(name: &str, kind: &str) -> ColumnSpec {
     ColumnSpec { name: name.into(), kind: kind.into(), ..ColumnSpec::default() }
 }
 
-fn fixture() -> Fixture {
+pub(super) fn fixture() -> Fixture {
     let folder = std::env::temp_dir().join(format!("gatewright-test-{}", crate::id::new_id()));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let config = Config { data_dir: folder.clone(), ..Config::defaults() };
@@ -72,6 +72,15 @@ impl Fixture {
     }
 
     fn run_call(&self, source: &str, timeout: Duration) -> (Result<Json, Failure>, Json) {
+        self.run_for(source, timeout, None)
+    }
+
+    pub(super) fn run_for(
+        &self,
+        source: &str,
+        timeout: Duration,
+        request: Option<Arc<HttpRequest>>,
+    ) -> (Result<Json, Failure>, Json) {
         let (engine, source) = (self.engine.clone(), source.to_owned());
         spawn_script_thread("test".into(), move || {
             let script = engine.compile(&source).unwrap_or_else(|error| panic!("{error}\n{source}"));
@@ -81,7 +90,7 @@ impl Fixture {
                 request_id: crate::id::new_id(),
                 arguments: Arguments::one(&json!({})),
                 user: Some(CallUser::Given(Arc::new(json!({ "id": "u1", "name": "Ada", "role": "user" })))),
-                request: None,
+                request,
                 timeout,
                 test: None,
             };
@@ -251,7 +260,7 @@ fn what_is_wrong_is_told() {
     let engine = fixture.engine.clone();
     let checked = spawn_script_thread("check".into(), move || {
         ["\n  #mesage.find()", "#message.find()", "@REPOS.x.find()", "#secure.messag.find()"]
-            .map(|source| engine.check(source, &tables).map_err(|error| (error.line, error.message)))
+            .map(|source| engine.check(source, Some(&tables)).map_err(|error| (error.line, error.message)))
     });
     let [wrong, fine, repos, secure] = checked.unwrap().join().unwrap();
     let (line, message) = wrong.unwrap_err();

@@ -1,6 +1,8 @@
 //! Writing rows: the rules of who may, the hooks around it, and the order of all that within a
 //! transaction.
 
+use std::time::Duration;
+
 use rhai::{Dynamic, Engine};
 use serde_json::Value as Json;
 
@@ -243,8 +245,8 @@ impl Rows {
                     Ok(true) => {}
                     Ok(false) => continue,
                     Err(failure) => {
-                        tracing::warn!(hook = %hook.handler.name, message = %failure.message,
-                            "the condition of a hook after a write failed; the write stands");
+                        // The write stands.
+                        hook.note_failed(failure, None, Duration::ZERO);
                         continue;
                     }
                 }

@@ -8,7 +8,7 @@ const transports = [{ transports: ["websocket"] }, { transports: ["polling"] }, 
 const CONNECTIONS_MAX = 20;
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 /** Waits in a script until the gate named by the client's `auth.gate` is open. */
-const WAIT = "while @CACHE.get(`gate ${@BODY.auth.gate}`) == () { @HELPERS.sleep(5); }";
+const WAIT = "while @CACHE.common.get(`gate ${@BODY.auth.gate}`) == () { @HELPERS.sleep(5); }";
 
 let control;
 let gates = 0;
@@ -36,8 +36,8 @@ async function openControl() {
 await scenario({
   async "what a connection script is given"() {
     await gateway("/control", {
-      open: "@CACHE.set(`gate ${@BODY}`, true);",
-      cached: "return @CACHE.get(@BODY);",
+      open: "@CACHE.common.set(`gate ${@BODY}`, true);",
+      cached: "return @CACHE.common.get(@BODY);",
     });
     await gateway("/told", {}, {
       requireAuth: true,
@@ -100,7 +100,7 @@ await scenario({
     let number = 0;
     for (const [end, { code, message, details, anyOf }] of Object.entries(cases)) {
       const path = `/throws/${++number}`;
-      await gateway(path, { event: "return 1;" }, {
+      await gateway(path, { go: "return 1;" }, {
         connectionScript: `@LOGS("before", 1); @SOCKET.reply("welcome", 1); ${end}`, scriptTimeoutMs: 100,
       });
       for (const options of transports) {
@@ -146,7 +146,7 @@ await scenario({
   },
   async "events that arrive meanwhile wait, in order"() {
     await openControl();
-    await gateway("/waits", { event: "return [@BODY, @SOCKET.get(\"ready\")];" }, {
+    await gateway("/waits", { go: "return [@BODY, @SOCKET.get(\"ready\")];" }, {
       connectionScript: `${WAIT} @SOCKET.set("ready", true); @SOCKET.join("in"); @SOCKET.reply("ready", 1);`,
       scriptTimeoutMs: 30_000,
     });
@@ -154,7 +154,7 @@ await scenario({
       const gate = newGate();
       const waiting = await connect("/waits", { ...options, auth: { gate } });
       const seen = everything(waiting);
-      const acks = await Promise.all(Array.from({ length: 50 }, (_, i) => ask(waiting, "event", i)));
+      const acks = await Promise.all(Array.from({ length: 50 }, (_, i) => ask(waiting, "go", i)));
       assert.ok(acks.every((ack) => ack.accepted), "they are accepted, only later run");
       assert.deepEqual(seen, [], "none runs before the connection script");
       await openGate(gate);
@@ -166,15 +166,15 @@ await scenario({
   },
   async "events of a rejected socket do not run"() {
     await openControl();
-    await gateway("/rejects", { event: "@CACHE.incr(`ran ${@BODY}`);" }, {
+    await gateway("/rejects", { go: "@CACHE.common.incr(`ran ${@BODY}`);" }, {
       connectionScript: `${WAIT} throw "no entry";`, scriptTimeoutMs: 30_000,
-      disconnectionScript: "@CACHE.incr(\"disconnections of /rejects\");",
+      disconnectionScript: "@CACHE.common.incr(\"disconnections of /rejects\");",
     });
     for (const options of transports) {
       const gate = newGate();
       const rejected = await connect("/rejects", { ...options, auth: { gate } });
       const seen = everything(rejected);
-      await Promise.all(Array.from({ length: 20 }, () => ask(rejected, "event", gate)));
+      await Promise.all(Array.from({ length: 20 }, () => ask(rejected, "go", gate)));
       await openGate(gate);
       await until(() => seen.at(-1)?.[0] === "disconnect", "the end");
       await idle();
@@ -182,13 +182,13 @@ await scenario({
       assert.deepEqual(seen.map(([event]) => event), ["ws:error", "disconnect"]);
     }
     assert.equal(await cached("disconnections of /rejects"), null, "no goodbye for who was never in");
-    assert.deepEqual((await admin("GET", "/admin/logs?gateway=/rejects&eventName=event")).data, []);
+    assert.deepEqual((await admin("GET", "/admin/logs?gateway=/rejects&eventName=go")).data, []);
   },
   async "a socket that goes while its connection script runs"() {
     await openControl();
     await gateway("/early-leaver", {}, {
-      connectionScript: `${WAIT} @SOCKET.join("late"); @CACHE.incr("connections");`, scriptTimeoutMs: 30_000,
-      disconnectionScript: "@CACHE.incr(\"disconnections\"); @SOCKET.reply(\"never\", 1);",
+      connectionScript: `${WAIT} @SOCKET.join("late"); @CACHE.common.incr("connections");`, scriptTimeoutMs: 30_000,
+      disconnectionScript: "@CACHE.common.incr(\"disconnections\"); @SOCKET.reply(\"never\", 1);",
     });
     await gateway("/early-leaver/watch", { size: "return @SOCKET.roomSize(\"late\");" });
     let expected = 0;
@@ -301,7 +301,7 @@ await scenario({
   async "the disconnection script is the last of a socket's jobs"() {
     await openControl();
     await gateway("/order", {
-      hold: "while @CACHE.get(`gate ${@BODY}`) == () { @HELPERS.sleep(5); } @SOCKET.emitToGateway(\"/leave/watch\", \"step\", \"held\");",
+      hold: "while @CACHE.common.get(`gate ${@BODY}`) == () { @HELPERS.sleep(5); } @SOCKET.emitToGateway(\"/leave/watch\", \"step\", \"held\");",
       step: "@SOCKET.emitToGateway(\"/leave/watch\", \"step\", @BODY); @SOCKET.reply(\"nowhere\", 1);",
     }, { disconnectionScript: "@SOCKET.emitToGateway(\"/leave/watch\", \"step\", \"gone\");", scriptTimeoutMs: 30_000 });
     const watcher = await connect("/leave/watch");

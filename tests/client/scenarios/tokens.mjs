@@ -207,10 +207,10 @@ await scenario({
   },
   async "a socket whose connection script still runs is ended too"() {
     await gateway("/slow", WHO, {
-      connectionScript: "@SOCKET.reply(\"started\", 1); while @CACHE.get(\"open\") == () { @HELPERS.sleep(5); }",
+      connectionScript: "@SOCKET.reply(\"started\", 1); while @CACHE.common.get(\"open\") == () { @HELPERS.sleep(5); }",
       scriptTimeoutMs: 30_000,
     });
-    await gateway("/slow/gate", { open: "@CACHE.set(\"open\", true);" });
+    await gateway("/slow/gate", { open: "@CACHE.common.set(\"open\", true);" });
     const someone = await user();
     for (const options of transports.slice(0, 2)) {
       const waiting = await connect("/slow", { ...options, auth: { token: someone.token } });

@@ -1,0 +1,241 @@
+//! Calls that do not exist, found before a script runs: on macros by the table of all calls, others
+//! by what Rhai, the product and the script itself define.
+//!
+//! Nothing is refused that could work: a name counts as known wherever the script may hold a closure
+//! under it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
+
+use super::engine::CompileError;
+use super::hints;
+use super::reference::{Entry, GROUPS, calls_of};
+use crate::nearest::did_you_mean;
+
+/// Functions that are Rhai's grammar and not registered.
+const KEYWORDS: [&str; 11] = [
+    "Fn", "call", "curry", "debug", "eval", "is_def_fn", "is_def_var", "is_shared", "print", "sleep", "type_of",
+];
+
+/// The functions of an engine: by name, how many arguments they take, the receiver counted.
+pub(super) struct Functions(BTreeMap<String, BTreeSet<usize>>);
+
+impl Functions {
+    pub(super) fn of(engine: &Engine) -> Self {
+        let mut all: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+        let each = engine.collect_fn_metadata(
+            None,
+            |function| Some((function.metadata.name.to_string(), function.metadata.num_params)),
+            true,
+        );
+        for (name, count) in each {
+            all.entry(name).or_default().insert(count);
+        }
+        Self(all)
+    }
+}
+
+/// That all calls of a script exist.
+pub(super) fn check(ast: &AST, functions: &Functions) -> Result<(), CompileError> {
+    let mut script = Script { functions, own: BTreeMap::new(), words: HashSet::new(), of_macros: HashSet::new() };
+    for function in ast.iter_functions() {
+        script.own.entry(function.name.to_owned()).or_default().insert(function.params.len());
+        script.words.extend(function.params.iter().map(|name| (*name).to_owned()));
+    }
+    ast.walk(&mut |path| {
+        path.last().into_iter().for_each(|node| script.learn(node));
+        true
+    });
+    let mut wrong = None;
+    ast.walk(&mut |path| {
+        wrong = path.last().and_then(|node| script.check(node).err());
+        wrong.is_none()
+    });
+    wrong.map_or(Ok(()), |(message, position)| {
+        let (line, column) = (position.line().unwrap_or(0), position.position().unwrap_or(0));
+        Err(CompileError { message, line, column })
+    })
+}
+
+/// What is wrong, and where.
+type Wrong = (String, Position);
+
+struct Script<'a> {
+    functions: &'a Functions,
+    /// Functions of the script: how many arguments they take.
+    own: BTreeMap<String, BTreeSet<usize>>,
+    /// Names under which the script may hold closures.
+    words: HashSet<String>,
+    /// Calls on macros, which are checked with their macro.
+    of_macros: HashSet<Position>,
+}
+
+impl Script<'_> {
+    fn learn(&mut self, node: &ASTNode) {
+        match node {
+            ASTNode::Stmt(Stmt::Var(variable, ..)) => self.add(variable.0.as_str()),
+            ASTNode::Stmt(Stmt::For(of, ..)) => self.add(of.0.as_str()),
+            ASTNode::Expr(Expr::Variable(variable, ..)) => self.add(&variable.1),
+            ASTNode::Expr(Expr::Property(property, _)) => self.add(&property.2),
+            ASTNode::Expr(Expr::StringConstant(text, _)) => self.add(text),
+            ASTNode::Expr(Expr::Map(map, _)) => map.0.iter().for_each(|(name, _)| self.add(name.as_str())),
+            ASTNode::Expr(Expr::DynamicConstant(value, _)) => {
+                if let Ok(map) = value.as_map_ref() {
+                    map.keys().for_each(|name| self.add(name));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, word: &str) {
+        self.words.insert(word.to_owned());
+    }
+
+    fn check(&mut self, node: &ASTNode) -> Result<(), Wrong> {
+        match node {
+            ASTNode::Expr(Expr::Dot(pair, ..)) => match macro_of(&pair.lhs) {
+                Some(of) => self.check_chain(of, &pair.rhs),
+                None => Ok(()),
+            },
+            // `@REPOS["name"].find()`
+            ASTNode::Expr(Expr::Index(pair, ..)) if macro_of(&pair.lhs) == Some("@REPOS") => match &pair.rhs {
+                Expr::Dot(rest, ..) => self.check_chain("#table", &rest.rhs),
+                _ => Ok(()),
+            },
+            ASTNode::Expr(Expr::MethodCall(call, position)) if !self.of_macros.contains(position) => {
+                self.check_method(call, *position)
+            }
+            ASTNode::Expr(Expr::FnCall(call, position)) | ASTNode::Stmt(Stmt::FnCall(call, position)) => {
+                self.check_function(call, *position)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What stands behind a macro and a dot, and behind what that gives if it is a macro again.
+    fn check_chain(&mut self, of: &'static str, rest: &Expr) -> Result<(), Wrong> {
+        let (link, more) = match rest {
+            Expr::Dot(pair, ..) => (&pair.lhs, Some(&pair.rhs)),
+            Expr::Index(pair, ..) => (&pair.lhs, None),
+            link => (link, None),
+        };
+        let entry = match link {
+            Expr::MethodCall(call, position) => {
+                self.of_macros.insert(*position);
+                Some(find_call(of, call).map_err(|message| (message, *position))?)
+            }
+            Expr::Property(property, position) => {
+                Some(find_property(of, &property.2).map_err(|message| (message, *position))?)
+            }
+            _ => None,
+        };
+        let next = entry.and_then(|entry| entry.gives.strip_prefix('`')?.strip_suffix('`'));
+        match (next.filter(|next| !calls_of(next).is_empty()), more) {
+            (Some(next), Some(more)) => self.check_chain(next, more),
+            _ => Ok(()),
+        }
+    }
+
+    /// A call of a method on a value, of which it is not known what it is.
+    fn check_method(&self, call: &FnCallExpr, position: Position) -> Result<(), Wrong> {
+        let (name, count) = (call.name.as_str(), call.args.len());
+        let takes = |all: &BTreeMap<String, BTreeSet<usize>>, count| {
+            all.get(name).is_some_and(|counts: &BTreeSet<usize>| counts.contains(&count))
+        };
+        let is_known = takes(&self.functions.0, count + 1) || takes(&self.own, count);
+        if is_known || KEYWORDS.contains(&name) || self.words.contains(name) {
+            return Ok(());
+        }
+        let known = self.functions.0.get(name).map(|counts| counts.iter().map(|count| count.saturating_sub(1)));
+        let message = match (known, hints::of_method(name)) {
+            _ if self.own.contains_key(name) => {
+                format!("write `{name}(x)`: only a function that uses `this` is called on a value, `x.{name}()`")
+            }
+            (Some(counts), _) => wrong_number(name, counts),
+            (None, Some(hint)) => format!("there is no {name}(): {hint}"),
+            (None, None) => format!("there is no {name}(){}", did_you_mean(name, self.names())),
+        };
+        Err((message, position))
+    }
+
+    fn check_function(&self, call: &FnCallExpr, position: Position) -> Result<(), Wrong> {
+        let (name, count) = (call.name.as_str(), call.args.len());
+        let is_name = name.starts_with(|first: char| first.is_alphabetic() || first == '_');
+        if call.op_token.is_some() || call.is_qualified() || !is_name || KEYWORDS.contains(&name) {
+            return Ok(());
+        }
+        let (known, own) = (self.functions.0.get(name), self.own.get(name));
+        let takes = |counts: Option<&BTreeSet<usize>>| counts.is_some_and(|counts| counts.contains(&count));
+        if self.words.contains(name) || takes(known) || takes(own) {
+            return Ok(());
+        }
+        let of_macro = GROUPS.iter().flat_map(|group| group.entries).find(|entry| entry.name() == name);
+        let hint = hints::of_function(name).map(str::to_owned);
+        let message = match (own, hint.or_else(|| of_macro.map(|entry| format!("write `{}`", entry.full()))), known) {
+            (Some(own), ..) => wrong_number(name, own.iter().copied()),
+            (None, Some(hint), _) => format!("there is no function {name}: {hint}"),
+            (None, None, Some(known)) => wrong_number(name, known.iter().copied()),
+            (None, None, None) => format!("there is no function {name}{}", did_you_mean(name, self.names())),
+        };
+        Err((message, position))
+    }
+
+    /// The names that a call may have, without those of operators and properties.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let is_name = |name: &&str| name.chars().all(|c| c.is_alphanumeric() || c == '_');
+        self.functions.0.keys().chain(self.own.keys()).map(String::as_str).filter(is_name)
+    }
+}
+
+/// The macro with calls that an expression is.
+fn macro_of(expression: &Expr) -> Option<&'static str> {
+    let Expr::Custom(custom, _) = expression else { return None };
+    let name = |index: usize| match custom.inputs.get(index) {
+        Some(Expr::Variable(name, ..)) => Some(name.1.as_str()),
+        _ => None,
+    };
+    match (custom.tokens.first()?.as_str(), name(0)?) {
+        ("#", _) => Some("#table"),
+        ("@", "REPOS") if name(1).is_some() => Some("#table"),
+        ("@", of) => {
+            let all = ["@SOCKET", "@THROW", "@CACHE", "@HELPERS", "@REPOS"];
+            all.into_iter().find(|known| known[1..] == *of)
+        }
+        _ => None,
+    }
+}
+
+fn find_call(of: &'static str, call: &FnCallExpr) -> Result<&'static Entry, String> {
+    let (name, count) = (call.name.as_str(), call.args.len());
+    let mut named = calls_of(of).iter().filter(|entry| entry.name() == name).peekable();
+    let takes = |entry: &&Entry| {
+        let (least, most) = entry.arguments();
+        !entry.is_property() && (least..=most).contains(&count)
+    };
+    let Some(first) = named.peek() else { return Err(unknown(of, name)) };
+    if first.is_property() {
+        return Err(format!("{of}.{name} is a value: write it without parentheses"));
+    }
+    let written = named.clone().map(|entry| format!("`{}`", entry.full())).collect::<Vec<_>>().join(" or ");
+    named.find(takes).ok_or_else(|| format!("{of}.{name} does not take {count} arguments: write {written}"))
+}
+
+fn find_property(of: &'static str, name: &str) -> Result<&'static Entry, String> {
+    let entry = calls_of(of).iter().find(|entry| entry.name() == name).ok_or_else(|| unknown(of, name))?;
+    if entry.is_property() { Ok(entry) } else { Err(format!("{of}.{name} is a call: write `{}`", entry.full())) }
+}
+
+fn unknown(of: &str, name: &str) -> String {
+    let calls = calls_of(of);
+    let hint = did_you_mean(name, calls.iter().map(Entry::name));
+    let known: BTreeSet<_> = calls.iter().map(Entry::name).collect();
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    format!("{of} has no {name}{hint}; known: {known}")
+}
+
+fn wrong_number(name: &str, counts: impl Iterator<Item = usize>) -> String {
+    let counts = counts.map(|count| count.to_string()).collect::<Vec<_>>().join(" or ");
+    format!("{name} takes another number of arguments: {counts}")
+}

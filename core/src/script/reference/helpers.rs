@@ -1,0 +1,41 @@
+//! The calls of `@HELPERS`.
+
+use super::Entry;
+
+const fn call(signature: &'static str, gives: &'static str, about: &'static str) -> Entry {
+    Entry::new("@HELPERS", signature, gives, about)
+}
+
+pub(super) const ENTRIES: [Entry; 13] = [
+    call("now()", "a number", "Milliseconds since 1970.").example("return @HELPERS.now();"),
+    call("iso()", "text", "The time as `2026-01-31T12:00:00.000Z`.").example("return @HELPERS.iso();"),
+    call("uuid()", "text", "A new id; later ones sort after it.").example("return @HELPERS.uuid();"),
+    call("slug(text)", "text", "Lower-case letters and digits with single dashes between.")
+        .example("return @HELPERS.slug(\"Hello, World!\");"),
+    call("sha256(text)", "text", "The hash in hex.").example("return @HELPERS.sha256(\"abc\");"),
+    call("hmacSha256(key, text)", "text", "The keyed hash in hex.")
+        .example("return @HELPERS.hmacSha256(\"key\", \"text\");"),
+    call("randomBytes(count)", "a blob", "Bytes that nobody can guess, 1 to 1,024.")
+        .example("let key = @HELPERS.randomBytes(16);"),
+    call("hashPassword(password)", "text", "A hash to keep in the place of a password.")
+        .example("let hash = @HELPERS.hashPassword(\"correct horse\");"),
+    call("verifyPassword(password, hash)", "true or false", "Whether a password is that of the hash.")
+        .example("let hash = @HELPERS.hashPassword(\"correct horse\");\nreturn @HELPERS.verifyPassword(\"wrong\", hash);"),
+    call("sleep(ms)", "", "Waits, within the time of the run.").errors("`SCRIPT_TIMEOUT` when the time is up")
+        .example("@HELPERS.sleep(1);"),
+    call("filter(value)", "the same as a filter", "Lets a client's filter through, operators and all: without it a map that comes from outside is a value in a filter.")
+        .example("let filter = @HELPERS.filter(@BODY.filter);\nreturn #message.find(#{ filter: filter }).data;"),
+    call("fetch(url, options?)", "`#{ status, headers, body }`, the body as text", "An HTTP request to a host of `scripts.fetch_hosts`, within 5 s and 1 MiB, never to a private address. Options: `method`, `headers`, `body` (text). A test run only reads.")
+        .errors("`VALIDATION_ERROR` for another host, `SERVICE_UNAVAILABLE` when there is no answer")
+        .example("let answer = @HELPERS.fetch(\"https://api.example.com/rates\", #{ headers: #{ accept: \"application/json\" } });\nreturn parse_json(answer.body);"),
+    call("jwt", "`@HELPERS.jwt`", "Tokens of your own: see below.")
+        .example("let jwt = @HELPERS.jwt;"),
+];
+
+pub(super) const JWT: [Entry; 1] = [Entry::new(
+    "@HELPERS.jwt",
+    "sign(claims, ttlMs)",
+    "text",
+    "A token with these claims that ends after so many milliseconds. It signs nobody in here.",
+)
+.example("return @HELPERS.jwt.sign(#{ room: \"lobby\" }, 60000);")];

@@ -1,0 +1,163 @@
+//! Every macro and call of the product, in one table: `docs/scripts.md` is made of it, calls that do
+//! not exist are refused by it, and editors can complete from it. A test holds it against what is
+//! registered with Rhai.
+
+mod cache;
+mod helpers;
+mod macros;
+mod rows;
+mod socket;
+mod throw;
+
+use serde::Serialize;
+
+/// A macro, or a call of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// What it is called on, such as `@SOCKET`; empty for a macro itself.
+    pub of: &'static str,
+    /// How it is written, such as `set(key, value, ttlMs?)`; `?` stands after what may be left out.
+    pub signature: &'static str,
+    /// What it gives; empty: nothing.
+    pub gives: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Codes with which it fails, and why; empty where only a wrong type fails.
+    pub errors: &'static str,
+    /// Where it exists.
+    pub place: Place,
+    /// A script that uses it.
+    pub example: &'static str,
+}
+
+/// The scripts that have a macro or a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// All scripts.
+    Everywhere,
+    /// Events, and connection and disconnection scripts.
+    Socket,
+    /// Routes.
+    Route,
+    /// Hooks.
+    Hook,
+}
+
+/// A part of the table.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Group {
+    /// What its calls are called on; empty for the macros.
+    pub of: &'static str,
+    /// What that is.
+    pub about: &'static str,
+    /// What is called.
+    pub entries: &'static [Entry],
+}
+
+/// The whole table.
+pub const GROUPS: [Group; 8] = [
+    Group { of: "", about: "What a script begins with.", entries: &macros::ENTRIES },
+    Group {
+        of: "@SOCKET",
+        about: "The clients. Emits leave in the order of the calls, as they are called. A room, an event and a user id \
+                have 1 to 256 bytes; a room and a user id may be a number too.",
+        entries: &socket::ENTRIES,
+    },
+    Group {
+        of: "#table",
+        about: "A table: `#message`, or `@REPOS.message`, or `@REPOS[\"message\"]`; `#secure.message` is the same within \
+                what `@USER` may do. A script that names a table which does not exist is refused when it is saved.",
+        entries: &rows::ENTRIES,
+    },
+    Group {
+        of: "@THROW",
+        about: "Ends the script with a code. A script that catches it sees `error.code`, `error.message` and `error.details`.",
+        entries: &throw::ENTRIES,
+    },
+    Group {
+        of: "@CACHE",
+        about: "Values in memory that scripts share, gone with the process; the least used go first when it is full. A \
+                gateway's keys are its own: `@CACHE` in its scripts. A route and a hook belong to no gateway, so `@CACHE` is \
+                `@CACHE.common` there. A key has 1 to 512 bytes.",
+        entries: &cache::ENTRIES,
+    },
+    Group { of: "@HELPERS", about: "Time, ids, hashes, and requests to others.", entries: &helpers::ENTRIES },
+    Group { of: "@HELPERS.jwt", about: "Tokens of your own.", entries: &helpers::JWT },
+    Group { of: "@REPOS", about: "The same tables under another spelling.", entries: &[] },
+];
+
+impl Entry {
+    const fn new(of: &'static str, signature: &'static str, gives: &'static str, about: &'static str) -> Self {
+        Self { of, signature, gives, about, errors: "", place: Place::Everywhere, example: "" }
+    }
+
+    const fn errors(self, errors: &'static str) -> Self {
+        Self { errors, ..self }
+    }
+
+    const fn only(self, place: Place) -> Self {
+        Self { place, ..self }
+    }
+
+    const fn example(self, example: &'static str) -> Self {
+        Self { example, ..self }
+    }
+
+    /// The name alone.
+    pub fn name(&self) -> &'static str {
+        self.signature.split(['(', ' ', '.']).next().unwrap_or_default()
+    }
+
+    /// Whether it is a value and takes no arguments.
+    pub fn is_property(&self) -> bool {
+        !self.signature.contains('(')
+    }
+
+    /// The fewest and the most arguments that it takes.
+    pub fn arguments(&self) -> (usize, usize) {
+        let (_, arguments) = self.signature.split_once('(').unwrap_or_default();
+        let names = arguments.trim_end_matches(')').split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.fold((0, 0), |(least, most), name| (least + usize::from(!name.ends_with('?')), most + 1))
+    }
+
+    /// How it is written in full, such as `@CACHE.get(key)`.
+    pub fn full(&self) -> String {
+        match self.of {
+            "" => self.signature.to_owned(),
+            of => format!("{of}.{}", self.signature),
+        }
+    }
+}
+
+/// The calls on a macro; empty for what has none.
+pub(super) fn calls_of(of: &str) -> &'static [Entry] {
+    GROUPS.iter().find(|group| group.of == of).map_or(&[], |group| group.entries)
+}
+
+/// The table as it stands in `docs/scripts.md`.
+pub fn as_markdown() -> String {
+    let mut text = String::new();
+    for group in GROUPS.iter().filter(|group| !group.entries.is_empty()) {
+        let title = if group.of.is_empty() { "Macros".to_owned() } else { format!("`{}`", group.of) };
+        text += &format!("\n## {title}\n\n{}\n", group.about);
+        for entry in group.entries {
+            text += &format!("\n### `{}`\n\n{}", entry.full(), entry.about);
+            if !entry.gives.is_empty() {
+                text += &format!(" Gives {}.", entry.gives);
+            }
+            if !entry.errors.is_empty() {
+                text += &format!(" Fails with {}.", entry.errors);
+            }
+            text += match entry.place {
+                Place::Everywhere => "",
+                Place::Socket => " In scripts of sockets only.",
+                Place::Route => " In routes only.",
+                Place::Hook => " In hooks only; `()` elsewhere.",
+            };
+            text += &format!("\n\n```rhai\n{}\n```\n", entry.example);
+        }
+    }
+    text
+}
