@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::auth::UserId;
-use gatewright_core::catalog::{RunFailure, RunRecord};
-use gatewright_core::script::{Arguments, Call, CallUser, Handler, RunOutput};
+use gatewright_core::catalog::{RunFailure, RunRecord, one_line};
+use gatewright_core::script::{Arguments, Call, CallUser, Handler, Place, RunOutput};
 use gatewright_core::store::now;
 use gatewright_core::{ErrorCode, Failure, queue};
 use uuid::Uuid;
@@ -110,9 +110,9 @@ pub(super) fn record(
     handler.record(output, hub.config.scripts.left_behind_bytes);
     hub.metrics.queue_wait.observe(queued.as_secs_f64());
     let user_id = user_id_of(call);
-    let failure = output.outcome.as_ref().err().map(|failure| RunFailure::new(failure, output.place));
-    if let Some(failure) = &failure {
-        warn(handler, call, failure, socket_id);
+    let failure = output.outcome.as_ref().err();
+    if let Some(failure) = failure {
+        warn(handler, call, failure, output.place, socket_id);
     }
     hub.runs.add(RunRecord {
         request_id: call.request_id,
@@ -120,7 +120,7 @@ pub(super) fn record(
         event_name: handler.name.clone(),
         user_id,
         at: now(),
-        failure,
+        failure: failure.map(|failure| RunFailure::new(failure, output.place)),
         duration_us: output.duration.as_micros() as u64,
         queued_us: queued.as_micros() as u64,
         operations: output.operations,
@@ -132,15 +132,14 @@ pub(super) fn record(
 /// Puts the hooks that failed in a run on record.
 pub(super) fn record_hooks(hub: &Hub, call: &Call, output: &RunOutput, socket_id: Option<&str>) {
     for failed in &output.failed_hooks {
-        let failure = RunFailure::new(&failed.failure, failed.place);
-        warn(&failed.handler, call, &failure, socket_id);
+        warn(&failed.handler, call, &failed.failure, failed.place, socket_id);
         hub.runs.add(RunRecord {
             request_id: call.request_id,
             gateway: failed.handler.gateway.clone(),
             event_name: failed.handler.name.clone(),
             user_id: user_id_of(call),
             at: now(),
-            failure: Some(failure),
+            failure: Some(RunFailure::new(&failed.failure, failed.place)),
             duration_us: failed.duration.as_micros() as u64,
             queued_us: 0,
             operations: 0,
@@ -150,12 +149,14 @@ pub(super) fn record_hooks(hub: &Hub, call: &Call, output: &RunOutput, socket_id
 }
 
 /// One line for a failure, unless its script fails all the time.
-fn warn(handler: &Handler, call: &Call, failure: &RunFailure, socket_id: Option<&str>) {
+fn warn(handler: &Handler, call: &Call, failure: &Failure, place: Option<Place>, socket_id: Option<&str>) {
     let Some(not_logged) = handler.may_log() else { return };
+    // The message may repeat what the client sent, which is in no log.
+    let reason = one_line(&call.arguments.masked(&failure.message));
     tracing::warn!(
         request_id = %call.request_id, gateway = %handler.gateway, event = %handler.name,
         user_id = user_id_of(call).as_ref().map(UserId::as_str), socket_id, code = %failure.code,
-        reason = %failure.message, line = failure.place.map(|place| place.line),
+        reason, line = place.map(|place| place.line),
         not_logged = (not_logged > 0).then_some(not_logged), "a script failed"
     );
 }

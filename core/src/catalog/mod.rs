@@ -39,7 +39,7 @@ pub use revisions::Revision;
 pub use route_path::{BUILT_IN_PATHS, built_in_path};
 pub(crate) use route_path::{normal_method, normal_path, shape};
 pub use routes::{Route, RouteAccess};
-pub use runs::{RunFailure, RunFilter, RunLog, RunRecord};
+pub use runs::{RunFailure, RunFilter, RunLog, RunRecord, one_line};
 pub use saved::{SavedRoute, SavedScript, ScriptSelector};
 
 /// All live gateways by path.

@@ -58,11 +58,14 @@ pub struct RunFailure {
 impl RunFailure {
     /// The record of a failure.
     pub fn new(failure: &Failure, place: Option<Place>) -> Self {
-        let shown = failure.message.chars().take(MESSAGE_CHARACTERS_MAX);
-        // One line, whatever it holds.
-        let message: String = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Self { code: failure.code, message: message.into(), place }
+        Self { code: failure.code, message: one_line(&failure.message).into(), place }
     }
+}
+
+/// A message as one line of a bounded length, whatever it holds.
+pub fn one_line(message: &str) -> String {
+    let shown = message.chars().take(MESSAGE_CHARACTERS_MAX);
+    shown.map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// What runs to look for; none: any.

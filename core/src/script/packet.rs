@@ -8,6 +8,9 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use super::outside::from_outside;
 
+/// Texts of a payload that are shorter stay in the log: they are words such as `id`.
+const MASKED_BYTES_MIN: usize = 4;
+
 /// The data arguments of one event: a JSON array whose first element is the event's name (the
 /// form in which Socket.IO sends them), and the blobs that its placeholders stand for.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +42,28 @@ impl Arguments {
     /// The size in memory.
     pub fn bytes(&self) -> usize {
         self.json.len() + self.attachments.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// A text without the texts of the arguments, for a log that holds no payloads. What is as short as
+    /// a word of the message, or was changed since, cannot be told from it.
+    pub fn masked(&self, text: &str) -> String {
+        let mut texts = Vec::new();
+        // The nesting is bounded by the JSON parser.
+        fn collect<'a>(value: &'a serde_json::Value, texts: &mut Vec<&'a str>) {
+            match value {
+                serde_json::Value::String(text) if text.len() >= MASKED_BYTES_MIN => texts.push(text),
+                serde_json::Value::Array(items) => items.iter().for_each(|item| collect(item, texts)),
+                serde_json::Value::Object(fields) => {
+                    fields.values().for_each(|value| collect(value, texts));
+                }
+                _ => {}
+            }
+        }
+        // The first is the event's name.
+        let arguments: Vec<serde_json::Value> = serde_json::from_str(&self.json).unwrap_or_default();
+        arguments.iter().skip(1).for_each(|argument| collect(argument, &mut texts));
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        texts.iter().fold(text.to_owned(), |masked, text| masked.replace(text, "…"))
     }
 
     /// The arguments as values; not JSON after all, or nested deeper than 128, is an error.
@@ -132,6 +157,14 @@ mod tests {
         assert_eq!(*arguments[1].as_blob_ref().unwrap(), vec![1]);
         assert_eq!(arguments[0].as_map_ref().unwrap()["a"].clone().into_blob().unwrap(), vec![2, 3]);
         assert!(arguments[2].is_unit());
+    }
+
+    #[test]
+    fn a_payload_is_masked() {
+        let arguments =
+            Arguments::from_packet(r#"["name",{"a":["secret","secret two"],"b":"no"},"third"]"#, Vec::new());
+        let masked = arguments.masked("no name is secret two or secret, nor the third, says no");
+        assert_eq!(masked, "no name is … or …, nor the …, says no");
     }
 
     #[test]

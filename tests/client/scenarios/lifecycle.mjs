@@ -94,7 +94,7 @@ await scenario({
         { code: "AUTHORIZATION_ERROR", message: "members only", details: { level: 3 } },
       "@THROW.unauthorized(\"who?\");": { code: "AUTHENTICATION_ERROR", message: "who?" },
       "@THROW.http(418, \"teapot\");": { code: "HTTP_ERROR", message: "teapot" },
-      "let x = nowhere(1);": { code: "SCRIPT_EXECUTION_ERROR" },
+      "let x = () - 1;": { code: "SCRIPT_EXECUTION_ERROR" },
       "loop { }": { code: "SCRIPT_TIMEOUT", anyOf: ["SCRIPT_TIMEOUT", "SCRIPT_OPERATION_LIMIT"] },
     };
     let number = 0;
