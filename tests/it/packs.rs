@@ -502,13 +502,18 @@ fn check_refuses_what_install_refuses() {
         refuses(&format!("pack{number}"), &manifest, script, mention);
     }
     let book = "[[tables]]\nname = \"book\"\n";
-    let hook = |rest: &str| format!("{book}[[hooks]]\ntable = \"book\"\nscript = \"e.rhai\"\non = [\"create\"]\n{rest}");
+    let hook = |rest: &str| {
+        format!("{book}[[hooks]]\ntable = \"book\"\nscript = \"e.rhai\"\non = [\"create\"]\n{rest}")
+    };
     let route = |rest: &str| format!("[[routes]]\nmethod = \"GET\"\nscript = \"e.rhai\"\n{rest}");
     for (number, (manifest, mention)) in [
         (format!("{book}access = {{ read = {{ nope = 1 }} }}"), "nope"),
         (format!("{book}access = {{ read = \"owner\" }}"), "ownerColumn"),
         ("[[tables]]\nname = \"gw_book\"".to_owned(), "gw_book"),
-        (format!("{book}columns = [{{ name = \"a\", type = \"uuid\", references = \"nothing\" }}]"), "nothing"),
+        (
+            format!("{book}columns = [{{ name = \"a\", type = \"uuid\", references = \"nothing\" }}]"),
+            "nothing",
+        ),
         (route("path = \"/admin/mine\""), "/admin"),
         (route("path = \"/mine\"\naccess = \"anybody\""), "access"),
         (hook("when = \"around\""), "around"),
@@ -527,7 +532,9 @@ fn check_refuses_what_install_refuses() {
     place.write("two/pack.toml", manifest);
     place.write("two/a.rhai", "foo(1);");
     place.write("two/b.rhai", "bar(1);");
-    place.run(&["check", "two"]).check(1, &["foo", "bar", "reserved", "access", "2 scripts checked, 4 errors"]);
+    place
+        .run(&["check", "two"])
+        .check(1, &["foo", "bar", "reserved", "access", "2 scripts checked, 4 errors"]);
 }
 
 /// Script tests run in the time of what they run, fail where there are none, and name what is near.

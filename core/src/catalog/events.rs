@@ -184,8 +184,9 @@ impl Catalog {
             return Ok(());
         }
         let engine = self.engine.clone();
-        let checked =
-            run_on_script_thread(move || sources.iter().try_for_each(|source| engine.check(source, Some(&tables))));
+        let checked = run_on_script_thread(move || {
+            sources.iter().try_for_each(|source| engine.check(source, Some(&tables)))
+        });
         Ok(checked.await?.map_err(Failure::from)?)
     }
 

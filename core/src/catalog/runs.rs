@@ -141,8 +141,9 @@ impl RunFilter {
                 .as_deref()
                 .is_none_or(|user| run.user_id.as_ref().is_some_and(|id| id.as_str() == user))
             && self.is_failed.is_none_or(|failed| run.failure.is_some() == failed)
-            && self.code.as_deref().is_none_or(|code| {
-                run.failure.as_ref().is_some_and(|failure| failure.code.as_str() == code)
-            })
+            && self
+                .code
+                .as_deref()
+                .is_none_or(|code| run.failure.as_ref().is_some_and(|failure| failure.code.as_str() == code))
     }
 }

@@ -115,7 +115,8 @@ pub async fn run_tests(catalog: &Catalog, pack: &Pack) -> Result<TestReport, Pac
     let mut report = TestReport::default();
     let files = pack.files.iter().filter(|(name, _)| name.starts_with("tests/") && name.ends_with(".toml"));
     for (file, text) in files {
-        let tests: TestFile = toml::from_str(text).map_err(|error| PackError(format!("{file}: {}", readable(&error))))?;
+        let tests: TestFile =
+            toml::from_str(text).map_err(|error| PackError(format!("{file}: {}", readable(&error))))?;
         for test in tests.tests {
             let name = format!("{file}: {}", test.name);
             let difference = run_one(catalog, pack, test).await;

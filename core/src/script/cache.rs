@@ -189,8 +189,9 @@ impl CacheMacro {
     fn set(&self, key: &str, value: &Dynamic, ttl: Option<i64>) -> Outcome<()> {
         let key = self.key(key)?;
         let ttl = ttl.map(life).transpose()?;
-        let json =
-            with_run(|run| uncounted(|| json::to_json(value, run.limits.value_depth, run.limits.result_bytes)));
+        let json = with_run(|run| {
+            uncounted(|| json::to_json(value, run.limits.value_depth, run.limits.result_bytes))
+        });
         let json = json.map_err(|reason| run::unsendable("a cached value", reason))?;
         uncounted(|| host().cache().set(&key, json, ttl));
         Ok(())

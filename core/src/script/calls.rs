@@ -15,7 +15,17 @@ use crate::nearest::did_you_mean;
 
 /// Functions that are Rhai's grammar and not registered.
 const KEYWORDS: [&str; 11] = [
-    "Fn", "call", "curry", "debug", "eval", "is_def_fn", "is_def_var", "is_shared", "print", "sleep", "type_of",
+    "Fn",
+    "call",
+    "curry",
+    "debug",
+    "eval",
+    "is_def_fn",
+    "is_def_var",
+    "is_shared",
+    "print",
+    "sleep",
+    "type_of",
 ];
 
 /// The functions of an engine: by name, how many arguments they take, the receiver counted.
@@ -38,7 +48,8 @@ impl Functions {
 
 /// That all calls of a script exist.
 pub(super) fn check(ast: &AST, functions: &Functions) -> Result<(), CompileError> {
-    let mut script = Script { functions, own: BTreeMap::new(), words: HashSet::new(), of_macros: HashSet::new() };
+    let mut script =
+        Script { functions, own: BTreeMap::new(), words: HashSet::new(), of_macros: HashSet::new() };
     for function in ast.iter_functions() {
         script.own.entry(function.name.to_owned()).or_default().insert(function.params.len());
         script.words.extend(function.params.iter().map(|name| (*name).to_owned()));
@@ -100,10 +111,12 @@ impl Script<'_> {
                 None => Ok(()),
             },
             // `@REPOS["name"].find()`
-            ASTNode::Expr(Expr::Index(pair, ..)) if macro_of(&pair.lhs) == Some("@REPOS") => match &pair.rhs {
-                Expr::Dot(rest, ..) => self.check_chain("#table", &rest.rhs),
-                _ => Ok(()),
-            },
+            ASTNode::Expr(Expr::Index(pair, ..)) if macro_of(&pair.lhs) == Some("@REPOS") => {
+                match &pair.rhs {
+                    Expr::Dot(rest, ..) => self.check_chain("#table", &rest.rhs),
+                    _ => Ok(()),
+                }
+            }
             ASTNode::Expr(Expr::MethodCall(call, position)) if !self.of_macros.contains(position) => {
                 self.check_method(call, *position)
             }
@@ -148,10 +161,13 @@ impl Script<'_> {
         if is_known || KEYWORDS.contains(&name) || self.words.contains(name) {
             return Ok(());
         }
-        let known = self.functions.0.get(name).map(|counts| counts.iter().map(|count| count.saturating_sub(1)));
+        let known =
+            self.functions.0.get(name).map(|counts| counts.iter().map(|count| count.saturating_sub(1)));
         let message = match (known, hints::of_method(name)) {
             _ if self.own.contains_key(name) => {
-                format!("write `{name}(x)`: only a function that uses `this` is called on a value, `x.{name}()`")
+                format!(
+                    "write `{name}(x)`: only a function that uses `this` is called on a value, `x.{name}()`"
+                )
             }
             (Some(counts), _) => wrong_number(name, counts),
             (None, Some(hint)) => format!("there is no {name}(): {hint}"),
@@ -173,12 +189,15 @@ impl Script<'_> {
         }
         let of_macro = GROUPS.iter().flat_map(|group| group.entries).find(|entry| entry.name() == name);
         let hint = hints::of_function(name).map(str::to_owned);
-        let message = match (own, hint.or_else(|| of_macro.map(|entry| format!("write `{}`", entry.full()))), known) {
-            (Some(own), ..) => wrong_number(name, own.iter().copied()),
-            (None, Some(hint), _) => format!("there is no function {name}: {hint}"),
-            (None, None, Some(known)) => wrong_number(name, known.iter().copied()),
-            (None, None, None) => format!("there is no function {name}{}", did_you_mean(name, self.names())),
-        };
+        let message =
+            match (own, hint.or_else(|| of_macro.map(|entry| format!("write `{}`", entry.full()))), known) {
+                (Some(own), ..) => wrong_number(name, own.iter().copied()),
+                (None, Some(hint), _) => format!("there is no function {name}: {hint}"),
+                (None, None, Some(known)) => wrong_number(name, known.iter().copied()),
+                (None, None, None) => {
+                    format!("there is no function {name}{}", did_you_mean(name, self.names()))
+                }
+            };
         Err((message, position))
     }
 
@@ -224,7 +243,11 @@ fn find_call(of: &'static str, call: &FnCallExpr) -> Result<&'static Entry, Stri
 
 fn find_property(of: &'static str, name: &str) -> Result<&'static Entry, String> {
     let entry = calls_of(of).iter().find(|entry| entry.name() == name).ok_or_else(|| unknown(of, name))?;
-    if entry.is_property() { Ok(entry) } else { Err(format!("{of}.{name} is a call: write `{}`", entry.full())) }
+    if entry.is_property() {
+        Ok(entry)
+    } else {
+        Err(format!("{of}.{name} is a call: write `{}`", entry.full()))
+    }
 }
 
 fn unknown(of: &str, name: &str) -> String {

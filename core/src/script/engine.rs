@@ -153,9 +153,7 @@ impl ScriptEngine {
         let (outcome, left) = counted(|| {
             let value = catch_unwind(AssertUnwindSafe(|| {
                 self.enter(call, host, start + timeout)?;
-                work(&self.engine)
-                    .map_err(|error| run::failed(&error))
-                    .and_then(|value| self.payload(&value))
+                work(&self.engine).map_err(|error| run::failed(&error)).and_then(|value| self.payload(&value))
             }));
             self.leave(value)
         });

@@ -14,7 +14,10 @@ const LEN: &str = "the length is `x.len()`";
 const GLOBALS: [(&str, &str); 12] = [
     ("JSON", "JSON is read by `parse_json(text)` and written by `x.to_json()`"),
     ("console", "a log is written `@LOGS(\"text\", value)`"),
-    ("Math", "numbers have their functions themselves: `x.floor()`, `x.abs()`, `max(a, b)`, `min(a, b)`, `x ** 2`"),
+    (
+        "Math",
+        "numbers have their functions themselves: `x.floor()`, `x.abs()`, `max(a, b)`, `min(a, b)`, `x ** 2`",
+    ),
     ("Object", "a map has `x.keys()`, `x.values()` and `x.contains(\"name\")`"),
     ("Array", "an array is written `[]`; whether something is one: `type_of(x) == \"array\"`"),
     ("Date", "the time is `@HELPERS.now()` in milliseconds, or `@HELPERS.iso()` as text"),
@@ -122,7 +125,11 @@ fn hint(text: &str, from: usize, message: &str) -> Option<&'static str> {
     if message.contains("a boolean expression") {
         return Some(NO_TRUTH);
     }
-    if rest.starts_with("++") || rest.starts_with("--") || message.contains("'++'") || message.contains("'--'") {
+    if rest.starts_with("++")
+        || rest.starts_with("--")
+        || message.contains("'++'")
+        || message.contains("'--'")
+    {
         return Some("write `i += 1` and `i -= 1`");
     }
     if text.contains("for (") || text.contains("for(") {

@@ -65,7 +65,10 @@ pub struct FailedHook {
 
 impl std::fmt::Debug for FailedHook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FailedHook").field("name", &self.handler.name).field("failure", &self.failure).finish()
+        f.debug_struct("FailedHook")
+            .field("name", &self.handler.name)
+            .field("failure", &self.failure)
+            .finish()
     }
 }
 

@@ -77,7 +77,13 @@ fn every_entry_says_what_it_is() {
 fn every_example_runs() {
     let fixture = table_tests::fixture();
     for entry in GROUPS.iter().flat_map(|group| group.entries) {
-        let request = HttpRequest::new("GET".into(), "/x".into(), "127.0.0.1".into(), Default::default(), Default::default());
+        let request = HttpRequest::new(
+            "GET".into(),
+            "/x".into(),
+            "127.0.0.1".into(),
+            Default::default(),
+            Default::default(),
+        );
         let request = (entry.place == reference::Place::Route).then(|| Arc::new(request));
         let (outcome, _) = fixture.run_for(entry.example, Duration::from_secs(60), request);
         match outcome {
@@ -118,7 +124,12 @@ fn scripts_md_is_current() {
 #[test]
 fn scripts_in_the_guide_compile() {
     let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/scripts.md")).unwrap();
-    let blocks: Vec<&str> = guide.split("```rhai\n").skip(1).filter_map(|rest| rest.split_once("\n```")).map(|(block, _)| block).collect();
+    let blocks: Vec<&str> = guide
+        .split("```rhai\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("\n```"))
+        .map(|(block, _)| block)
+        .collect();
     assert!(blocks.len() > 75, "{}", blocks.len());
     for (block, (message, line, _)) in blocks.iter().zip(errors(&blocks)) {
         assert_eq!(message, "", "line {line} of\n{block}");
@@ -128,7 +139,11 @@ fn scripts_in_the_guide_compile() {
 #[test]
 fn calls_that_do_not_exist() {
     for (source, place, mentions) in [
-        ("@SOCKET.broadcst(\"a\", 1)", (1, 9), &["@SOCKET has no broadcst", "did you mean broadcast?"] as &[_]),
+        (
+            "@SOCKET.broadcst(\"a\", 1)",
+            (1, 9),
+            &["@SOCKET has no broadcst", "did you mean broadcast?"] as &[_],
+        ),
         ("let a = 1;\n  @HELPERS.uid()", (2, 12), &["@HELPERS has no uid", "uuid", "known: ", "sha256"]),
         ("#todo.insert(#{ data: #{} })", (1, 7), &["#table has no insert", "createMany"]),
         ("#todo.findone(#{})", (1, 7), &["did you mean findOne?"]),
@@ -152,10 +167,18 @@ fn calls_that_do_not_exist() {
         ("@SOCKET.rooms().leng()", (0, 0), &["there is no leng()"]),
         ("@SOCKET.reply(\"a\")", (1, 9), &["does not take 1 arguments", "@SOCKET.reply(event, data)"]),
         ("@CACHE.set(\"a\")", (0, 0), &["@CACHE.set(key, value, ttlMs?)"]),
-        ("@SOCKET.emitToRoom(1)", (0, 0), &["emitToRoom(room, event, data)", "emitToRoom(path, room, event, data)"]),
+        (
+            "@SOCKET.emitToRoom(1)",
+            (0, 0),
+            &["emitToRoom(room, event, data)", "emitToRoom(path, room, event, data)"],
+        ),
         ("@SOCKET.id()", (0, 0), &["is a value"]),
         ("@SOCKET.rooms", (0, 0), &["is a call", "@SOCKET.rooms()"]),
-        ("@SOCKT.reply(\"a\", 1)", (0, 0), &["there is no macro @SOCKT", "did you mean @SOCKET?", "@HELPERS"]),
+        (
+            "@SOCKT.reply(\"a\", 1)",
+            (0, 0),
+            &["there is no macro @SOCKT", "did you mean @SOCKET?", "@HELPERS"],
+        ),
         ("#mesage.find()", (0, 0), &["there is no table mesage", "did you mean #message?"]),
         ("foo(1)", (1, 1), &["there is no function foo"]),
         ("let a = prase_int(\"1\");", (1, 9), &["did you mean parse_int?"]),

@@ -127,7 +127,8 @@ fn number_of(name: &str) -> Result<i64, ParseError> {
     if let Some(status) = name.strip_prefix("THROW").and_then(|status| status.parse::<u16>().ok()) {
         return Ok(THROW_STATUS + i64::from(status));
     }
-    let known = VALUES.iter().map(|(known, _)| *known).chain(FORMS.map(|(known, _)| known)).chain(["THROW404"]);
+    let known =
+        VALUES.iter().map(|(known, _)| *known).chain(FORMS.map(|(known, _)| known)).chain(["THROW404"]);
     let known: Vec<_> = known.map(|known| format!("@{known}")).collect();
     let hint = did_you_mean(&format!("@{name}"), known.iter().map(String::as_str));
     Err(error(format!("there is no macro @{name}{hint}; known: {}", known.join(", "))))

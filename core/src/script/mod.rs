@@ -43,16 +43,16 @@ mod table_tests;
 
 pub use cache::Cache;
 pub use engine::{CompileError, Script, ScriptEngine};
-pub(crate) use handler::schema_validator;
 pub use failure::Place;
+pub(crate) use handler::schema_validator;
 pub use handler::{Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
 pub use hooks::{FailedHook, Hook, HookWhen, Hooks};
 pub use host::{Host, Member, Payload, Target};
 pub use json::nesting_of;
 pub use packet::{Arguments, event_name};
 pub use recorded::{Emitted, RecordedHost};
-pub use request::{HttpRequest, HttpResponse, SECRET_HEADERS};
 pub use reference::{Entry, GROUPS, Group, as_markdown};
+pub use request::{HttpRequest, HttpResponse, SECRET_HEADERS};
 pub use reserved::reserved_event;
 pub use run::{Call, CallUser, RunOutput, TestInputs};
 pub use test_run::{TestCall, TestOutcome, run_test};

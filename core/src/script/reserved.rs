@@ -31,7 +31,9 @@ mod tests {
 
     #[test]
     fn names() {
-        for name in ["connect", "presence", "event", "ws:result", "ws:*", "token_", "token_refresh", "backend_x"] {
+        for name in
+            ["connect", "presence", "event", "ws:result", "ws:*", "token_", "token_refresh", "backend_x"]
+        {
             assert!(reserved_event(name).is_some(), "{name}");
         }
         for name in ["connected", "Event", "events", "*", "w*", "ws", "tokens", "presence:join", ""] {

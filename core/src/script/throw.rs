@@ -55,9 +55,11 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_get("code", |thrown: &mut Thrown| thrown.failure.code.as_str().to_owned());
     engine.register_get("message", |thrown: &mut Thrown| thrown.failure.message.clone().into_owned());
     engine.register_get("details", |thrown: &mut Thrown| {
-        thrown.failure.details.as_ref().map_or(Ok(Dynamic::UNIT), |details| {
-            rhai::serde::to_dynamic(details).map(from_outside)
-        })
+        thrown
+            .failure
+            .details
+            .as_ref()
+            .map_or(Ok(Dynamic::UNIT), |details| rhai::serde::to_dynamic(details).map(from_outside))
     });
     engine.register_fn("to_string", |thrown: &mut Thrown| thrown.failure.message.clone().into_owned());
 }

@@ -26,7 +26,8 @@ impl Accounts {
     }
 
     fn run(&self, script: &str, payload: &Json) -> Json {
-        self.0.test_run(json!({ "kind": "script", "gatewayPath": "/x", "script": script, "payload": payload }))
+        self.0
+            .test_run(json!({ "kind": "script", "gatewayPath": "/x", "script": script, "payload": payload }))
     }
 }
 
@@ -59,14 +60,22 @@ fn operators_in_a_payload() {
         "{ let all = []; for value in @BODY.values() { all.push(value); } all[0] }",
     ];
     for way in ways {
-        for email in [json!({ "_neq": "" }), json!({ "_contains": "@" }), json!({ "_in": ["ada@example.com"] })] {
+        for email in
+            [json!({ "_neq": "" }), json!({ "_contains": "@" }), json!({ "_in": ["ada@example.com"] })]
+        {
             for script in [
-                format!("let way = {way}; return #account.find(#{{ filter: #{{ email: way }} }}).data.len();"),
+                format!(
+                    "let way = {way}; return #account.find(#{{ filter: #{{ email: way }} }}).data.len();"
+                ),
                 format!("let way = {way}; return #account.count(#{{ email: way }});"),
                 format!("let way = {way}; return #account.exists(#{{ _or: [#{{ email: way }}] }});"),
-                format!("let way = {way}; return #account.findOne(#{{ filter: #{{ _not: #{{ email: way }} }} }});"),
+                format!(
+                    "let way = {way}; return #account.findOne(#{{ filter: #{{ _not: #{{ email: way }} }} }});"
+                ),
                 format!("let way = {way}; return #account.delete(#{{ filter: #{{ email: way }} }});"),
-                format!("let way = {way}; return #account.update(#{{ filter: #{{ email: way }}, data: #{{ coins: 9 }} }});"),
+                format!(
+                    "let way = {way}; return #account.update(#{{ filter: #{{ email: way }}, data: #{{ coins: 9 }} }});"
+                ),
             ] {
                 let answer = accounts.run(&script, &json!({ "email": email }));
                 assert_eq!(answer["error"]["code"], "VALIDATION_ERROR", "{script} {email}: {answer}");
@@ -127,7 +136,10 @@ fn what_scripts_mean_still_works() {
         ("#account.count(#{ email: @BODY.email })", json!(1)),
         ("#account.count(#{ email: #{ _neq: @BODY.email } })", json!(1)),
         ("#account.count(#{ email: #{ _contains: @BODY.part } })", json!(1)),
-        ("#account.count(#{ _or: [#{ email: @BODY.email }, #{ email: #{ _contains: @BODY.part } }] })", json!(2)),
+        (
+            "#account.count(#{ _or: [#{ email: @BODY.email }, #{ email: #{ _contains: @BODY.part } }] })",
+            json!(2),
+        ),
         ("#account.count(#{ email: #{ _in: [@BODY.email] } })", json!(1)),
         ("#account.find(#{ filter: @HELPERS.filter(@BODY.filter) }).data.len()", json!(1)),
         ("{ let f = @HELPERS.filter(@BODY.filter); f.coins = 2; #account.count(f) }", json!(0)),
@@ -135,8 +147,14 @@ fn what_scripts_mean_still_works() {
         ("#account.count(@HELPERS.filter(@BODY.nothing))", json!(2)),
         ("{ let f = #{ email: #{ _neq: \"\" } }; f += #{ coins: 1 }; #account.count(f) }", json!(2)),
         ("#account.create(#{ data: #{ extra: @BODY.extra } }).extra", json!({ "_inc": 1 })),
-        ("#account.update(#{ filter: #{ email: @BODY.email }, data: #{ coins: #{ _inc: @BODY.n } } }).data[0].coins", json!(6)),
-        ("#account.count(#{ extra: #account.findOne(#{ filter: #{ email: @BODY.email } }).extra })", json!(1)),
+        (
+            "#account.update(#{ filter: #{ email: @BODY.email }, data: #{ coins: #{ _inc: @BODY.n } } }).data[0].coins",
+            json!(6),
+        ),
+        (
+            "#account.count(#{ extra: #account.findOne(#{ filter: #{ email: @BODY.email } }).extra })",
+            json!(1),
+        ),
     ] {
         let answer = accounts.run(script, &payload);
         assert_eq!(answer["result"], expected, "{script}: {answer}");

@@ -32,7 +32,8 @@ fn keys_of_another_gateway() {
 #[test]
 fn what_a_route_reads_of_a_gateway() {
     let api = Api::on(Database::Sqlite);
-    let mut socket = api.socket("/chat", "@CACHE.set(\"topic\", @BODY); @CACHE.common.set(\"all\", 1);", None);
+    let mut socket =
+        api.socket("/chat", "@CACHE.set(\"topic\", @BODY); @CACHE.common.set(\"all\", 1);", None);
     socket.run("e", &json!("news"));
     let script = "return [@CACHE.get(\"topic\"), @CACHE.get(\"all\"), @CACHE.of(\"/chat\").get(\"topic\")];";
     let route = json!({ "method": "GET", "path": "/topic", "access": "public", "sourceCode": script });
@@ -42,8 +43,20 @@ fn what_a_route_reads_of_a_gateway() {
 }
 
 const RESERVED: [&str; 14] = [
-    "ws:result", "ws:error", "ws:anything", "presence", "event", "rate_limited", "token_expired", "token_refresh",
-    "bus_gap", "backend_lost", "job_status", "connect", "disconnect", "connect_error",
+    "ws:result",
+    "ws:error",
+    "ws:anything",
+    "presence",
+    "event",
+    "rate_limited",
+    "token_expired",
+    "token_refresh",
+    "bus_gap",
+    "backend_lost",
+    "job_status",
+    "connect",
+    "disconnect",
+    "connect_error",
 ];
 
 /// A client names the product's own events, and the script relays what it is told.
@@ -70,7 +83,8 @@ fn events_with_the_product_s_own_names() {
         let body = json!({ "eventName": name, "sourceCode": "1" });
         let answer = api.admin("POST", &format!("/admin/gateways/{}/events", made.id), body);
         refused(&answer, 422, "VALIDATION_ERROR", "reserved");
-        let answer = api.admin("PATCH", &format!("/admin/events/{}", made.events[0]), json!({ "eventName": name }));
+        let answer =
+            api.admin("PATCH", &format!("/admin/events/{}", made.events[0]), json!({ "eventName": name }));
         refused(&answer, 422, "VALIDATION_ERROR", "reserved");
     }
 }
@@ -100,7 +114,10 @@ fn a_flood_of_failures_in_the_log() {
         assert!(message.starts_with("bad ") && message.len() <= 600 && !message.contains('\n'), "{message}");
     }
     let [hook] = &*runs(&api, "gateway=hooks&outcome=error") else { panic!("one hook has failed") };
-    assert_eq!((&hook["message"], &hook["line"], &hook["code"]), (&json!("too late"), &json!(2), &json!("DUPLICATE_RESOURCE")));
+    assert_eq!(
+        (&hook["message"], &hook["line"], &hook["code"]),
+        (&json!("too late"), &json!(2), &json!("DUPLICATE_RESOURCE"))
+    );
     let succeeded = &runs(&api, "gateway=/fails&outcome=ok")[0];
     assert_eq!((&succeeded["message"], &succeeded["line"]), (&Json::Null, &Json::Null));
     assert_eq!(succeeded["requestId"], hook["requestId"], "it is found by the run that wrote");
@@ -109,7 +126,10 @@ fn a_flood_of_failures_in_the_log() {
     let of_event = lines.iter().filter(|line| line.contains("/fails")).count();
     assert!((1..60).contains(&of_event), "a flood is a few lines: {of_event}");
     let told = lines.iter().find(|line| line.contains("/fails")).unwrap();
-    assert!(told.contains("BUSINESS_LOGIC_ERROR") && told.contains("request_id") && told.contains("\"line\":2"), "{told}");
+    assert!(
+        told.contains("BUSINESS_LOGIC_ERROR") && told.contains("request_id") && told.contains("\"line\":2"),
+        "{told}"
+    );
     assert!(!log.contains("forged line"), "what the client sent is not in the log");
     assert_eq!(lines.iter().filter(|line| line.contains("too late")).count(), 1, "and the hook has its own");
 }
@@ -119,7 +139,8 @@ fn a_flood_of_failures_in_the_log() {
 fn what_stops_at_a_bound_says_so() {
     let api = Api::on(Database::Sqlite);
     api.table("many", json!([{ "name": "n", "type": "integer" }]));
-    let fill = "let rows = []; for n in 0..@BODY { rows.push(#{ n: n }); } #many.createMany(#{ data: rows });";
+    let fill =
+        "let rows = []; for n in 0..@BODY { rows.push(#{ n: n }); } #many.createMany(#{ data: rows });";
     let body = json!({ "kind": "script", "script": fill, "payload": 1000, "commit": true });
     assert_eq!(api.test_run(body)["success"], true);
     let all = "let found = #many.find(#{ fields: \"n\", limit: 0, sort: \"n\", page: @BODY }); return [found.data.len(), found.truncated];";
@@ -143,7 +164,8 @@ fn what_stops_at_a_bound_says_so() {
 fn rooms_of_another_pack() {
     let api = Api::on(Database::Sqlite);
     api.make("/admin/packs", json!({ "name": "chat" }));
-    let mut bystander = api.socket("/other", "@SOCKET.join(\"chat_7\"); return @SOCKET.roomSize(\"chat_7\");", None);
+    let mut bystander =
+        api.socket("/other", "@SOCKET.join(\"chat_7\"); return @SOCKET.roomSize(\"chat_7\");", None);
     bystander.run("e", &json!({}));
     let mut guest = Polling::connect(&api.server, "/chat", None);
     for (event, payload) in [

@@ -89,7 +89,12 @@ pub const GROUPS: [Group; 8] = [
 ];
 
 impl Entry {
-    const fn new(of: &'static str, signature: &'static str, gives: &'static str, about: &'static str) -> Self {
+    const fn new(
+        of: &'static str,
+        signature: &'static str,
+        gives: &'static str,
+        about: &'static str,
+    ) -> Self {
         Self { of, signature, gives, about, errors: "", place: Place::Everywhere, example: "" }
     }
 
