@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -29,7 +30,7 @@ const SOCKETS_PER_ADDRESS: usize = 5_000;
 #[derive(Clone)]
 pub struct Endpoint {
     pub address: SocketAddr,
-    pub namespace: &'static str,
+    pub namespace: Arc<str>,
     /// Sent as `auth.token`; `None` connects as a guest.
     pub token: Option<String>,
     /// How long a handshake may take.
@@ -162,9 +163,9 @@ impl Client {
         Ok(())
     }
 
-    /// Sends one event to [`NAMESPACE`] and waits for its ack and its result.
-    pub async fn call(&mut self, event: &[u8]) -> Result<()> {
-        Self::emit(&mut self.outbox, NAMESPACE, 0, event);
+    /// Sends one event to its namespace and waits for its ack and its result.
+    pub async fn call(&mut self, namespace: &str, event: &[u8]) -> Result<()> {
+        Self::emit(&mut self.outbox, namespace, 0, event);
         let (mut acked, mut finished) = (false, false);
         while !(acked && finished) {
             self.flush().await?;

@@ -37,7 +37,7 @@ pub struct CompareArgs {
     #[arg(long, global = true, default_value_t = 3, value_parser = crate::at_least_one)]
     rounds: usize,
     #[command(flatten)]
-    start: StartArgs,
+    pub start: StartArgs,
     #[command(flatten)]
     phases: PhaseArgs,
 }

@@ -88,7 +88,7 @@ async fn load(
     let mut tasks = JoinSet::new();
     for (index, client) in connect_many(&server.endpoint, args.sockets).await?.into_iter().enumerate() {
         let socket =
-            Socket::new(client, server.endpoint.namespace, &events, index).window(args.window).pause(pause);
+            Socket::new(client, &server.endpoint.namespace, &events, index).window(args.window).pause(pause);
         tasks.spawn(socket.drive(phase.clone()));
     }
     let cost = measure::run(phases, server.pid, &phase, &mut tasks).await?;
@@ -113,7 +113,7 @@ pub fn unfinished<T>() -> Result<T> {
 /// One socket of a load.
 pub struct Socket {
     client: Client,
-    namespace: &'static str,
+    namespace: Arc<str>,
     events: Events,
     next: usize,
     window: usize,
@@ -122,9 +122,10 @@ pub struct Socket {
 
 impl Socket {
     /// The socket with this number, one event in flight and no pauses.
-    pub fn new(client: Client, namespace: &'static str, events: &Events, index: usize) -> Self {
+    pub fn new(client: Client, namespace: &Arc<str>, events: &Events, index: usize) -> Self {
         // Far from where the others are.
         let next = index * 7919 % events.len();
+        let namespace = namespace.clone();
         Self { client, namespace, events: events.clone(), next, window: 1, pause: Duration::ZERO }
     }
 
@@ -172,7 +173,7 @@ impl Socket {
         while flight.events.len() < self.window {
             let ack_id = flight.launch(now);
             let event = self.events[self.next].as_bytes();
-            Client::emit(self.client.outbox(), self.namespace, ack_id, event);
+            Client::emit(self.client.outbox(), &self.namespace, ack_id, event);
             self.next = (self.next + 1) % self.events.len();
         }
     }

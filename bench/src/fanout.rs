@@ -61,7 +61,7 @@ async fn fill_room(
     let event = serde_json::json!(["join", { "room": ROOM }]).to_string();
     let mut tasks = JoinSet::new();
     for mut client in connect_many(&server.endpoint, args.subscribers).await? {
-        timeout(server.endpoint.patience, client.call(event.as_bytes()))
+        timeout(server.endpoint.patience, client.call(NAMESPACE, event.as_bytes()))
             .await
             .context("joining the room took too long")??;
         tasks.spawn(subscribe(client, fan.clone()));

@@ -14,6 +14,7 @@ mod packet;
 mod proc;
 mod report;
 mod rows;
+mod soak;
 mod target;
 
 use std::net::SocketAddr;
@@ -58,7 +59,8 @@ Examples:
   cargo build --release && target/release/gatewright-bench
   gatewright-bench events --measure 10 --rounds 5
   gatewright-bench fanout --targets raw,node --subscribers 200
-  gatewright-bench idle --rounds 1 --settle 30";
+  gatewright-bench idle --rounds 1 --settle 30
+  gatewright-bench soak --for 3600";
 
 #[derive(Subcommand)]
 enum Command {
@@ -75,6 +77,8 @@ enum Command {
     Idle(idle::IdleArgs),
     /// Latency: one event at a time on an otherwise idle server
     Single(events::SingleArgs),
+    /// Soak: gateways come and go while events run; fails when the server keeps what is gone
+    Soak(soak::SoakArgs),
     /// Serve the `raw` baseline until ended; the other commands start it by themselves
     BaselineServer {
         /// Address to listen on
@@ -102,6 +106,9 @@ fn main() -> Result<()> {
     let cli = parse();
     let scenarios = match cli.command {
         Some(Command::BaselineServer { listen }) => return serve_baseline(listen),
+        Some(Command::Soak(args)) => {
+            return client_runtime(cli.client_threads)?.block_on(soak::run(&args, &cli.compare.start));
+        }
         Some(Command::Events(args)) => vec![Scenario::Events(args)],
         Some(Command::Rows(args)) => args.scenarios(),
         Some(Command::Fanout(args)) => vec![Scenario::Fanout(args)],

@@ -45,6 +45,16 @@ impl Phase {
         self.0.load(Ordering::Relaxed) == STOP
     }
 
+    /// From now on what ends counts.
+    pub fn measure(&self) {
+        self.enter(MEASURE);
+    }
+
+    /// See [`Self::is_over`].
+    pub fn stop(&self) {
+        self.enter(STOP);
+    }
+
     fn enter(&self, phase: u8) {
         self.0.store(phase, Ordering::Relaxed);
     }
@@ -97,14 +107,14 @@ pub async fn run<T: 'static>(
     undisturbed(args.warm_up, tasks).await?;
     let (server, client) = (proc::cpu_time(pid)?, proc::cpu_time(std::process::id())?);
     let started = Instant::now();
-    phase.enter(MEASURE);
+    phase.measure();
     undisturbed(args.measure, tasks).await?;
     let cost = Cost {
         wall: started.elapsed(),
         server_cpu: proc::cpu_time(pid)? - server,
         client_cpu: proc::cpu_time(std::process::id())? - client,
     };
-    phase.enter(STOP);
+    phase.stop();
     Ok(cost)
 }
 

@@ -86,13 +86,13 @@ pub async fn run(work: Work, args: &RowsArgs, phases: &PhaseArgs, server: &Serve
     tasks.spawn_blocking(move || {
         crate::client_runtime(1)?.block_on(async {
             let client = Client::connect(&quiet, 0).await?;
-            let socket = Socket::new(client, quiet.namespace, &message, 0).pause(BYSTANDER_PAUSE);
+            let socket = Socket::new(client, &quiet.namespace, &message, 0).pause(BYSTANDER_PAUSE);
             socket.drive(of_bystander).await.map(Latencies::OfBystander)
         })
     });
-    let endpoint = Endpoint { namespace: ROWS_NAMESPACE, ..server.endpoint.clone() };
+    let endpoint = Endpoint { namespace: ROWS_NAMESPACE.into(), ..server.endpoint.clone() };
     for (index, client) in connect_many(&endpoint, args.sockets).await?.into_iter().enumerate() {
-        let socket = Socket::new(client, endpoint.namespace, &events, index).window(args.window);
+        let socket = Socket::new(client, &endpoint.namespace, &events, index).window(args.window);
         let phase = phase.clone();
         tasks.spawn(async move { socket.drive(phase).await.map(Latencies::OfRows) });
     }

@@ -53,6 +53,11 @@ pub struct Server {
     folder: TempDir,
 }
 
+/// The admin of every gateway that is measured.
+pub const ADMIN_EMAIL: &str = "admin@localhost";
+/// That admin's password.
+pub const ADMIN_PASSWORD: &str = "only for a bench";
+
 const PACK: [(&str, &str); 6] = [
     ("pack.toml", include_str!("../pack/pack.toml")),
     ("events/message.rhai", include_str!("../pack/events/message.rhai")),
@@ -111,7 +116,7 @@ impl Target {
         }
         let endpoint = Endpoint {
             address,
-            namespace: NAMESPACE,
+            namespace: NAMESPACE.into(),
             token: args.token.clone(),
             patience: args.patience,
             connecting: args.connecting,
@@ -175,6 +180,7 @@ fn isolate(command: &mut Command) {
         }
     }
     command.env("GATEWRIGHT_LIMITS__CONNECTIONS_PER_SECOND_PER_IP", "0");
+    command.env("GATEWRIGHT_ADMIN_EMAIL", ADMIN_EMAIL).env("GATEWRIGHT_ADMIN_PASSWORD", ADMIN_PASSWORD);
 }
 
 fn free_address() -> Result<SocketAddr> {
