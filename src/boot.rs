@@ -138,13 +138,15 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     };
 
     let router = http::router(state.clone(), demo.is_some());
-    let service = http::ClientLayer.layer(GuardLayer(hub.clone()).layer(router));
+    let guarded = http::ClientLayer.layer(GuardLayer(hub.clone()).layer(router));
+    let service = tower::util::MapResponseLayer::new(http::guarded).layer(guarded);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let patience = http::Patience::new(&app.config);
     let server = tokio::spawn(http::serve(listener, service, patience.clone(), until(stopped.clone())));
     let metrics = metrics_listener.map(|listener| {
         let service = tower::ServiceExt::map_request(
-            http::metrics_router(state),
+            http::metrics_router(state)
+                .layer(axum::middleware::map_response(async |answer| http::guarded(answer))),
             |request: axum::http::Request<http::TimedBody>| request.map(axum::body::Body::new),
         );
         tokio::spawn(http::serve(listener, service, patience, until(stopped)))

@@ -61,7 +61,7 @@ where
             return Ok(Self::User(accounts.authenticate(token).await?));
         }
         let Some(token) = cookie(&parts.headers, ACCESS_COOKIE) else { return Ok(Self::Anonymous) };
-        check_origin(&parts.method, &parts.headers, &Arc::<Config>::from_ref(state))?;
+        check_origin(parts, &Arc::<Config>::from_ref(state))?;
         match accounts.authenticate(token).await {
             Ok(signed_in) => Ok(Self::User(signed_in)),
             Err(Error::Refused(_)) => Ok(Self::Anonymous),

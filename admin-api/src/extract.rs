@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use gatewright_core::auth::{Accounts, SignedIn};
 use gatewright_core::config::Config;
 use gatewright_core::nearest::nearest;
@@ -15,7 +15,7 @@ use serde_path_to_error::Track;
 
 use crate::error::ApiError;
 use crate::fields::fields_of;
-use crate::request::{ACCESS_COOKIE, bearer, cookie, cookie_counts};
+use crate::request::{ACCESS_COOKIE, bearer, cookie, cookie_counts, own_origin};
 use crate::state::AdminState;
 
 /// Whoever is signed in: a token from the `Authorization` header, else from the cookie.
@@ -68,7 +68,7 @@ where
             Some(token) => token,
             None => {
                 let token = cookie(&parts.headers, ACCESS_COOKIE).ok_or_else(ApiError::unauthenticated)?;
-                check_origin(&parts.method, &parts.headers, &Arc::<Config>::from_ref(state))?;
+                check_origin(parts, &Arc::<Config>::from_ref(state))?;
                 token
             }
         };
@@ -76,18 +76,37 @@ where
     }
 }
 
-/// A request that changes something and brings a cookie must come from an origin that counts.
-pub fn check_origin(method: &Method, headers: &HeaderMap, config: &Config) -> Result<(), ApiError> {
-    if matches!(*method, Method::GET | Method::HEAD) {
-        return Ok(());
+/// A request that changes something and brings a cookie must come from an origin that counts. For
+/// the admin API that is the server's own alone, and reading counts too.
+pub fn check_origin(request: &Parts, config: &Config) -> Result<(), ApiError> {
+    if is_of_admin(&request.uri) {
+        if has_cookies_that_count(&request.headers, config, &[]) {
+            return Ok(());
+        }
+        let message = "In the admin API a cookie counts from this server's own origin alone; send a token. \
+                       Behind a proxy with TLS, set trusted_ip_header and have it send X-Forwarded-Proto";
+        return Err(Failure::new(ErrorCode::OriginNotAllowed, message).into());
     }
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if cookie_counts(text(header::ORIGIN), text(header::HOST), &config.allowed_origins) {
+    if matches!(request.method, Method::GET | Method::HEAD)
+        || has_cookies_that_count(&request.headers, config, &config.allowed_origins)
+    {
         return Ok(());
     }
     let message =
         "A request with a cookie must come from this server's origin or from one in allowed_origins";
     Err(Failure::new(ErrorCode::OriginNotAllowed, message).into())
+}
+
+/// Whether cookies of such a request count, and may be given to it.
+pub fn has_cookies_that_count(headers: &HeaderMap, config: &Config, allowed: &[String]) -> bool {
+    let own = own_origin(headers, config.trusted_ip_header.is_some());
+    // What is not even text is no origin that counts.
+    let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+    cookie_counts(origin, own.as_deref(), allowed)
+}
+
+fn is_of_admin(uri: &Uri) -> bool {
+    uri.path().strip_prefix("/admin").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl FromRequestParts<AdminState> for Admin {
@@ -107,9 +126,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         if !is_json(request.headers()) {
-            return Err(ApiError::bad_request(
-                "Send the body with the header content-type: application/json",
-            ));
+            return Err(not_json());
         }
         decode(&body_of(request, state).await?).map(Self)
     }
@@ -119,9 +136,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let is_json = is_json(request.headers());
         let body = body_of(request, state).await?;
-        if body.trim_ascii().is_empty() { Ok(Self(None)) } else { decode(&body).map(|body| Self(Some(body))) }
+        if body.trim_ascii().is_empty() {
+            return Ok(Self(None));
+        }
+        // A form of a foreign page can send any other type without asking.
+        if !is_json {
+            return Err(not_json());
+        }
+        decode(&body).map(|body| Self(Some(body)))
     }
+}
+
+fn not_json() -> ApiError {
+    ApiError::bad_request("Send the body with the header content-type: application/json")
 }
 
 /// Whether the body is JSON by its content type.

@@ -28,7 +28,9 @@ mod users;
 
 pub use caller::Caller;
 pub use error::ApiError;
-pub use extract::{Admin, Identity, Json, OptionalJson, Path, Query, body_of, check_origin, is_json};
+pub use extract::{
+    Admin, Identity, Json, OptionalJson, Path, Query, body_of, check_origin, has_cookies_that_count, is_json,
+};
 pub use list::{ListAnswer, ListParams};
 pub use router::router;
 pub use state::{AdminState, Live};

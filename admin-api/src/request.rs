@@ -11,6 +11,8 @@ pub const ACCESS_COOKIE: &str = "accessToken";
 pub const REFRESH_COOKIE: &str = "refreshToken";
 /// The header of an app key.
 pub const APP_KEY_HEADER: &str = "x-app-token";
+/// The header in which a proxy says how the client speaks to it.
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// A cookie's value, unless it is empty.
 pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -31,20 +33,31 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
 }
 
-/// Whether an `Origin` names the host that the request was sent to.
-pub fn is_same_origin(origin: &str, host: Option<&str>) -> bool {
-    fn without_default_port<'a>(host: &'a str, scheme: &str) -> &'a str {
-        let port = if scheme == "https" { ":443" } else { ":80" };
-        host.strip_suffix(port).unwrap_or(host)
+/// The origin under which the sender of a request reached this server. The server itself speaks no
+/// TLS: that a client does is known from a proxy alone, and only where one is trusted.
+pub fn own_origin(headers: &HeaderMap, trusts_proxy: bool) -> Option<String> {
+    let host = headers.get(header::HOST)?.to_str().ok()?;
+    let forwarded = headers.get_all(FORWARDED_PROTO).iter().next_back().and_then(|value| value.to_str().ok());
+    let last = forwarded.and_then(|value| value.rsplit(',').next()).unwrap_or_default().trim();
+    let scheme = if trusts_proxy && last.eq_ignore_ascii_case("https") { "https" } else { "http" };
+    Some(format!("{scheme}://{host}"))
+}
+
+/// Whether two origins are one: the same scheme, host and port.
+pub fn is_same_origin(origin: &str, own: Option<&str>) -> bool {
+    fn parts(origin: &str) -> Option<(&str, &str)> {
+        let (scheme, host) = origin.split_once("://")?;
+        let default_port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+        Some((scheme, host.strip_suffix(default_port).unwrap_or(host)))
     }
-    let (Some((scheme, authority)), Some(host)) = (origin.split_once("://"), host) else { return false };
-    without_default_port(authority, scheme).eq_ignore_ascii_case(without_default_port(host, scheme))
+    let (Some(origin), Some(own)) = (parts(origin), own.and_then(parts)) else { return false };
+    origin.0.eq_ignore_ascii_case(own.0) && origin.1.eq_ignore_ascii_case(own.1)
 }
 
 /// Whether a cookie of this request counts: its origin is absent, the server's own or listed by
 /// name. For "any origin" it does not count, or any web page could ride on a user's session.
-pub fn cookie_counts(origin: Option<&str>, host: Option<&str>, allowed: &[String]) -> bool {
-    origin.is_none_or(|origin| is_same_origin(origin, host) || allowed.iter().any(|listed| listed == origin))
+pub fn cookie_counts(origin: Option<&str>, own: Option<&str>, allowed: &[String]) -> bool {
+    origin.is_none_or(|origin| is_same_origin(origin, own) || allowed.iter().any(|listed| listed == origin))
 }
 
 /// The client's address: of the trusted header's last entry, which the proxy wrote, else of the
@@ -76,7 +89,7 @@ mod tests {
     fn origins() {
         let check = |origin, allowed: &[&str]| {
             let allowed: Vec<String> = allowed.iter().map(|origin| (*origin).to_owned()).collect();
-            cookie_counts(origin, Some("app.example:443"), &allowed)
+            cookie_counts(origin, Some("https://app.example:443"), &allowed)
         };
         assert!(check(None, &[]));
         assert!(check(Some("https://app.example"), &[]));
@@ -84,7 +97,23 @@ mod tests {
         assert!(!check(Some("https://evil.example"), &["https://app.example"]));
         assert!(check(Some("https://x.example"), &["*", "https://x.example"]));
         assert!(!check(Some("null"), &[]));
+        assert!(!check(Some("http://app.example"), &[]), "another scheme");
+        assert!(!check(Some("http://app.example:443"), &[]));
+        assert!(!check(Some("https://app.example:80"), &[]));
+        assert!(check(Some("https://APP.example:443"), &[]));
         assert!(!check(Some("https://app.example.evil.example"), &[]));
+    }
+
+    #[test]
+    fn own_origins() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(own_origin(&headers, true), None);
+        headers.insert(header::HOST, HeaderValue::from_static("app.example"));
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http, https"));
+        assert_eq!(own_origin(&headers, true).as_deref(), Some("https://app.example"));
+        assert_eq!(own_origin(&headers, false).as_deref(), Some("http://app.example"), "anyone may say so");
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("https, http"));
+        assert_eq!(own_origin(&headers, true).as_deref(), Some("http://app.example"));
     }
 
     #[test]

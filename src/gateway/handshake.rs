@@ -6,10 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::http::{Request, Response, StatusCode};
-use gatewright_admin_api::request::{ACCESS_COOKIE, bearer, cookie, cookie_counts, network_of};
+use axum::http::Request;
+use axum::http::header::{self, HeaderName};
+use gatewright_admin_api::request::{ACCESS_COOKIE, bearer, cookie, cookie_counts, network_of, own_origin};
 use gatewright_core::config;
 use gatewright_core::script::SECRET_HEADERS;
 use governor::clock::{Clock, DefaultClock};
@@ -26,7 +25,8 @@ pub struct Handshake {
     /// The token of the `accessToken` cookie.
     pub cookie_token: Option<Box<str>>,
     origin: Option<Box<str>>,
-    host: Option<Box<str>>,
+    /// The server's, as its client reached it.
+    own_origin: Option<Box<str>>,
     /// As `name: value` lines.
     headers: Box<str>,
     query: Box<str>,
@@ -39,7 +39,7 @@ impl Default for Handshake {
             bearer: None,
             cookie_token: None,
             origin: None,
-            host: None,
+            own_origin: None,
             headers: Box::default(),
             query: Box::default(),
         }
@@ -48,7 +48,7 @@ impl Default for Handshake {
 
 impl Handshake {
     /// What is kept of this request.
-    pub fn new<B>(request: &Request<B>, ip: IpAddr) -> Self {
+    pub fn new<B>(request: &Request<B>, ip: IpAddr, trusts_proxy: bool) -> Self {
         let headers = request.headers();
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let mut lines = String::new();
@@ -65,7 +65,7 @@ impl Handshake {
             bearer: bearer(headers).map(Box::from),
             cookie_token: cookie(headers, ACCESS_COOKIE).map(Box::from),
             origin: text(header::ORIGIN).map(Box::from),
-            host: text(header::HOST).map(Box::from),
+            own_origin: own_origin(headers, trusts_proxy).map(Box::from),
             headers: lines.into(),
             query: request.uri().query().unwrap_or_default().into(),
         }
@@ -79,7 +79,7 @@ impl Handshake {
     /// Whether a cookie counts: for "any origin" it does not, or any web page could ride on a
     /// user's session.
     pub fn cookie_counts(&self, allowed: &[String]) -> bool {
-        cookie_counts(self.origin.as_deref(), self.host.as_deref(), allowed)
+        cookie_counts(self.origin.as_deref(), self.own_origin.as_deref(), allowed)
     }
 
     /// The headers as a script sees them.
@@ -121,30 +121,4 @@ impl AddressRates {
             limiter.retain_recent();
         }
     }
-}
-
-/// The answer to a browser that asks whether a page may speak to this path.
-pub fn preflight() -> Response<Body> {
-    let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    let headers = answer.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS"));
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("authorization, content-type"),
-    );
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    answer
-}
-
-/// Any page may speak to this path: who may connect is decided in the namespace, where a browser
-/// hears the reason.
-pub fn with_cors(mut answer: Response<Body>, origin: Option<HeaderValue>) -> Response<Body> {
-    if let Some(origin) = origin {
-        let headers = answer.headers_mut();
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-    }
-    answer
 }

@@ -5,6 +5,7 @@
 
 mod connect;
 mod connection;
+mod cors;
 mod events;
 mod guard;
 mod handshake;

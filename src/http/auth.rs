@@ -7,8 +7,9 @@ use axum::http::header::{ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use gatewright_admin_api::request::{ACCESS_COOKIE, REFRESH_COOKIE, client_address, cookie, network_of};
-use gatewright_admin_api::{ApiError, Identity, Json, OptionalJson, UserView};
+use gatewright_admin_api::{ApiError, Identity, Json, OptionalJson, UserView, has_cookies_that_count};
 use gatewright_core::auth::{NewUser, OwnChange, ROLE_USER, SignIn, UserChange};
+use gatewright_core::config::Config;
 use gatewright_core::store::Time;
 use gatewright_core::{ErrorCode, Failure};
 use serde::{Deserialize, Serialize};
@@ -97,7 +98,7 @@ pub async fn login(
 ) -> Result<Response> {
     let address = address_of(&state, peer, &headers);
     let sign_in = state.hub.accounts.login(&body.email, body.password, body.remember, address).await?;
-    Ok(signed_in(sign_in, &headers))
+    Ok(signed_in(sign_in, &headers, &state.hub.config))
 }
 
 /// New tokens for a refresh token, from the body or the cookie. It counts once: one that comes
@@ -111,7 +112,7 @@ pub async fn refresh_token(
 ) -> Result<Response> {
     let token = refresh_token_of(&headers, body);
     let token = token.ok_or_else(|| Failure::new(ErrorCode::Authentication, "Send the refreshToken"))?;
-    Ok(signed_in(state.hub.accounts.refresh(&token).await?, &headers))
+    Ok(signed_in(state.hub.accounts.refresh(&token).await?, &headers, &state.hub.config))
 }
 
 /// Signs out: the session's tokens no longer count, and the user's sockets are disconnected. A
@@ -213,7 +214,9 @@ fn refresh_token_of(headers: &HeaderMap, body: Option<RefreshBody>) -> Option<St
     of_body.or_else(|| cookie(headers, REFRESH_COOKIE).map(str::to_owned))
 }
 
-fn signed_in(sign_in: SignIn, headers: &HeaderMap) -> Response {
+/// The answer to a sign-in. A page whose cookies would not count gets none: it must not sign its
+/// visitor in as somebody else.
+fn signed_in(sign_in: SignIn, headers: &HeaderMap, config: &Config) -> Response {
     let secure = if is_over_tls(headers) { "; Secure" } else { "" };
     let cookie = |name, token: &str, expires_at: Time| {
         let seconds = (expires_at - Time::now_utc()).whole_seconds().max(0);
@@ -228,8 +231,10 @@ fn signed_in(sign_in: SignIn, headers: &HeaderMap) -> Response {
         user: sign_in.user.into(),
     })
     .into_response();
-    add_cookie(&mut response, &access);
-    add_cookie(&mut response, &refresh);
+    if has_cookies_that_count(headers, config, &config.allowed_origins) {
+        add_cookie(&mut response, &access);
+        add_cookie(&mut response, &refresh);
+    }
     response
 }
 

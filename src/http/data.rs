@@ -95,23 +95,34 @@ pub async fn delete(
     write(&state, caller, &table, RowsChange::Delete(id), StatusCode::NO_CONTENT).await
 }
 
-/// The table, and what its rules take the caller for: an app key with the scope is trusted.
+/// The table, and what its rules take the caller for.
 fn table_and_actor(
     state: &HttpState,
     table: &str,
     caller: Caller,
     scope: Scope,
 ) -> Result<(Arc<Table>, Actor)> {
-    let actor = match &caller {
-        Caller::Anonymous => Actor::Anonymous,
-        Caller::User(signed_in) => Actor::of_user(&signed_in.user),
-        Caller::App(key) if key.may(scope) => Actor::Trusted,
+    let actor = actor(&caller, scope)?;
+    Ok((state.hub.catalog.data()?.table(table)?, actor))
+}
+
+/// What the rules of tables take a caller for: an app key with the scope is trusted.
+fn actor(caller: &Caller, scope: Scope) -> std::result::Result<Actor, Failure> {
+    match caller {
+        Caller::Anonymous => Ok(Actor::Anonymous),
+        Caller::User(signed_in) => Ok(Actor::of_user(&signed_in.user)),
+        Caller::App(key) if key.may(scope) => Ok(Actor::Trusted),
         Caller::App(_) => {
             let message = format!("This needs an app key with {}", scope.as_str());
-            return Err(Failure::new(ErrorCode::Authorization, message).into());
+            Err(Failure::new(ErrorCode::Authorization, message))
         }
-    };
-    Ok((state.hub.catalog.data()?.table(table)?, actor))
+    }
+}
+
+/// Whether there may be rows with which the caller may do this.
+pub(super) fn may(caller: &Caller, table: &Table, action: Action) -> bool {
+    let scope = if action == Action::Read { Scope::DataRead } else { Scope::DataWrite };
+    actor(caller, scope).and_then(|actor| table.access.grant(action, &actor)).is_ok()
 }
 
 /// Reads no longer than a script may take.

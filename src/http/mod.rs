@@ -9,6 +9,7 @@ mod demo;
 mod health;
 mod listener;
 mod openapi;
+mod pages;
 mod peers;
 mod router;
 mod routes;
@@ -26,6 +27,7 @@ use crate::gateway::Hub;
 pub use body::TimedBody;
 pub use client::ClientLayer;
 pub use listener::{Patience, serve};
+pub use pages::guarded;
 pub use router::{metrics_router, router};
 
 /// What the handlers of this side work with.

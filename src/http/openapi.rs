@@ -1,11 +1,13 @@
 //! `/openapi.json`: what the code says of the API, and the tables and routes that there are now.
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::{CACHE_CONTROL, VARY};
 use axum::response::{IntoResponse, Response};
-use gatewright_core::data::{ColumnKind, Table};
+use gatewright_admin_api::{ApiError, Caller};
+use gatewright_core::data::{Action, ColumnKind, Table};
 use serde_json::{Map, Value as Json, json};
 
-use super::HttpState;
+use super::{HttpState, data, routes};
 
 /// The document of the code alone, as JSON.
 #[derive(Clone)]
@@ -18,17 +20,39 @@ impl Described {
     }
 }
 
-/// The description of the API with the present tables and routes.
-pub async fn serve(State((state, described)): State<(HttpState, Described)>) -> Response {
+/// The description of the API with the present tables and routes, as far as the caller may use them.
+pub async fn serve(
+    State((state, described)): State<(HttpState, Described)>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let caller = Caller::from_request_parts(&mut request.into_parts().0, &state).await?;
     let Described(mut api) = described;
     if let Some(paths) = api.get_mut("paths").and_then(Json::as_object_mut) {
-        add_routes(paths, &state);
-        add_tables(paths, &state);
+        add_routes(paths, &state, &caller);
+        add_tables(paths, &state, &caller);
     }
-    axum::Json(api).into_response()
+    let of_caller = [(CACHE_CONTROL, "private, no-cache"), (VARY, "authorization, cookie, x-app-token")];
+    Ok((of_caller, axum::Json(api)).into_response())
 }
 
-fn add_tables(paths: &mut Map<String, Json>, state: &HttpState) {
+/// Adds a path with those of its operations that may be tried, if there are any.
+fn add(paths: &mut Map<String, Json>, path: String, mut item: Json, may: impl Fn(Action) -> bool) {
+    let operations = [
+        ("get", Action::Read),
+        ("post", Action::Create),
+        ("patch", Action::Update),
+        ("delete", Action::Delete),
+    ];
+    let Some(methods) = item.as_object_mut() else { return };
+    for (method, _) in operations.iter().filter(|(_, action)| !may(*action)) {
+        methods.remove(*method);
+    }
+    if operations.iter().any(|(method, _)| methods.contains_key(*method)) {
+        paths.insert(path, item);
+    }
+}
+
+fn add_tables(paths: &mut Map<String, Json>, state: &HttpState, caller: &Caller) {
     let Ok(data) = state.hub.catalog.data() else { return };
     for table in data.tables().values() {
         let (name, tag) = (&table.name, json!([format!("table {}", table.name)]));
@@ -39,7 +63,9 @@ fn add_tables(paths: &mut Map<String, Json>, state: &HttpState) {
             "meta": { "type": "object", "properties": { "totalCount": { "type": "integer" }, "filterCount": { "type": "integer" } } },
         }});
         let id = parameter("id", "path", true, json!({ "type": "string", "format": "uuid" }));
-        paths.insert(
+        let may = |action| data::may(caller, table, action);
+        add(
+            paths,
             format!("/data/{name}"),
             json!({
                 "get": { "tags": tag, "operationId": format!("list_{name}"), "summary": format!("Lists rows of {name}."),
@@ -47,8 +73,10 @@ fn add_tables(paths: &mut Map<String, Json>, state: &HttpState) {
                 "post": { "tags": tag, "operationId": format!("create_{name}"), "summary": format!("Makes a row of {name}."),
                     "requestBody": body(new), "responses": { "201": content(row.clone()) } },
             }),
+            may,
         );
-        paths.insert(
+        add(
+            paths,
             format!("/data/{name}/{{id}}"),
             json!({
                 "parameters": [id],
@@ -59,6 +87,7 @@ fn add_tables(paths: &mut Map<String, Json>, state: &HttpState) {
                 "delete": { "tags": tag, "operationId": format!("delete_{name}"), "summary": format!("Deletes a row of {name}."),
                     "responses": { "204": { "description": "It is gone." } } },
             }),
+            may,
         );
     }
 }
@@ -115,8 +144,9 @@ fn schema(table: &Table, with_built_in: bool, is_whole: bool) -> Json {
     schema
 }
 
-fn add_routes(paths: &mut Map<String, Json>, state: &HttpState) {
-    for route in state.hub.catalog.live_routes().all() {
+fn add_routes(paths: &mut Map<String, Json>, state: &HttpState, caller: &Caller) {
+    let routes = state.hub.catalog.live_routes();
+    for route in routes.all().iter().filter(|route| routes::check_access(route.access, caller).is_ok()) {
         let parameters: Vec<_> = route
             .path
             .split('/')

@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{HttpState, auth, data, demo, health, openapi, routes};
+use super::{HttpState, auth, data, demo, health, openapi, pages, routes};
 
 /// What the description of the API begins with.
 #[derive(OpenApi)]
@@ -47,9 +47,11 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
     components.add_security_scheme("appKey", app_key);
     let described = (state.clone(), openapi::Described::new(&api));
     let description = Router::new().route("/openapi.json", get(openapi::serve)).with_state(described);
-    let mut router = router.merge(description).merge(swagger());
+    let swagger = Router::from(swagger()).layer(middleware::map_response(async |page| pages::own_page(page)));
+    let router = router.layer(middleware::map_response(async |answer| pages::not_kept(answer)));
+    let mut router = router.merge(description).merge(swagger);
     if with_demo {
-        router = router.route("/demo/chat", get(demo::chat));
+        router = router.merge(demo());
     }
     router
         .merge(Router::new().fallback(routes::serve).with_state(state.clone()))
@@ -64,6 +66,14 @@ fn swagger() -> SwaggerUi {
     SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none"))
 }
 
+/// The page to try the chat pack.
+fn demo() -> Router {
+    Router::new()
+        .route("/demo/chat", get(demo::chat))
+        .route("/demo/chat.js", get(demo::chat_script))
+        .layer(middleware::map_response(async |page| pages::own_page(page)))
+}
+
 /// `/metrics` alone, for a listener of its own.
 pub fn metrics_router(state: HttpState) -> Router {
     Router::new().route("/metrics", get(health::open_metrics)).with_state(state)
@@ -76,12 +86,13 @@ async fn guard_cookies(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
     let has_cookie =
-        [ACCESS_COOKIE, REFRESH_COOKIE].iter().any(|name| cookie(request.headers(), name).is_some());
+        [ACCESS_COOKIE, REFRESH_COOKIE].iter().any(|name| cookie(&parts.headers, name).is_some());
     if has_cookie {
-        check_origin(request.method(), request.headers(), &state.hub.config)?;
+        check_origin(&parts, &state.hub.config)?;
     }
-    Ok(next.run(request).await)
+    Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
 /// Pages of listed origins may call the API with the user's cookies; with `*`, others without.

@@ -13,7 +13,7 @@ use gatewright_core::script::{Arguments, HttpRequest, HttpResponse, nesting_of};
 use gatewright_core::{ErrorCode, Failure};
 use serde_json::{Map, Value as Json};
 
-use super::HttpState;
+use super::{HttpState, pages};
 use crate::gateway::{RouteAnswer, RouteCall};
 
 /// Names and values in one query.
@@ -56,7 +56,7 @@ fn method_not_allowed(request: &Request, allowed: &[&str]) -> Response {
 }
 
 /// An admin passes everywhere.
-fn check_access(access: RouteAccess, caller: &Caller) -> Result<()> {
+pub(super) fn check_access(access: RouteAccess, caller: &Caller) -> Result<()> {
     let needs = match (access, caller) {
         (RouteAccess::Public, _) | (RouteAccess::User, Caller::User(_)) => return Ok(()),
         (RouteAccess::App, _) => return caller.check_admin_or(Scope::Routes),
@@ -128,7 +128,7 @@ fn answer(answer: RouteAnswer) -> Response {
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             }
             set_headers(response.headers_mut(), &set, |_| true);
-            response
+            pages::of_script(response)
         }
         Err(failure) => {
             let mut response = ApiError::of_run(failure, request_id).into_response();

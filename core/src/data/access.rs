@@ -37,7 +37,8 @@ pub enum Rule {
     Owner,
     /// Everyone.
     Public,
-    /// Rows that meet a filter, which may name `@USER.id` and other fields of the user.
+    /// Rows that meet a filter, which may name what of a user only an admin changes: `@USER.id` and
+    /// `@USER.role`.
     Filter(Json),
 }
 
@@ -73,8 +74,9 @@ pub enum Grant {
 
 /// What in a filter stands for a field of the user.
 const USER_PREFIX: &str = "@USER.";
-/// Fields of the user that a filter may name.
-const USER_FIELDS: [&str; 4] = ["id", "email", "name", "role"];
+/// Fields of the user that a filter may name. Users change their other fields themselves, and would
+/// let themselves in.
+const USER_FIELDS: [&str; 2] = ["id", "role"];
 
 impl Serialize for Rule {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -156,13 +158,45 @@ impl Access {
         }
     }
 
-    /// Sets the owner of a user's new row, unless the row names one. Where its making is for owners,
-    /// whoever names another is refused later, as the row does not meet the rule.
-    pub fn own(&self, data: &mut Row, actor: &Actor) {
-        if let (Some(column), Actor::User(user)) = (&self.owner_column, actor)
-            && let Some(id) = field_of(user, "id")
-        {
-            data.entry(column.clone()).or_insert_with(|| id.clone());
+    /// Sets the owner of a new row to who makes it. Only who is trusted names another.
+    ///
+    /// # Errors
+    /// `AUTHORIZATION_ERROR`.
+    pub fn own(&self, data: &mut Row, actor: &Actor, table: &Table) -> Result<(), Failure> {
+        let Some(name) = &self.owner_column else { return Ok(()) };
+        let id = match actor {
+            Actor::Trusted => return Ok(()),
+            Actor::User(user) => field_of(user, "id").cloned().unwrap_or_default(),
+            Actor::Anonymous => Json::Null,
+        };
+        // What is no value of the column is refused as such, later.
+        let value = |of: &Json| table.column(name).and_then(|column| column.value(of).ok());
+        match data.get(name) {
+            Some(named) if value(named) != value(&id) => Err(another_owner()),
+            Some(_) => Ok(()),
+            None if id.is_null() => Ok(()),
+            None => {
+                data.insert(name.clone(), id);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a change of these fields could give a row to another owner, which only who is trusted
+    /// may do.
+    pub fn may_change_owner(&self, data: &Row, actor: &Actor) -> bool {
+        !matches!(actor, Actor::Trusted)
+            && self.owner_column.as_ref().is_some_and(|column| data.contains_key(column))
+    }
+
+    /// Refuses to make the one row of the other when its owner is another then.
+    ///
+    /// # Errors
+    /// `AUTHORIZATION_ERROR`.
+    pub fn check_owner(&self, old: &Row, new: &Row) -> Result<(), Failure> {
+        match &self.owner_column {
+            Some(column) if old.get(column) != new.get(column) => Err(another_owner()),
+            _ => Ok(()),
         }
     }
 
@@ -233,7 +267,8 @@ fn check_user_fields(value: &Json) -> Result<()> {
         Json::String(text) => match text.strip_prefix(USER_PREFIX) {
             Some(field) if !USER_FIELDS.contains(&field) => {
                 let message = format!(
-                    "there is no {text}; known: {}",
+                    "a rule may not rest on {text}, which users can change or which is not there; it may \
+                     name {}",
                     USER_FIELDS.map(|field| format!("@USER.{field}")).join(", ")
                 );
                 Err(Failure::invalid("access", message).into())
@@ -260,7 +295,7 @@ fn names_user(value: &Json) -> bool {
 fn filled(filter: &Json, user: Option<&Map<String, Json>>) -> Option<Json> {
     Some(match filter {
         Json::String(text) => match text.strip_prefix(USER_PREFIX) {
-            Some(field) => field_of(user?, field)?.clone(),
+            Some(field) => field_of(user?, field).filter(|_| USER_FIELDS.contains(&field))?.clone(),
             None => filter.clone(),
         },
         Json::Array(items) => items.iter().map(|item| filled(item, user)).collect::<Option<_>>()?,
@@ -270,6 +305,10 @@ fn filled(filter: &Json, user: Option<&Map<String, Json>>) -> Option<Json> {
         }
         other => other.clone(),
     })
+}
+
+fn another_owner() -> Failure {
+    Failure::new(ErrorCode::Authorization, "Only an admin gives a row another owner")
 }
 
 /// What a user has in a field, unless it is empty.
@@ -314,13 +353,13 @@ mod tests {
     #[test]
     fn a_user_without_what_a_rule_names_has_no_rows() {
         let access: Access = serde_json::from_value(json!({
-            "read": { "_or": [{ "address": "@USER.email" }, { "_not": { "name": "@USER.name" } }] },
+            "read": { "_or": [{ "userId": "@USER.id" }, { "_not": { "role": "@USER.role" } }] },
             "update": "owner",
             "ownerColumn": "userId",
         }))
         .unwrap();
         for user in
-            [json!({}), json!({ "id": "", "email": "", "name": "a" }), json!({ "id": null, "email": null })]
+            [json!({}), json!({ "id": "", "role": "", "name": "a" }), json!({ "id": null, "role": null })]
         {
             let user = Actor::of_fields(&user);
             for action in [Action::Read, Action::Update] {

@@ -29,12 +29,7 @@ pub(super) fn refusal(error: DbErr, table: &Table) -> Error {
             let failure = Failure::new(ErrorCode::DuplicateResource, message);
             failure.with_details(serde_json::json!({ "field": column })).into()
         }
-        Some(Violation::Reference) => {
-            let fields = table.columns.iter().filter(|column| column.references.is_some());
-            let fields = fields.map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
-            let message = format!("A reference ({fields}) names a row that does not exist");
-            Failure::new(ErrorCode::Validation, message).into()
-        }
+        Some(Violation::Reference) => missing_reference(table).into(),
         Some(Violation::Range) => {
             Failure::new(ErrorCode::Validation, "A number leaves the range of its column").into()
         }
@@ -43,6 +38,14 @@ pub(super) fn refusal(error: DbErr, table: &Table) -> Error {
         }
         None => error.into(),
     }
+}
+
+/// The answer to a reference that leads nowhere, or to a row that its writer may not read: the same,
+/// so that nobody learns which rows there are.
+pub fn missing_reference(table: &Table) -> Failure {
+    let fields = table.columns.iter().filter(|column| column.references.is_some());
+    let fields = fields.map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+    Failure::new(ErrorCode::Validation, format!("A reference ({fields}) names a row that does not exist"))
 }
 
 /// An error of a delete.

@@ -29,6 +29,7 @@ use crate::store::{Pool, Store, Writer, table as table_row};
 pub use access::{Access, Action, Actor, Grant, Rule};
 pub use alter::HOOK_CHANGED;
 pub use column::{Column, ColumnKind, ColumnSpec};
+pub use failure::missing_reference;
 pub use reads::Found;
 pub use session::{Keep, ROWS_MAX, Session, Write};
 pub use statement::{Find, Selector};

@@ -12,7 +12,7 @@ use super::run::{self, with_run};
 use super::throw::raise;
 use crate::data::{
     Action, Actor, CREATED_AT, Grant, ID, ROWS_MAX, Row, RowChange, Selector, Table, UPDATED_AT, Write,
-    row_bytes,
+    missing_reference, row_bytes,
 };
 use crate::error::{ErrorCode, Failure};
 
@@ -108,8 +108,9 @@ impl Rows {
         let make = || {
             let mut rows = Vec::with_capacity(data.len());
             for mut data in data {
-                table.access.own(&mut data, actor);
+                table.access.own(&mut data, actor, &table).map_err(raise)?;
                 let row = table.new_row(&data).map_err(refused)?;
+                self.check_references(&table, &data, actor)?;
                 let row = before_create(engine, &table, &hooks, row)?;
                 check_covered(&grant, &row, &table)?;
                 rows.push(row);
@@ -135,7 +136,9 @@ impl Rows {
         let grant = granted(&table, Action::Update, actor)?;
         let hooks = self.hooks_of(&table, Operation::Update);
         let change = table.change(data).map_err(refused)?;
-        let is_simple = hooks.is_empty() && change.is_small(&table);
+        self.check_references(&table, data, actor)?;
+        let keeps_owner = table.access.may_change_owner(data, actor);
+        let is_simple = hooks.is_empty() && change.is_small(&table) && !keeps_owner;
         if let (Selector::Id(id), true, Grant::All) = (selector, is_simple, &grant) {
             let row = self.wait(async |session| session.update_one(&table, id, &change).await)?;
             let row = row.ok_or_else(|| raise(Failure::not_found("row", id)))?;
@@ -144,6 +147,12 @@ impl Rows {
         }
         let pairs = self.transaction(engine, || {
             let old = self.rows_to_write(&table, selector, &grant, Action::Update, actor)?;
+            if keeps_owner {
+                for old in &old {
+                    let new = change.applied_to(&table, old).map_err(refused)?;
+                    table.access.check_owner(old, &new).map_err(raise)?;
+                }
+            }
             let changes = old.iter().map(|old| change_of(engine, &table, &hooks, &grant, &change, old));
             let changes = changes.collect::<Outcome<Vec<_>>>()?;
             let new = self.wait(async |session| {
@@ -222,6 +231,32 @@ impl Rows {
         } else {
             Failure::not_found("row", id)
         }))
+    }
+
+    /// Refuses references to rows that the actor may not read, as if they were not there.
+    fn check_references(&self, table: &Table, data: &Row, actor: &Actor) -> Outcome<()> {
+        if matches!(actor, Actor::Trusted) {
+            return Ok(());
+        }
+        for column in table.own_columns() {
+            let (Some(to), Some(id)) = (&column.references, data.get(&column.name)) else { continue };
+            if id.is_null() {
+                continue;
+            }
+            let to = self.table(to)?;
+            let may_read = to.access.grant(Action::Read, actor).ok();
+            let filter = serde_json::json!({ ID: id });
+            let is_seen = match may_read {
+                Some(read) => {
+                    self.wait(async |session| session.count(&to, [read.filter(), Some(&filter)]).await)? > 0
+                }
+                None => false,
+            };
+            if !is_seen {
+                return Err(raise(missing_reference(table)));
+            }
+        }
+        Ok(())
     }
 
     fn hooks_of(&self, table: &Table, operation: Operation) -> HooksOfWrite {

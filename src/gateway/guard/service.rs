@@ -23,7 +23,8 @@ use tungstenite::handshake::derive_accept_key;
 use super::session::{Session, polling_request};
 use super::stream::Guarded;
 use crate::gateway::connection::SocketId;
-use crate::gateway::handshake::{Handshake, preflight, with_cors};
+use crate::gateway::cors::{Cors, preflight};
+use crate::gateway::handshake::Handshake;
 use crate::gateway::hub::Hub;
 use crate::gateway::transport::{BeyondCapacity, TransportHandle};
 
@@ -75,12 +76,12 @@ where
             let answer = self.inner.call(request);
             return Box::pin(async { Ok(answer.await?.map(Body::new)) });
         }
-        let origin = request.headers().get(header::ORIGIN).cloned();
+        let cors = Cors::of(request.headers(), &self.guard.0);
         if request.method() == Method::OPTIONS {
-            return Box::pin(async { Ok(with_cors(preflight(), origin)) });
+            return Box::pin(async { Ok(cors.on(preflight())) });
         }
         let (guard, request) = (self.guard.clone(), request.map(Body::new));
-        Box::pin(async move { Ok(with_cors(guard.answer(request).await, origin)) })
+        Box::pin(async move { Ok(cors.on(guard.answer(request).await)) })
     }
 }
 
@@ -162,7 +163,7 @@ impl Guard {
         if self.0.is_full() || request.extensions().get::<BeyondCapacity>().is_some() {
             return Err(Refusal::Full);
         }
-        Ok(Handshake::new(request, ip))
+        Ok(Handshake::new(request, ip, self.0.config.trusted_ip_header.is_some()))
     }
 
     async fn open_polling(&self, handshake: Handshake) -> Result<Response<Body>, Refusal> {

@@ -5,6 +5,7 @@ mod accounts;
 mod data;
 mod http;
 mod packets;
+mod pages;
 mod payloads;
 mod queue;
 mod readers;
