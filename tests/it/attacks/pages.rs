@@ -299,7 +299,8 @@ fn malformed_requests() {
     let all = |first: &str, header: &str| {
         raw(&api, &format!("{first} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n\r\n"))
     };
-    let status = |answer: &str| answer.split(' ').nth(1).unwrap_or_default().parse::<u16>().unwrap_or_default();
+    let status =
+        |answer: &str| answer.split(' ').nth(1).unwrap_or_default().parse::<u16>().unwrap_or_default();
     for answer in [
         all(&format!("GET /me?x={long}"), "accept: */*"),
         all("GET /admin/users", &format!("x-app-token: {long}")),
