@@ -188,6 +188,7 @@ fn job(connection: &Arc<Connection>, kind: JobKind, handler: &Arc<Handler>, body
         handler: handler.clone(),
         request_id: new_id(),
         arguments: Arguments::one(body),
+        unchecked: None,
         accepted_at: Instant::now(),
     })
 }

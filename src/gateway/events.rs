@@ -20,7 +20,7 @@ use socketioxide_core::Value;
 use uuid::Uuid;
 
 use super::connection::{Connection, Stage};
-use super::job::{Job, JobKind, SocketJob};
+use super::job::{Job, JobKind, SocketJob, Unchecked};
 use super::packets::{self, Ack, ErrorPacket, RateLimitedPacket, raw};
 use super::tokens;
 
@@ -78,13 +78,23 @@ fn accept(
         Ok(handler) => handler,
         Err(failure) => return Err((failure, ack)),
     };
+    let arguments = Arguments::from_packet(incoming.packet, attachments);
+    let unchecked = match handler.check_payload_briefly(&arguments) {
+        None => Some(Unchecked { ack: ack.take() }),
+        Some(Ok(())) => None,
+        Some(Err(failure)) => {
+            handler.count(failure.code);
+            return Err((failure, ack));
+        }
+    };
     let job = SocketJob {
         connection: connection.clone(),
         kind: JobKind::Event,
         event: if *handler.name == *incoming.name { handler.name.clone() } else { (*incoming.name).into() },
         handler,
         request_id: incoming.request_id,
-        arguments: Arguments::from_packet(incoming.packet, attachments),
+        arguments,
+        unchecked,
         accepted_at: Instant::now(),
     };
     let pushed = connection.lane.push(Job::Socket(job), || {
@@ -103,6 +113,7 @@ fn accept(
         };
         if let Job::Socket(job) = job {
             job.handler.count(failure.code);
+            ack = ack.take().or(job.unchecked.and_then(|unchecked| unchecked.ack));
         }
         (failure, ack)
     })
@@ -120,7 +131,7 @@ fn check(
     let Some(handler) = handler else {
         return Err(Failure::new(ErrorCode::NoHandler, "No handler takes this event"));
     };
-    let checked = check_payload(connection, handler, incoming);
+    let checked = check_nesting(connection, incoming);
     if let Err(failure) = &checked {
         handler.count(failure.code);
     }
@@ -164,18 +175,12 @@ fn check_size(
     ))
 }
 
-fn check_payload(connection: &Connection, handler: &Handler, incoming: &Incoming<'_>) -> Result<(), Failure> {
+fn check_nesting(connection: &Connection, incoming: &Incoming<'_>) -> Result<(), Failure> {
     let depth_max = connection.hub().config.scripts.value_depth;
     // The packet's own array is one level; text that is short enough cannot nest too deep.
     if incoming.packet.len() > 2 * depth_max && nesting_of(incoming.packet) > depth_max + 1 {
         let message = format!("The payload nests deeper than {depth_max}");
         return Err(Failure::new(ErrorCode::InvalidPayload, message));
-    }
-    if handler.has_schema() {
-        let mut arguments: Vec<serde_json::Value> = serde_json::from_str(incoming.packet)
-            .map_err(|_| Failure::new(ErrorCode::InvalidPayload, "The payload is no JSON"))?;
-        let payload = if arguments.len() > 1 { arguments.swap_remove(1) } else { serde_json::json!({}) };
-        handler.check_payload(&payload)?;
     }
     Ok(())
 }
@@ -189,12 +194,21 @@ fn refuse(connection: &Connection, incoming: &Incoming<'_>, failure: &Failure, a
         let labels = [&*connection.namespace.path, "", failure.code.as_str()];
         connection.hub().metrics.events.with_label_values(&labels).inc();
     }
+    tell_refused(connection, incoming.request_id, &incoming.name, failure, ack);
+}
+
+/// Tells a client that its event is refused.
+pub(super) fn tell_refused(
+    connection: &Connection,
+    request_id: Uuid,
+    name: &str,
+    failure: &Failure,
+    ack: Option<AckSender>,
+) {
     match ack {
-        Some(ack) => {
-            connection.acknowledge(ack, &Ack::new(incoming.request_id, &incoming.name, Some(failure)))
-        }
+        Some(ack) => connection.acknowledge(ack, &Ack::new(request_id, name, Some(failure))),
         None => {
-            let packet = ErrorPacket::new(incoming.request_id, &incoming.name, failure, raw("[]"));
+            let packet = ErrorPacket::new(request_id, name, failure, raw("[]"));
             connection.send_or_end(packets::ERROR, &packet);
         }
     }

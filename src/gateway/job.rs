@@ -9,11 +9,13 @@ use gatewright_core::catalog::{RunFailure, RunRecord, one_line};
 use gatewright_core::script::{Arguments, Call, CallUser, Handler, Place, RunOutput};
 use gatewright_core::store::now;
 use gatewright_core::{ErrorCode, Failure, queue};
+use socketioxide::extract::AckSender;
 use uuid::Uuid;
 
 use super::connection::{Connection, Stage};
+use super::events::tell_refused;
 use super::hub::Hub;
-use super::packets::{self, ErrorPacket, Outgoing, ResultPacket, raw};
+use super::packets::{self, Ack, ErrorPacket, Outgoing, ResultPacket, raw};
 use super::work::Work;
 
 /// What a job holds besides its payload, about.
@@ -36,7 +38,15 @@ pub struct SocketJob {
     pub event: Arc<str>,
     pub request_id: Uuid,
     pub arguments: Arguments,
+    /// What has to be done before the event is accepted.
+    pub unchecked: Option<Unchecked>,
     pub accepted_at: Instant,
+}
+
+/// An event whose payload takes long to check against its schema: it is accepted or refused by the
+/// worker, before its script.
+pub struct Unchecked {
+    pub ack: Option<AckSender>,
 }
 
 /// When the script runs, and what its outcome means.
@@ -74,7 +84,18 @@ impl SocketJob {
             return;
         }
         let queued = self.accepted_at.elapsed();
-        let Self { connection, kind, handler, event, request_id, arguments, .. } = self;
+        let Self { connection, kind, handler, event, request_id, arguments, unchecked, .. } = self;
+        let start = Instant::now();
+        if let Some(Unchecked { ack }) = unchecked {
+            let memory_bytes = connection.hub().config.scripts.memory_bytes;
+            if let Err(failure) = handler.check_payload(&arguments, memory_bytes) {
+                handler.count(failure.code);
+                return tell_refused(&connection, request_id, &event, &failure, ack);
+            }
+            if let Some(ack) = ack {
+                connection.acknowledge(ack, &Ack::new(request_id, &event, None));
+            }
+        }
         let call = Call {
             gateway: connection.namespace.path.clone(),
             event,
@@ -82,7 +103,7 @@ impl SocketJob {
             arguments,
             user: connection.user().map(CallUser::Row),
             request: None,
-            timeout: handler.timeout,
+            timeout: handler.timeout.saturating_sub(start.elapsed()),
             test: None,
         };
         let output = match handler.script() {

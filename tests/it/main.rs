@@ -26,5 +26,4 @@ mod postgres;
 mod restarts;
 mod routes;
 mod sandbox;
-mod scripts;
 mod tables;

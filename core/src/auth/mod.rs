@@ -16,7 +16,7 @@ mod users;
 pub use accounts::{Accounts, SignIn, SignedIn};
 pub use app_keys::{AppKey, AppKeyChange, NewAppKey, Scope};
 pub use own_account::OwnChange;
-pub use password::{hash_password, verify_password};
+pub use password::{hash_password, is_affordable, verify_password};
 pub use token::{Secret, TokenKind};
 pub use user_id::UserId;
 pub use users::{Account, NewUser, ROLE_ADMIN, ROLE_USER, User, UserChange};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use argon2::{Argon2, Params};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, ErrorCode, Failure, Result};
@@ -25,8 +25,28 @@ pub fn hash_password(password: &str) -> String {
     hash.to_string()
 }
 
-/// Whether `password` has this PHC string. Without a hash it works as long and says no.
+/// The most memory that a hash may ask for, in KiB, and the most of it times passes: what other
+/// products use fits, and no hash keeps a thread or the memory for itself.
+const MEMORY_KIB_MAX: u32 = 64 << 10;
+const WORK_KIB_MAX: u32 = 4 * MEMORY_KIB_MAX;
+/// The most lanes.
+const LANES_MAX: u32 = 16;
+
+/// Whether comparing with this PHC string costs no more than it may; a hash says itself what it
+/// costs.
+pub fn is_affordable(hash: &str) -> bool {
+    let parameters = PasswordHash::new(hash).map(|hash| Params::try_from(&hash));
+    // Another kind of text is compared with nothing.
+    let Ok(Ok(cost)) = parameters else { return parameters.is_err() };
+    cost.m_cost() <= MEMORY_KIB_MAX
+        && cost.m_cost().saturating_mul(cost.t_cost()) <= WORK_KIB_MAX
+        && cost.p_cost() <= LANES_MAX
+}
+
+/// Whether `password` has this PHC string. Without a hash, or with one that costs too much, it
+/// works as long and says no.
 pub fn verify_password(password: &str, hash: Option<&str>) -> bool {
+    let hash = hash.filter(|hash| is_affordable(hash));
     let known = hash.is_some();
     let matches = PasswordHash::new(hash.unwrap_or(NOBODY))
         .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
@@ -125,5 +145,23 @@ mod tests {
         assert_eq!(refused.code, ErrorCode::ServiceUnavailable);
         drop(all);
         assert_eq!((first.await.unwrap(), second.await.unwrap()), (1, 2));
+    }
+
+    #[test]
+    fn a_hash_does_not_say_what_it_costs() {
+        let hash = hash_password("p");
+        assert!(is_affordable(&hash) && verify_password("p", Some(&hash)));
+        for (parameters, is_within) in [
+            ("m=65536,t=3,p=4", true),
+            ("m=4194304,t=1,p=1", false),
+            ("m=8,t=4294967295,p=1", false),
+            ("m=65536,t=5,p=1", false),
+            ("m=4096,t=3,p=255", false),
+        ] {
+            let costly = hash.replace("m=19456,t=2,p=1", parameters);
+            assert_ne!(costly, hash);
+            assert_eq!(is_affordable(&costly), is_within, "{parameters}");
+            assert!(!verify_password("p", Some(&costly)), "{parameters}");
+        }
     }
 }

@@ -117,7 +117,7 @@ impl EventChange {
         check_timeout("timeoutMs", row.timeout_ms, config)?;
         if let Some(schema) = &row.payload_schema {
             check_json("payloadSchema", schema)?;
-            crate::script::schema_validator(schema)
+            crate::script::Schema::new(schema)
                 .map_err(|error| Failure::invalid("payloadSchema", format!("is no JSON Schema: {error}")))?;
         }
         match row.delivery.as_str() {

@@ -21,8 +21,7 @@ enum Violation {
 }
 
 /// An error of an insert or an update.
-pub(super) fn refusal(error: impl Into<Error>, table: &Table) -> Error {
-    let error = error.into();
+pub(super) fn refusal(error: DbErr, table: &Table) -> Error {
     match violation(&error) {
         Some(Violation::Unique(column)) => {
             let what = column.as_deref().unwrap_or("a unique value");
@@ -37,7 +36,7 @@ pub(super) fn refusal(error: impl Into<Error>, table: &Table) -> Error {
         Some(Violation::IndexSize) => {
             Failure::new(ErrorCode::Validation, "A value is too long for the index of its column").into()
         }
-        None => error,
+        None => error.into(),
     }
 }
 
@@ -50,14 +49,14 @@ pub fn missing_reference(table: &Table) -> Failure {
 }
 
 /// An error of a delete.
-pub(super) fn refused_delete(error: Error, table: &Table) -> Error {
+pub(super) fn refused_delete(error: DbErr, table: &Table) -> Error {
     match violation(&error) {
         Some(Violation::Reference) => {
             let message =
                 format!("Other rows refer to this row of {}; delete or change those first", table.name);
             Failure::new(ErrorCode::DuplicateResource, message).into()
         }
-        _ => error,
+        _ => error.into(),
     }
 }
 
@@ -75,8 +74,7 @@ fn database_error(error: &DbErr) -> Option<&(dyn DatabaseError + 'static)> {
     }
 }
 
-fn violation(error: &Error) -> Option<Violation> {
-    let Error::Database(error) = error else { return None };
+fn violation(error: &DbErr) -> Option<Violation> {
     let error = database_error(error)?;
     let code = error.code()?;
     // SQLSTATE (postgresql.org/docs/current/errcodes-appendix.html) and SQLite's extended result

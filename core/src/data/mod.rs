@@ -16,7 +16,6 @@ mod session;
 mod statement;
 mod table;
 mod tables;
-mod transaction;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -116,12 +115,7 @@ impl Data {
         self.store.db()
     }
 
-    /// Where the rows are.
-    fn rows(&self) -> &Pool {
-        self.store.rows()
-    }
-
-    /// The one writer of SQLite, for definitions.
+    /// The one writer of SQLite.
     fn writer(&self) -> Option<&Writer> {
         self.db().writer()
     }

@@ -6,16 +6,15 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sea_orm::{DbBackend, DbErr, Statement, StatementBuilder};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement, StatementBuilder};
 use serde::Serialize;
 
 use super::reads::ROWS_BYTES_MAX;
 use super::statement::{self, Selector};
 use super::table::{ID, Row, RowChange, Table};
-use super::transaction::Transaction;
 use super::{Data, refusal};
 use crate::error::{ErrorCode, Failure, Result};
-use crate::store::{Wanted, Written, run_write};
+use crate::store::{Wanted, WriterTransaction, Written, run_write};
 
 /// Rows that one update may touch, and one read give.
 pub const ROWS_MAX: u64 = 1000;
@@ -56,6 +55,20 @@ struct Open {
     transaction: Option<Arc<Transaction>>,
     /// Savepoints within it.
     savepoints: usize,
+}
+
+pub(super) enum Transaction {
+    OfWriter(WriterTransaction),
+    OfPool(DatabaseTransaction),
+}
+
+impl Transaction {
+    pub(super) fn get(&self) -> &DatabaseTransaction {
+        match self {
+            Self::OfWriter(of_writer) => &of_writer.transaction,
+            Self::OfPool(transaction) => transaction,
+        }
+    }
 }
 
 impl Drop for Session {
@@ -109,15 +122,15 @@ impl Session {
         }
         let Some(transaction) = self.transaction()? else { return self.open_transaction().await };
         let number = self.savepoints() + 1;
-        transaction.execute(&format!("SAVEPOINT gw_{number}")).await?;
+        execute(&transaction, &format!("SAVEPOINT gw_{number}")).await?;
         self.set_savepoints(number);
         Ok(())
     }
 
     async fn open_transaction(&self) -> Result<()> {
-        let transaction = match self.data.rows().writer() {
+        let transaction = match self.data.writer() {
             Some(writer) => Transaction::OfWriter(writer.begin().await?),
-            None => Transaction::OfPool(sea_orm::TransactionTrait::begin(&**self.data.rows()).await?),
+            None => Transaction::OfPool(sea_orm::TransactionTrait::begin(&**self.data.db()).await?),
         };
         *self.open.lock() = Some(Open { transaction: Some(Arc::new(transaction)), savepoints: 0 });
         Ok(())
@@ -128,12 +141,13 @@ impl Session {
         let number = self.savepoints();
         if number > 0 {
             let transaction = self.transaction()?.ok_or_else(lost)?;
-            transaction.execute(&format!("RELEASE SAVEPOINT gw_{number}")).await?;
+            execute(&transaction, &format!("RELEASE SAVEPOINT gw_{number}")).await?;
             self.set_savepoints(number - 1);
             return Ok(());
         }
         match self.take()? {
-            Some(transaction) => transaction.commit().await,
+            Some(Transaction::OfWriter(of_writer)) => Ok(of_writer.transaction.commit().await?),
+            Some(Transaction::OfPool(transaction)) => Ok(transaction.commit().await?),
             None => Ok(()),
         }
     }
@@ -145,14 +159,16 @@ impl Session {
         if number > 0 {
             self.set_savepoints(number - 1);
             let Ok(Some(transaction)) = self.transaction() else { return Ok(()) };
-            let undone = match transaction.execute(&format!("ROLLBACK TO SAVEPOINT gw_{number}")).await {
-                Ok(()) => transaction.execute(&format!("RELEASE SAVEPOINT gw_{number}")).await,
+            let undone = execute(&transaction, &format!("ROLLBACK TO SAVEPOINT gw_{number}")).await;
+            let undone = match undone {
+                Ok(()) => execute(&transaction, &format!("RELEASE SAVEPOINT gw_{number}")).await,
                 Err(error) => Err(error),
             };
-            return undone.inspect_err(|_| self.lose());
+            return Ok(undone.inspect_err(|_| self.lose())?);
         }
         match self.take() {
-            Ok(Some(transaction)) => transaction.roll_back().await,
+            Ok(Some(Transaction::OfWriter(of_writer))) => Ok(of_writer.transaction.rollback().await?),
+            Ok(Some(Transaction::OfPool(transaction))) => Ok(transaction.rollback().await?),
             // One that is lost is undone already.
             Ok(None) | Err(_) => Ok(()),
         }
@@ -278,15 +294,22 @@ impl Session {
         }
     }
 
-    /// Runs a statement that writes. One that fails undoes itself alone.
-    async fn write(&self, statement: Statement, wanted: Wanted) -> Result<Written> {
+    /// Runs a statement that writes. One that fails undoes itself alone, on PostgreSQL too, where
+    /// it would otherwise end the whole transaction.
+    async fn write(&self, statement: Statement, wanted: Wanted) -> Result<Written, DbErr> {
         if self.keep == Keep::Nothing && self.transaction()?.is_none() {
-            self.open_transaction().await?;
+            self.open_transaction().await.map_err(|error| DbErr::Custom(error.to_string()))?;
         }
-        match (self.transaction()?, self.data.rows().writer()) {
-            (Some(transaction), _) => transaction.write(statement, wanted).await,
-            (None, Some(writer)) => Ok(writer.run(statement, wanted).await?),
-            (None, None) => Ok(run_write(self.data.rows(), statement, wanted).await?),
+        match (self.transaction()?, self.data.writer()) {
+            (Some(transaction), None) => {
+                execute(&transaction, "SAVEPOINT gw_statement").await?;
+                let written = run_write(transaction.get(), statement, wanted).await;
+                let end = if written.is_ok() { "RELEASE" } else { "ROLLBACK TO" };
+                execute(&transaction, &format!("{end} SAVEPOINT gw_statement")).await?;
+                written
+            }
+            (Some(transaction), Some(_)) => run_write(transaction.get(), statement, wanted).await,
+            (None, _) => run_write(self.data.db(), statement, wanted).await,
         }
     }
 }
@@ -297,4 +320,8 @@ fn lost() -> DbErr {
 
 fn ids(rows: &[Row]) -> impl Iterator<Item = String> + '_ {
     rows.iter().filter_map(|row| row.get(ID)?.as_str().map(str::to_owned))
+}
+
+async fn execute(transaction: &Transaction, sql: &str) -> Result<(), DbErr> {
+    transaction.get().execute_unprepared(sql).await.map(drop)
 }

@@ -17,6 +17,8 @@ use crate::error::{ErrorCode, Failure};
 
 /// What an entry takes besides its key and value, about.
 const ENTRY_OVERHEAD_BYTES: usize = 128;
+/// The longest life, about a century: the end of a longer one has no place in the clock.
+const LIFE_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// The longest key.
 const KEY_BYTES_MAX: usize = 512;
 
@@ -216,7 +218,7 @@ fn life(ttl_ms: i64) -> Outcome<Duration> {
     u64::try_from(ttl_ms)
         .ok()
         .filter(|ttl| *ttl > 0)
-        .map(Duration::from_millis)
+        .map(|ttl| Duration::from_millis(ttl).min(LIFE_MAX))
         .ok_or_else(|| "a time to live is milliseconds, more than 0".into())
 }
 

@@ -72,7 +72,7 @@ impl ScriptEngine {
         let mut engine = Engine::new_raw();
         register_packages(&mut engine);
         set_caps(&mut engine, &limits);
-        strings::register(&mut engine, limits.string_bytes);
+        strings::register(&mut engine, limits.string_bytes, limits.elements);
         outside::register(&mut engine);
         socket_api::register(&mut engine);
         throw::register(&mut engine);

@@ -3,7 +3,9 @@
 
 use rhai::{Dynamic, EvalAltResult, Position};
 
+use super::bounded_text;
 use super::hints;
+use super::strings::MESSAGE_BYTES_MAX;
 use super::throw::Thrown;
 use crate::error::{ErrorCode, Failure};
 
@@ -52,6 +54,8 @@ pub(super) fn of_error(error: &EvalAltResult) -> Failure {
             // Rhai appends the place, which stands in the details.
             let (text, appended) = (other.to_string(), format!(" ({position})"));
             let message = text.strip_suffix(&appended).unwrap_or(&text);
+            // It may hold an index or a name that the script made up.
+            let message = bounded_text(message, MESSAGE_BYTES_MAX);
             let hint = hints::of_run(other).map(|hint| format!(": {hint}")).unwrap_or_default();
             limit(ErrorCode::ScriptExecution, format!("{message}{hint}"), position)
         }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use jsonschema::Validator;
 use parking_lot::RwLock;
 use prometheus::{Histogram, IntCounter};
 use serde_json::Value as Json;
@@ -12,7 +11,9 @@ use uuid::Uuid;
 
 use super::engine::{CompileError, Script, ScriptEngine};
 use super::log_rate::LogRate;
+use super::packet::Arguments;
 use super::run::RunOutput;
+use super::schema::Schema;
 use crate::error::{ErrorCode, Failure};
 use crate::metrics::Metrics;
 use crate::store::Time;
@@ -59,7 +60,7 @@ pub struct Handler {
     /// The time of one run.
     pub timeout: Duration,
     script: Result<Script, CompileError>,
-    schema: Option<Validator>,
+    schema: Option<Schema>,
     left_behind_bytes: AtomicU64,
     suspended: RwLock<Option<String>>,
     seconds: Histogram,
@@ -85,7 +86,7 @@ impl Handler {
             name: from.name.into(),
             timeout: from.timeout,
             script,
-            schema: from.schema.and_then(|schema| schema_validator(schema).ok()),
+            schema: from.schema.and_then(|schema| Schema::new(schema).ok()),
             left_behind_bytes: AtomicU64::new(0),
             suspended: RwLock::new(suspended),
             seconds: metrics.handler_seconds.with_label_values(&[from.gateway, from.name]),
@@ -122,25 +123,26 @@ impl Handler {
         }
     }
 
-    /// Whether the payload has to be parsed before it is accepted.
-    pub fn has_schema(&self) -> bool {
-        self.schema.is_some()
+    /// Checks a payload against the event's schema, if that is done in a moment; none: it takes
+    /// [`Self::check_payload`].
+    pub fn check_payload_briefly(&self, arguments: &Arguments) -> Option<Result<(), Failure>> {
+        let Some(schema) = &self.schema else { return Some(Ok(())) };
+        match arguments.payload() {
+            Ok(payload) => schema.check_briefly(&payload),
+            Err(_) => Some(Err(not_json())),
+        }
     }
 
-    /// Checks a payload against the event's schema.
+    /// Checks a payload against the event's schema, within the time of a run and so many bytes of
+    /// memory. Call it on a script thread.
     ///
     /// # Errors
-    /// `INVALID_PAYLOAD`; the message names the JSON pointer.
-    pub fn check_payload(&self, payload: &Json) -> Result<(), Failure> {
-        let Some(error) = self.schema.as_ref().and_then(|schema| schema.validate(payload).err()) else {
-            return Ok(());
-        };
-        let pointer = error.instance_path().to_string();
-        let place = if pointer.is_empty() { "the payload".to_owned() } else { pointer.clone() };
-        // The value itself is masked: it may be large, or a secret that would land in a log.
-        let message = format!("{place}: {}", error.masked_with("the value"));
-        Err(Failure::new(ErrorCode::InvalidPayload, message)
-            .with_details(serde_json::json!({ "pointer": pointer })))
+    /// `INVALID_PAYLOAD`, whose message names the JSON pointer; `SCRIPT_TIMEOUT` and
+    /// `SCRIPT_MEMORY_LIMIT` past the bounds.
+    pub fn check_payload(&self, arguments: &Arguments, memory_bytes: usize) -> Result<(), Failure> {
+        let Some(schema) = &self.schema else { return Ok(()) };
+        let payload = arguments.payload().map_err(|_| not_json())?;
+        schema.check(&payload, self.timeout, memory_bytes)
     }
 
     /// Takes a finished run into the record; suspends a handler that has left too much behind.
@@ -207,10 +209,6 @@ impl Handler {
     }
 }
 
-/// A schema as a validator: patterns in linear time, and no reference leaves the schema.
-pub(crate) fn schema_validator(schema: &Json) -> Result<Validator, String> {
-    jsonschema::options()
-        .with_pattern_options(jsonschema::PatternOptions::regex())
-        .build(schema)
-        .map_err(|error| error.to_string())
+fn not_json() -> Failure {
+    Failure::new(ErrorCode::InvalidPayload, "The payload is no JSON")
 }

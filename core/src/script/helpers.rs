@@ -11,11 +11,11 @@ use super::fetch::Fetcher;
 use super::json;
 use super::memory::uncounted;
 use super::outside::{self, from_outside};
-use super::rows::refuse_in_transaction;
 use super::run::{self, time_left};
-use crate::auth::{Secret, hash_password, verify_password};
+use super::throw::raise;
+use crate::auth::{Secret, hash_password, is_affordable, verify_password};
 use crate::config;
-use crate::error::ErrorCode;
+use crate::error::{ErrorCode, Failure};
 use crate::id::{new_id, unix_ms};
 use crate::queue;
 use crate::store::{Time, now};
@@ -55,8 +55,12 @@ pub(super) fn register(engine: &mut Engine, limits: &config::Scripts, secret: Ar
             uncounted(|| drop(hash));
             counted
         })
-        .register_fn("verifyPassword", |_: &mut Helpers, password: Text, hash: Text| {
-            uncounted(|| verify_password(&password, Some(&hash)))
+        .register_fn("verifyPassword", |_: &mut Helpers, password: Text, hash: Text| -> Outcome<bool> {
+            if !uncounted(|| is_affordable(&hash)) {
+                let message = "verifyPassword: the hash asks for more memory or passes than it may";
+                return Err(raise(Failure::new(ErrorCode::Validation, message)));
+            }
+            Ok(uncounted(|| verify_password(&password, Some(&hash))))
         });
     register_jwt(engine, secret);
     register_fetch(engine, limits);
@@ -105,7 +109,6 @@ fn slug(text: &str) -> String {
 /// Sleeps within the script's time.
 fn sleep(ms: i64) -> Outcome<()> {
     let wanted = Duration::from_millis(u64::try_from(ms).map_err(|_| "sleep takes milliseconds, 0 or more")?);
-    refuse_in_transaction("@HELPERS.sleep")?;
     let left = time_left();
     uncounted(|| queue::wait(|| std::thread::sleep(wanted.min(left))));
     if wanted < left {

@@ -176,6 +176,21 @@ pub fn nesting_of(json: &str) -> usize {
     deepest
 }
 
+/// How many values JSON text has at most, beside the outermost. Reads the text once.
+pub(super) fn elements_of(json: &str) -> usize {
+    let (mut in_text, mut escaped, mut elements) = (false, false, 0);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' | b',' if !in_text => elements += 1,
+            _ => {}
+        }
+    }
+    elements
+}
+
 /// JSON text as a value, which is from outside of the script.
 pub(super) fn from_json(json: &str) -> Result<Dynamic, serde_json::Error> {
     serde_json::from_str(json).map(from_outside)

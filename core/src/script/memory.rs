@@ -12,6 +12,8 @@ use std::cell::Cell;
 thread_local! {
     static COUNTS: Cell<bool> = const { Cell::new(false) };
     static HELD_BYTES: Cell<i64> = const { Cell::new(0) };
+    #[cfg(test)]
+    static PEAK_BYTES: Cell<i64> = const { Cell::new(0) };
 }
 
 /// The system's allocator with a counter per thread. The system's, because an idle connection
@@ -26,6 +28,8 @@ fn count(bytes: i64) {
     // Neither cell has a destructor, so both can be reached at any time in a thread's life.
     if COUNTS.get() {
         HELD_BYTES.set(HELD_BYTES.get() + bytes);
+        #[cfg(test)]
+        PEAK_BYTES.set(PEAK_BYTES.get().max(HELD_BYTES.get()));
     }
 }
 
@@ -77,6 +81,12 @@ pub fn give_back() {
 #[inline]
 pub(super) fn held_bytes() -> i64 {
     HELD_BYTES.get()
+}
+
+/// The most that this thread has held.
+#[cfg(test)]
+pub(super) fn peak_bytes() -> i64 {
+    PEAK_BYTES.get()
 }
 
 /// Runs `work` with counting on or off, and as before afterwards, also when it panics.

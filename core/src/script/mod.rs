@@ -26,6 +26,7 @@ mod request;
 mod reserved;
 mod rows;
 mod run;
+mod schema;
 mod socket_api;
 mod strings;
 mod table_api;
@@ -44,7 +45,6 @@ mod table_tests;
 pub use cache::Cache;
 pub use engine::{CompileError, Script, ScriptEngine};
 pub use failure::Place;
-pub(crate) use handler::schema_validator;
 pub use handler::{Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
 pub use hooks::{FailedHook, Hook, HookWhen, Hooks};
 pub use host::{Host, Member, Payload, Target};
@@ -55,6 +55,15 @@ pub use reference::{Entry, GROUPS, Group, as_markdown};
 pub use request::{HttpRequest, HttpResponse, SECRET_HEADERS};
 pub use reserved::reserved_event;
 pub use run::{Call, CallUser, RunOutput, TestInputs};
+pub(crate) use schema::Schema;
 pub use test_run::{TestCall, TestOutcome, run_test};
 pub use thread::{run_on_script_thread, spawn_script_thread};
 pub use writes::{Operation, RowsChange, RowsWrite};
+
+/// Text that somebody else made, cut to so many bytes.
+pub(crate) fn bounded_text(text: &str, bytes_max: usize) -> std::borrow::Cow<'_, str> {
+    if text.len() <= bytes_max {
+        return text.into();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(bytes_max)]).into()
+}

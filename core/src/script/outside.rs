@@ -116,9 +116,6 @@ pub(super) fn register(engine: &mut Engine) {
         })?;
         Ok(sum)
     });
-    engine.register_fn("parse_json", |text: &str| -> Outcome<Dynamic> {
-        json::from_json(text).map_err(|error| format!("parse_json: {error}").into())
-    });
 }
 
 /// Adds the second map to the first, which then is from outside if either was.

@@ -39,6 +39,15 @@ impl Arguments {
         Ok(Self { json: format!("[null,{json}]").into(), attachments: Vec::new() })
     }
 
+    /// The first of them as JSON; a missing one is an empty object.
+    ///
+    /// # Errors
+    /// When it is not JSON.
+    pub(super) fn payload(&self) -> Result<serde_json::Value, serde_json::Error> {
+        let mut all: Vec<serde_json::Value> = serde_json::from_str(&self.json)?;
+        Ok(if all.len() > 1 { all.swap_remove(1) } else { serde_json::json!({}) })
+    }
+
     /// The size in memory.
     pub fn bytes(&self) -> usize {
         self.json.len() + self.attachments.iter().map(Vec::len).sum::<usize>()

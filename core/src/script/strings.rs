@@ -9,14 +9,24 @@ use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 use super::run;
 use crate::error::ErrorCode;
 
+type Outcome<T> = Result<T, Box<EvalAltResult>>;
+
 /// Depth to which values are printed.
 const PRINT_DEPTH_MAX: usize = 64;
 /// The longest message made of a thrown value.
-const MESSAGE_BYTES_MAX: usize = 16 << 10;
+pub(super) const MESSAGE_BYTES_MAX: usize = 16 << 10;
 
 /// Registers the bounded versions over Rhai's.
-pub(super) fn register(engine: &mut Engine, bytes_max: usize) {
+pub(super) fn register(engine: &mut Engine, bytes_max: usize, elements_max: usize) {
     register_replace(engine, bytes_max);
+    register_split(engine, elements_max);
+    register_pad(engine, elements_max);
+    engine.register_fn("parse_json", move |json: &str| parse_json(json, elements_max));
+    for name in ["to_debug", "debug"] {
+        engine.register_fn(name, move |value: &mut ImmutableString| {
+            bounded(bytes_max, |text| quoted(value, text))
+        });
+    }
     for name in ["to_string", "to_debug", "print", "debug"] {
         engine.register_fn(name, move |value: &mut Array| bounded(bytes_max, |text| array(value, 0, text)));
         engine.register_fn(name, move |value: &mut Map| bounded(bytes_max, |text| map(value, 0, text)));
@@ -29,22 +39,103 @@ pub(super) fn register(engine: &mut Engine, bytes_max: usize) {
     engine.register_fn("sleep", |_: i64| no_sleep()).register_fn("sleep", |_: f64| no_sleep());
 }
 
+/// Splitting a text of megabytes makes an array of millions in one operation.
+fn register_split(engine: &mut Engine, most: usize) {
+    fn whole(text: &ImmutableString) -> Outcome<Array> {
+        Ok(vec![text.clone().into()])
+    }
+    type Text = ImmutableString;
+    engine.register_fn("to_chars", move |text: &str| collected(text.chars(), most));
+    engine.register_fn("split", move |text: &mut Text| match text.is_empty() {
+        true => whole(text),
+        false => collected(text.split_whitespace(), most),
+    });
+    macro_rules! by {
+        ($delimiter:ty) => {
+            engine
+                .register_fn("split", move |text: &mut Text, by: $delimiter| collected(text.split(by), most))
+                .register_fn("split_rev", move |text: &mut Text, by: $delimiter| {
+                    collected(text.rsplit(by), most)
+                })
+                .register_fn("split", move |text: &mut Text, by: $delimiter, parts: i64| match parts {
+                    ..=1 => whole(text),
+                    _ => collected(text.splitn(parts as usize, by), most),
+                })
+                .register_fn("split_rev", move |text: &mut Text, by: $delimiter, parts: i64| match parts {
+                    ..=1 => whole(text),
+                    _ => collected(text.rsplitn(parts as usize, by), most),
+                });
+        };
+    }
+    by!(&str);
+    by!(char);
+}
+
+/// Ends the run before the array is longer than it may be.
+fn collected<T: Into<Dynamic>>(parts: impl Iterator<Item = T>, most: usize) -> Outcome<Array> {
+    let mut array = Array::new();
+    for part in parts {
+        if array.len() >= most {
+            return Err(too_many());
+        }
+        array.push(part.into());
+    }
+    Ok(array)
+}
+
+fn too_many() -> Box<EvalAltResult> {
+    run::terminate(ErrorCode::ScriptMemoryLimit, "Size of array is over what a script may hold")
+}
+
+/// Rhai multiplies the length with the item's size before it looks, which wraps around.
+fn register_pad(engine: &mut Engine, most: usize) {
+    engine.register_fn("pad", move |array: &mut Array, length: i64, item: Dynamic| -> Outcome<()> {
+        let length = usize::try_from(length).unwrap_or(0);
+        if length > most || length.saturating_sub(array.len()).saturating_mul(elements(&item)) > most {
+            return Err(too_many());
+        }
+        if length > array.len() {
+            array.resize(length, item);
+        }
+        Ok(())
+    });
+}
+
+/// The elements that a copy of this value is made of. No value nests deeper than a script thread's
+/// stack bears.
+fn elements(value: &Dynamic) -> usize {
+    if let Ok(array) = value.as_array_ref() {
+        1 + array.iter().map(elements).sum::<usize>()
+    } else if let Ok(map) = value.as_map_ref() {
+        1 + map.values().map(elements).sum::<usize>()
+    } else {
+        1
+    }
+}
+
+/// Rhai's own makes a program of the text. What comes of it is from outside.
+fn parse_json(json: &str, most: usize) -> Outcome<Dynamic> {
+    if super::json::elements_of(json) > most {
+        return Err(too_many());
+    }
+    super::json::from_json(json).map_err(|error| format!("parse_json: {error}").into())
+}
+
 fn no_sleep() -> Result<(), Box<EvalAltResult>> {
     Err("write @HELPERS.sleep(ms)".into())
 }
 
 fn register_replace(engine: &mut Engine, bytes_max: usize) {
-    type Outcome = Result<(), Box<EvalAltResult>>;
-    engine.register_fn("replace", move |text: &mut ImmutableString, find: &str, with: &str| -> Outcome {
+    engine.register_fn("replace", move |text: &mut ImmutableString, find: &str, with: &str| -> Outcome<()> {
         replace(text, find, with, bytes_max)
     });
-    engine.register_fn("replace", move |text: &mut ImmutableString, find: char, with: &str| -> Outcome {
+    engine.register_fn("replace", move |text: &mut ImmutableString, find: char, with: &str| -> Outcome<()> {
         replace(text, find.encode_utf8(&mut [0; 4]), with, bytes_max)
     });
-    engine.register_fn("replace", move |text: &mut ImmutableString, find: &str, with: char| -> Outcome {
+    engine.register_fn("replace", move |text: &mut ImmutableString, find: &str, with: char| -> Outcome<()> {
         replace(text, find, with.encode_utf8(&mut [0; 4]), bytes_max)
     });
-    engine.register_fn("replace", move |text: &mut ImmutableString, find: char, with: char| -> Outcome {
+    engine.register_fn("replace", move |text: &mut ImmutableString, find: char, with: char| -> Outcome<()> {
         replace(text, find.encode_utf8(&mut [0; 4]), with.encode_utf8(&mut [0; 4]), bytes_max)
     });
 }
@@ -124,10 +215,27 @@ fn map(value: &Map, depth: usize, text: &mut Text) {
             return;
         }
         text.push(if index > 0 { ", " } else { "" });
-        text.push(&format!("{key:?}: "));
+        quoted(key, text);
+        text.push(": ");
         element(value, depth + 1, text);
     }
     text.push("}");
+}
+
+/// Text as Rhai writes it; a control character takes ten times its size.
+fn quoted(value: &str, text: &mut Text) {
+    text.push("\"");
+    for character in value.chars() {
+        if text.is_full {
+            return;
+        }
+        if character == '\'' {
+            text.push("'");
+        } else {
+            character.escape_debug().for_each(|part| text.push(part.encode_utf8(&mut [0; 4])));
+        }
+    }
+    text.push("\"");
 }
 
 fn element(value: &Dynamic, depth: usize, text: &mut Text) {
@@ -138,7 +246,7 @@ fn element(value: &Dynamic, depth: usize, text: &mut Text) {
     } else if let Ok(value) = value.as_map_ref() {
         map(&value, depth, text);
     } else if let Ok(value) = value.as_immutable_string_ref() {
-        text.push(&format!("{:?}", value.as_str()));
+        quoted(&value, text);
     } else if value.is_fnptr() {
         text.push("Fn");
     } else if value.is_blob() {

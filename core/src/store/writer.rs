@@ -11,12 +11,9 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 
 use super::direct::{Direct, DirectConnection};
-use super::transaction::{Patience, WriterTransaction};
-use super::turns::{self, Turns, Whose};
-use crate::error::Result;
 
 /// Statements of one transaction, at most: what waits behind them waits so long.
 const GROUP_MAX: usize = 256;
@@ -48,48 +45,42 @@ struct Request {
     reply: oneshot::Sender<Result<Written, DbErr>>,
 }
 
-/// The one writer of an SQLite database, as one of those who write sees it.
+/// The one writer of an SQLite database.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
-    whose: Whose,
     requests: mpsc::Sender<Request>,
-    /// A pool of one connection, for what alters tables.
+    /// A pool of one connection, for transactions.
     connection: DatabaseConnection,
-    /// One connection, for statements and transactions of rows.
+    /// One connection, for statements that are their own transaction.
     statements: Arc<Direct>,
     /// Whose turn it is with either connection, also between its statements.
-    turns: Arc<Turns>,
-    patience: Patience,
+    turn: Arc<Mutex<()>>,
 }
 
 /// The writer's connection, for as long as this lives.
-pub(crate) struct WriterTurn {
+pub(crate) struct Turn {
     pub connection: DatabaseConnection,
-    _turn: turns::Turn,
+    guard: OwnedMutexGuard<()>,
+}
+
+/// A transaction of the writer; who drops it undoes it.
+pub(crate) struct WriterTransaction {
+    pub transaction: DatabaseTransaction,
+    _guard: OwnedMutexGuard<()>,
 }
 
 impl Writer {
-    /// Starts the writer on a pool of one connection and one beside it, for the product's own tables
-    /// and for rows; it ends when the last clone is dropped. Each has a thread of its own, which hands
-    /// over to the connection's thread and back with fewer switches than a task.
+    /// Starts the writer on a pool of one connection and one beside it; it ends when the last clone is dropped. It has a thread of its own, which
+    /// hands over to the connection's thread and back with fewer switches than a task.
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub(super) fn start(
-        connection: DatabaseConnection,
-        statements: Arc<Direct>,
-        patience: Patience,
-    ) -> std::io::Result<[Self; 2]> {
-        let turns = Arc::new(Turns::default());
-        let start = |whose, name: &str| -> std::io::Result<Self> {
-            let (requests, waiting) = mpsc::channel(WAITING_MAX);
-            let (runtime, work) =
-                (Handle::current(), work(whose, statements.clone(), turns.clone(), waiting));
-            std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work))?;
-            let (connection, statements, turns) = (connection.clone(), statements.clone(), turns.clone());
-            Ok(Self { whose, requests, connection, statements, turns, patience })
-        };
-        Ok([start(Whose::Own, "own-writer")?, start(Whose::Rows, "rows-writer")?])
+    pub(super) fn start(connection: DatabaseConnection, statements: Arc<Direct>) -> std::io::Result<Self> {
+        let (requests, waiting) = mpsc::channel(WAITING_MAX);
+        let turn = Arc::new(Mutex::new(()));
+        let (runtime, work) = (Handle::current(), work(statements.clone(), turn.clone(), waiting));
+        std::thread::Builder::new().name("rows-writer".to_owned()).spawn(move || runtime.block_on(work))?;
+        Ok(Self { requests, connection, statements, turn })
     }
 
     /// Runs one statement.
@@ -101,8 +92,8 @@ impl Writer {
     }
 
     /// Waits for the connection itself, for what no transaction may hold.
-    pub(crate) async fn turn(&self) -> WriterTurn {
-        WriterTurn { connection: self.connection.clone(), _turn: self.turns.take(self.whose).await }
+    pub(crate) async fn turn(&self) -> Turn {
+        Turn { connection: self.connection.clone(), guard: self.turn.clone().lock_owned().await }
     }
 
     /// Closes the connections.
@@ -112,9 +103,16 @@ impl Writer {
     }
 
     /// Begins a transaction of its own.
-    pub(crate) async fn begin(&self) -> Result<WriterTransaction> {
-        let turn = self.turns.take(self.whose).await;
-        WriterTransaction::begin(turn, self.statements.connection().await?, self.patience).await
+    pub(crate) async fn begin(&self) -> Result<WriterTransaction, DbErr> {
+        self.turn().await.begin().await
+    }
+}
+
+impl Turn {
+    /// A transaction that takes the turn with it.
+    pub(crate) async fn begin(self) -> Result<WriterTransaction, DbErr> {
+        let transaction = begin_writing(&self.connection).await?;
+        Ok(WriterTransaction { transaction, _guard: self.guard })
     }
 }
 
@@ -127,9 +125,9 @@ pub(crate) async fn begin_writing(connection: &DatabaseConnection) -> Result<Dat
     connection.begin_with_options(options).await
 }
 
-async fn work(whose: Whose, writer: Arc<Direct>, turns: Arc<Turns>, mut waiting: mpsc::Receiver<Request>) {
+async fn work(writer: Arc<Direct>, turn: Arc<Mutex<()>>, mut waiting: mpsc::Receiver<Request>) {
     while let Some(first) = waiting.recv().await {
-        let _turn = turns.take(whose).await;
+        let _turn = turn.lock().await;
         match writer.connection().await {
             Ok(connection) => match waiting.try_recv().ok() {
                 None => run_alone(connection, first).await,
@@ -153,9 +151,10 @@ async fn run_group(
     first: [Request; 2],
     waiting: &mut mpsc::Receiver<Request>,
 ) {
-    if let Err(error) = connection.begin().await {
+    if let Err(error) = connection.execute_unprepared("BEGIN IMMEDIATE").await {
         let reason = error.to_string();
-        return first.into_iter().for_each(|request| request.answer(Err(DbErr::Custom(reason.clone()))));
+        first.into_iter().for_each(|request| request.answer(Err(DbErr::Custom(reason.clone()))));
+        return connection.discard();
     }
     let mut done = Vec::new();
     let mut first = first.into_iter();
@@ -170,7 +169,10 @@ async fn run_group(
             next => next,
         };
     }
-    let committed = connection.end_transaction("COMMIT").await;
+    let committed = connection.execute_unprepared("COMMIT").await;
+    if committed.is_err() {
+        connection.discard();
+    }
     for (reply, outcome) in done {
         answer(
             reply,
@@ -198,8 +200,7 @@ fn answer(reply: oneshot::Sender<Result<Written, DbErr>>, outcome: Result<Writte
     let _ = reply.send(outcome);
 }
 
-/// Runs one statement on a connection of SQLite.
-pub(super) async fn run_directly(
+async fn run_directly(
     on: &mut DirectConnection,
     statement: Statement,
     wanted: Wanted,
@@ -294,12 +295,12 @@ mod tests {
             let writer = store.db().writer().unwrap();
             writer.run(sql("INSERT INTO t VALUES (1)".to_owned()), Wanted::Count).await.unwrap();
             let transaction = writer.begin().await.unwrap();
-            let second = sql("INSERT INTO t VALUES (2)".to_owned());
-            transaction.run(second, Wanted::Count).await.unwrap();
+            transaction.transaction.execute_unprepared("INSERT INTO t VALUES (2)").await.unwrap();
             let third = writer.run(sql("INSERT INTO t VALUES (3)".to_owned()), Wanted::Count);
             let (third, ()) = tokio::join!(third, async {
                 tokio::task::yield_now().await;
-                transaction.commit().await.unwrap();
+                transaction.transaction.commit().await.unwrap();
+                drop(transaction._guard);
             });
             third.unwrap();
             assert_eq!(rows(store).await, 3);

@@ -12,4 +12,3 @@ mod readers;
 mod sandbox;
 mod scripts;
 mod sessions;
-mod slow;
