@@ -64,7 +64,12 @@ async fn let_in(
     let identity = check(&hub, &gateway, &handshake, &auth).await.inspect_err(|refused| {
         tracing::debug!(gateway = %gateway.path, socket_id = %socket.id, %refused, "connection refused");
     })?;
-    let seat = (!hub.is_draining()).then(|| hub.take_seat()).flatten().ok_or_else(|| turn_away(&session))?;
+    let Some(seat) = hub.take_seat().filter(|_| !hub.is_draining()) else {
+        // A refusal would be the end of its client. This way it comes back by itself, and waits
+        // where new transports do until there is a place.
+        session.end();
+        return Err(UNAVAILABLE);
+    };
     let lane = hub.queue.lane(&namespace.group);
     let connection = Arc::new(Connection::new(socket.id, hub, namespace, lane, identity, session, seat));
     socket.on_fallback(EventHandler { connection: connection.clone() });
@@ -77,13 +82,6 @@ async fn let_in(
     });
     socket.extensions.insert(LetIn(connection));
     Ok(())
-}
-
-/// Ends the transport of a socket for which there is no place. A refusal would be the end of its
-/// client; this way it comes back by itself, and a new transport waits until there is a place.
-fn turn_away(session: &Session) -> Refused {
-    session.end();
-    UNAVAILABLE
 }
 
 async fn check(

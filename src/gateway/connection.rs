@@ -47,7 +47,11 @@ pub struct Connection {
     /// When it connected.
     pub connected_at: Time,
     /// How fast it sends.
-    pub rate: Mutex<Rate>,
+    pub rate: Arc<Mutex<Rate>>,
+    /// Its transport's, which other namespaces may share.
+    pub session: Arc<Session>,
+    /// Whether a newer token of its user is being looked at.
+    pub is_refreshing: AtomicBool,
     hub: Arc<Hub>,
     /// Set once it is connected; cut from the socket's side when it goes, since each holds the other.
     socket: OnceLock<SocketRef>,
@@ -58,8 +62,6 @@ pub struct Connection {
     is_ending: AtomicBool,
     is_ended_by_server: AtomicBool,
     is_leaving: AtomicBool,
-    /// Its transport's, which other namespaces may share.
-    session: Arc<Session>,
     seat: Mutex<Option<Seat>>,
 }
 
@@ -107,10 +109,12 @@ impl Connection {
             id,
             id_text: id.to_string().into(),
             hub,
+            rate: session.event_rate(&namespace.path),
+            session,
+            is_refreshing: AtomicBool::new(false),
             namespace,
             lane,
             connected_at: store::now(),
-            rate: Mutex::default(),
             socket: OnceLock::new(),
             identity: RwLock::new(identity),
             rooms: Mutex::default(),
@@ -119,7 +123,6 @@ impl Connection {
             is_ending: AtomicBool::new(false),
             is_ended_by_server: AtomicBool::new(false),
             is_leaving: AtomicBool::new(false),
-            session,
             seat: Mutex::new(Some(seat)),
         }
     }

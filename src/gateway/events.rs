@@ -10,7 +10,7 @@ use std::time::Instant;
 use gatewright_core::catalog::LiveGateway;
 use gatewright_core::id::new_id;
 use gatewright_core::queue::Refusal;
-use gatewright_core::script::{Arguments, Handler, event_name, nesting_of};
+use gatewright_core::script::{Arguments, Handler, event_name, nesting_of, placeholders_fit};
 use gatewright_core::{ErrorCode, Failure};
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::AckSender;
@@ -20,6 +20,7 @@ use socketioxide_core::Value;
 use uuid::Uuid;
 
 use super::connection::{Connection, Stage};
+use super::guard::name::restored;
 use super::job::{Job, JobKind, SocketJob, Unchecked};
 use super::packets::{self, Ack, ErrorPacket, RateLimitedPacket, raw};
 use super::tokens;
@@ -34,8 +35,11 @@ pub struct AllEvents;
 
 /// One event as it came.
 struct Incoming<'a> {
+    /// What is said back of it is never longer than a name may be.
     name: Cow<'a, str>,
+    is_name_too_long: bool,
     packet: &'a str,
+    attachments: usize,
     attachment_bytes: usize,
     request_id: Uuid,
 }
@@ -52,17 +56,29 @@ impl MessageHandler<LocalAdapter, AllEvents> for EventHandler {
         let attachments =
             attachments.map_or_else(Vec::new, |all| all.iter().map(|blob| blob.to_vec()).collect());
         // What is no JSON array that begins with a name is no event: the protocol has no answer.
-        let Ok(name) = event_name(&packet) else { return };
+        let Ok(name) = event_name(&packet).map(restored) else { return };
         if name == packets::TOKEN_REFRESH {
             tokens::refresh(connection, &packet, ack);
             return;
         }
         let attachment_bytes = attachments.iter().map(Vec::len).sum();
-        let incoming = Incoming { name, packet: &packet, attachment_bytes, request_id: new_id() };
+        let name_max = connection.hub().config.limits.name_bytes;
+        let incoming = Incoming {
+            is_name_too_long: name.len() > name_max,
+            name: shortened(name, name_max),
+            packet: &packet,
+            attachments: attachments.len(),
+            attachment_bytes,
+            request_id: new_id(),
+        };
         if let Err((failure, ack)) = accept(connection, &incoming, attachments, ack) {
             refuse(connection, &incoming, &failure, ack);
         }
     }
+}
+
+fn shortened(name: Cow<'_, str>, bytes: usize) -> Cow<'_, str> {
+    if name.len() <= bytes { name } else { name[..name.floor_char_boundary(bytes)].to_owned().into() }
 }
 
 type Refused = (Failure, Option<AckSender>);
@@ -126,6 +142,11 @@ fn check(
     incoming: &Incoming<'_>,
 ) -> Result<Arc<Handler>, Failure> {
     check_rate(connection, gateway)?;
+    if incoming.is_name_too_long {
+        let limit = connection.hub().config.limits.name_bytes;
+        let message = format!("The event's name is too long; at most {limit} bytes are taken");
+        return Err(Failure::new(ErrorCode::NoHandler, message));
+    }
     check_size(connection, gateway, incoming)?;
     let handler = gateway.handler(&incoming.name).filter(|handler| handler.script().is_some());
     let Some(handler) = handler else {
@@ -180,6 +201,10 @@ fn check_nesting(connection: &Connection, incoming: &Incoming<'_>) -> Result<(),
     // The packet's own array is one level; text that is short enough cannot nest too deep.
     if incoming.packet.len() > 2 * depth_max && nesting_of(incoming.packet) > depth_max + 1 {
         let message = format!("The payload nests deeper than {depth_max}");
+        return Err(Failure::new(ErrorCode::InvalidPayload, message));
+    }
+    if !placeholders_fit(incoming.packet, incoming.attachments) {
+        let message = "Each `_placeholder` stands for one attachment, and each attachment has one at most";
         return Err(Failure::new(ErrorCode::InvalidPayload, message));
     }
     Ok(())

@@ -97,7 +97,7 @@ impl Hub {
             queue,
             cache: Cache::new(config.cache.bytes),
             addresses: AddressRates::new(&config.limits),
-            sessions: Sessions::new(&library),
+            sessions: Sessions::new(&library, config.limits.clone(), metrics.clone()),
             config,
             catalog,
             accounts,
@@ -321,5 +321,7 @@ fn socket_io(config: &Config) -> SocketIoBuilder {
         .ws_max_frame_size(limits.packet_bytes as usize)
         .ws_read_buffer_size(READ_BUFFER_BYTES)
         .max_buffer_size(limits.outgoing_packets)
+        .ping_interval(Duration::from_millis(limits.ping_interval_ms))
+        .ping_timeout(Duration::from_millis(limits.ping_timeout_ms))
         .connect_timeout(Duration::from_millis(limits.handshake_timeout_ms))
 }

@@ -1,6 +1,7 @@
 //! The life of the token that a socket came with: warned, renewed in place, or at its end.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use gatewright_core::auth::SignedIn;
 use gatewright_core::store::Time;
 use gatewright_core::{ErrorCode, Failure};
 use parking_lot::Mutex;
-use serde_json::Value as Json;
+use serde::de::IgnoredAny;
 use socketioxide::extract::AckSender;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
@@ -19,6 +20,9 @@ use super::packets::{self, ErrorBody, TokenRefreshed, TokenTime};
 
 /// How long before its end a token's owner is warned.
 const WARNING: Duration = Duration::from_secs(60);
+
+/// A packet with a token, at most; no issuer's are longer.
+const PACKET_BYTES_MAX: usize = 64 << 10;
 
 /// When which connection has to hear of its token: one list for all, not a timer for each.
 #[derive(Default)]
@@ -97,32 +101,48 @@ fn take_step(connection: &Connection, at: Time, step: Step) {
     }
 }
 
-/// `token_refresh {token}`: a newer token for the same user, without reconnecting.
+/// `token_refresh {token}`: a newer token for the same user, without reconnecting. One at a time,
+/// and no more often than a transport may connect.
 pub fn refresh(connection: &Arc<Connection>, packet: &str, ack: Option<AckSender>) {
-    let limits = connection.namespace.gateway.load().limits;
-    let within_rate = connection.rate.lock().check(limits).is_ok();
-    let token = serde_json::from_str::<Vec<Json>>(packet)
-        .ok()
-        .and_then(|arguments| arguments.get(1)?.get("token")?.as_str().map(str::to_owned));
+    let too_many = Failure::new(ErrorCode::RateLimited, "One token_refresh at a time, and not so many");
+    if connection.is_refreshing.swap(true, Ordering::SeqCst) {
+        return answer(connection, ack, &Err(too_many));
+    }
+    let token = token_of(packet);
     let connection = connection.clone();
+    let is_limited = !connection.session.may_sign_in();
     tokio::spawn(async move {
         let renewed = match token {
-            _ if !within_rate => Err(Failure::new(ErrorCode::RateLimited, "Too many events in a second")),
+            _ if is_limited => Err(too_many),
             None => Err(Failure::new(ErrorCode::InvalidPayload, "token_refresh takes {token}")),
             Some(token) => renew(connection.hub(), &connection, &token).await,
         };
-        let Some(ack) = ack else { return };
-        let answer = match &renewed {
-            Ok(expires_at) => {
-                TokenRefreshed { ok: true, expires_at: expires_at.format(&Rfc3339).ok(), error: None }
-            }
-            Err(failure) => {
-                TokenRefreshed { ok: false, expires_at: None, error: Some(ErrorBody::of(failure)) }
-            }
-        };
-        // A client that does not read its acks is found out by the next packet.
-        let _ = ack.send(&answer);
+        connection.is_refreshing.store(false, Ordering::SeqCst);
+        answer(&connection, ack, &renewed);
     });
+}
+
+fn token_of(packet: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Fields {
+        token: String,
+    }
+    if packet.len() > PACKET_BYTES_MAX {
+        return None;
+    }
+    let (_, Fields { token }) = serde_json::from_str::<(IgnoredAny, Fields)>(packet).ok()?;
+    Some(token)
+}
+
+fn answer(connection: &Connection, ack: Option<AckSender>, renewed: &Result<Time, Failure>) {
+    let Some(ack) = ack else { return };
+    let answer = match renewed {
+        Ok(expires_at) => {
+            TokenRefreshed { ok: true, expires_at: expires_at.format(&Rfc3339).ok(), error: None }
+        }
+        Err(failure) => TokenRefreshed { ok: false, expires_at: None, error: Some(ErrorBody::of(failure)) },
+    };
+    connection.acknowledge(ack, &answer);
 }
 
 async fn renew(hub: &Hub, connection: &Arc<Connection>, token: &str) -> Result<Time, Failure> {

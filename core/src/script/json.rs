@@ -12,6 +12,9 @@ const PAYLOAD_BYTES_USUAL: usize = 160;
 /// (`maxAttachments` of socket.io-parser).
 const ATTACHMENTS_MAX: usize = 10;
 
+/// The key by which a map in a packet stands for a blob.
+pub(super) const PLACEHOLDER: &str = "_placeholder";
+
 /// Why a value cannot leave a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unsendable {
@@ -21,6 +24,9 @@ pub(super) enum Unsendable {
     TooLarge,
     /// Holds something that has no JSON form, such as a function.
     NoJson,
+    /// Has a key that is Socket.IO's own mark for binary data: a client that finds it where no
+    /// blob belongs gives the connection up.
+    Placeholder,
 }
 
 /// What becomes of blobs.
@@ -91,6 +97,9 @@ impl Writer {
         for (index, (key, value)) in map.iter().enumerate() {
             if index > 0 {
                 self.push(",")?;
+            }
+            if key == PLACEHOLDER && matches!(self.blobs, Blobs::Attach(_)) {
+                return Err(Unsendable::Placeholder);
             }
             self.text(key)?;
             self.push(":")?;
@@ -230,5 +239,8 @@ mod tests {
         let deep = from_json(&format!("{}{}", "[".repeat(65), "]".repeat(65))).unwrap();
         assert_eq!(to_json(&deep, 64, 1000), Err(Unsendable::TooDeep));
         assert_eq!(to_json(&Dynamic::from("x".repeat(100)), 64, 50), Err(Unsendable::TooLarge));
+        let forged = from_json(r#"[{"_placeholder":true,"num":7}]"#).unwrap();
+        assert_eq!(to_payload(&forged, 64, 1000), Err(Unsendable::Placeholder));
+        assert!(to_json(&forged, 64, 1000).is_ok(), "a row may have such a key");
     }
 }

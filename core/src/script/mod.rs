@@ -49,7 +49,7 @@ pub use handler::{Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTIO
 pub use hooks::{FailedHook, Hook, HookWhen, Hooks};
 pub use host::{Host, Member, Payload, Target};
 pub use json::nesting_of;
-pub use packet::{Arguments, event_name};
+pub use packet::{Arguments, event_name, placeholders_fit};
 pub use recorded::{Emitted, RecordedHost};
 pub use reference::{Entry, GROUPS, Group, as_markdown};
 pub use request::{HttpRequest, HttpResponse, SECRET_HEADERS};

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use rhai::{Array, Dynamic};
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::json::PLACEHOLDER;
 
 use super::outside::from_outside;
 
@@ -148,6 +150,94 @@ pub fn event_name(packet: &str) -> Result<Cow<'_, str>, serde_json::Error> {
     serde_json::Deserializer::from_str(packet).deserialize_seq(Name)
 }
 
+/// Whether each map that stands for a blob is one that came along, and none stands for it twice:
+/// one blob named a thousand times would be a thousand in memory.
+pub fn placeholders_fit(packet: &str, attachments: usize) -> bool {
+    // A key may be spelled with escapes.
+    if attachments == 0 && !packet.contains(PLACEHOLDER) && !packet.contains("\\u") {
+        return true;
+    }
+    let mut is_used = vec![false; attachments];
+    serde_json::Deserializer::from_str(packet).deserialize_any(Placeholders(&mut is_used)).is_ok()
+}
+
+/// Looks through a value for placeholders.
+struct Placeholders<'a>(&'a mut [bool]);
+
+/// As much of a value as decides whether a map is a placeholder.
+enum Seen {
+    True,
+    Number(u64),
+    Other,
+}
+
+impl<'de> DeserializeSeed<'de> for Placeholders<'_> {
+    type Value = Seen;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Seen, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Placeholders<'_> {
+    type Value = Seen;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("each attachment once")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Seen, E> {
+        Ok(if value { Seen::True } else { Seen::Other })
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Seen, E> {
+        Ok(Seen::Number(value))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Seen, A::Error> {
+        while sequence.next_element_seed(Placeholders(self.0))?.is_some() {}
+        Ok(Seen::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Seen, A::Error> {
+        let (mut mark, mut number) = (None, None);
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            let value = map.next_value_seed(Placeholders(self.0))?;
+            match &*key {
+                PLACEHOLDER => mark = Some(value),
+                "num" => number = Some(value),
+                _ => {}
+            }
+        }
+        if let Some(mark) = mark {
+            let number = match (mark, number) {
+                (Seen::True, Some(Seen::Number(number))) => usize::try_from(number).ok(),
+                _ => None,
+            };
+            let is_used = number.and_then(|number| self.0.get_mut(number));
+            let is_used = is_used.filter(|is_used| !**is_used).ok_or_else(|| Error::custom("no such blob"))?;
+            *is_used = true;
+        }
+        Ok(Seen::Other)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -180,6 +270,27 @@ mod tests {
     fn a_placeholder_without_a_blob_stays_a_map() {
         let arguments = Arguments::from_packet(r#"["e",{"_placeholder":true,"num":9}]"#, vec![vec![1]]);
         assert!(arguments.read().unwrap()[0].is_map());
+    }
+
+    #[test]
+    fn placeholders() {
+        let blob = |number: &str| format!(r#"{{"_placeholder":true,"num":{number}}}"#);
+        for (packet, attachments, fit) in [
+            (r#"["e",{"a":1}]"#.to_owned(), 0, true),
+            (r#"["\u00e9",{"a":[1,-1,0.5,null,true,"x"]}]"#.to_owned(), 0, true),
+            (format!("[\"e\",{},[{}]]", blob("1"), blob("0")), 2, true),
+            (format!("[\"e\",{}]", blob("0")), 3, true),
+            (format!("[\"e\",{},{}]", blob("0"), blob("0")), 1, false),
+            (format!("[\"e\",{}]", blob("1")), 1, false),
+            (format!("[\"e\",{}]", blob("0")), 0, false),
+            (format!("[\"e\",{}]", blob("-1")), 1, false),
+            (format!("[\"e\",{}]", blob("0.0")), 1, false),
+            (r#"["e",{"\u005fplaceholder":true,"num":0}]"#.to_owned(), 0, false),
+            (r#"["e",{"_placeholder":1,"num":0}]"#.to_owned(), 1, false),
+            (r#"["e",{"_placeholder":true}]"#.to_owned(), 1, false),
+        ] {
+            assert_eq!(placeholders_fit(&packet, attachments), fit, "{packet}");
+        }
     }
 
     #[test]

@@ -323,5 +323,9 @@ pub(super) fn unsendable_reason(what: &str, reason: Unsendable) -> (ErrorCode, S
             ErrorCode::ScriptExecution,
             format!("{what} holds a function or another value without a JSON form"),
         ),
+        Unsendable::Placeholder => (
+            ErrorCode::ScriptExecution,
+            format!("{what} has the key `_placeholder`, which stands for binary data; send the blob itself"),
+        ),
     }
 }

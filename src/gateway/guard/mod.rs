@@ -1,9 +1,14 @@
 //! What stands between clients and the Socket.IO library: every request of `/socket.io` and every
 //! byte of its WebSockets goes through here.
 //!
-//! [`service`] takes the requests, [`session`] is what is known of a client between them, and
-//! [`stream`] is a WebSocket's bytes. The library never sees what is refused.
+//! [`service`] takes the requests and [`session`] is what is known of a client between them.
+//! [`stream`] is a WebSocket's bytes, in which [`frames`] finds the packets; [`packets`] has the rules
+//! for them, whatever carries them, and [`name`] spells out escaped names. The library never sees
+//! what is refused.
 
+mod frames;
+pub mod name;
+mod packets;
 mod service;
 mod session;
 mod stream;

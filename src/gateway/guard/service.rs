@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use serde_json::{Value as Json, json};
 use tower::Service;
 use tungstenite::handshake::derive_accept_key;
 
+use super::packets::{Broken, Packet, Rated, Watch};
 use super::session::{Session, polling_request};
 use super::stream::Guarded;
 use crate::gateway::connection::SocketId;
@@ -32,6 +33,8 @@ use crate::gateway::transport::{BeyondCapacity, TransportHandle};
 const PATH: &str = "/socket.io";
 /// Where the library opens a WebSocket.
 const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+/// What stands between the packets of a body.
+const SEPARATOR: u8 = 0x1e;
 /// When a client may try again that was sent away by a server that is stopping or full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -101,6 +104,7 @@ enum Refusal {
     NoUpgradeHeaders,
     WrongProtocol,
     PacketTooLarge,
+    Broken(Broken),
     TooMany(Duration),
     Stopping,
     Full,
@@ -112,8 +116,11 @@ struct Guard(Arc<Hub>);
 impl Guard {
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
         self.take(request).await.unwrap_or_else(|refusal| {
-            tracing::debug!(reason = refusal.reason(), "request of Socket.IO refused");
-            self.0.metrics.guard.with_label_values(&[refusal.reason()]).inc();
+            // A broken rule is told where its session ends.
+            if !matches!(refusal, Refusal::Broken(_)) {
+                tracing::debug!(reason = refusal.reason(), "request of Socket.IO refused");
+                self.0.metrics.guard.with_label_values(&[refusal.reason()]).inc();
+            }
             refusal.answer()
         })
     }
@@ -225,11 +232,10 @@ impl Guard {
         let transport = session.open_transport(handle).ok_or(Refusal::SecondUpgrade)?;
         let mut library = self.0.sessions.library();
         let upgrade = hyper::upgrade::on(&mut request);
-        let backlog = session.backlog.clone();
         tokio::spawn(async move {
             match upgrade.await {
                 // What the library thinks of `opening` is known: it was made here.
-                Ok(stream) => drop(library.call((Guarded::new(stream, backlog, transport), opening)).await),
+                Ok(stream) => drop(library.call((Guarded::new(stream, transport), opening)).await),
                 Err(error) => tracing::debug!(%error, "a WebSocket did not open"),
             }
         });
@@ -242,19 +248,35 @@ impl Guard {
         Ok(answer)
     }
 
-    /// What the session has for its client.
+    /// What the session has for its client. The library's first ping comes at once; it is answered
+    /// here, and the client hears the one after it.
     async fn poll(&self, session: &Session, id: SocketId) -> Result<Response<Body>, Refusal> {
-        let answer = self.ask_library(polling_request(Method::GET, id, Body::empty())).await;
-        // Ended meanwhile: its client comes back for a new one, whatever the last packet says.
-        if session.is_ended() {
-            return Err(Refusal::UnknownSession);
+        loop {
+            let answer = self.ask_library(polling_request(Method::GET, id, Body::empty())).await;
+            // Ended meanwhile: its client comes back for a new one, whatever the last packet says.
+            if session.is_ended() {
+                return Err(Refusal::UnknownSession);
+            }
+            session.backlog.sent(usize::try_from(answer.size_hint().lower()).unwrap_or(usize::MAX));
+            if session.had_first_ping.load(Ordering::SeqCst) || answer.status() != StatusCode::OK {
+                return Ok(answer);
+            }
+            let (mut parts, body) = answer.into_parts();
+            let packets = to_bytes(body, usize::MAX).await.map_err(|_| Refusal::BadRequest)?;
+            let (packets, had_ping) = without_ping(packets);
+            if had_ping {
+                session.had_first_ping.store(true, Ordering::SeqCst);
+                self.ask_library(polling_request(Method::POST, id, Body::from("3"))).await;
+            }
+            if !(had_ping && packets.is_empty()) {
+                parts.headers.remove(header::CONTENT_LENGTH);
+                return Ok(Response::from_parts(parts, packets.into()));
+            }
         }
-        session.backlog.sent(usize::try_from(answer.size_hint().lower()).unwrap_or(usize::MAX));
-        Ok(answer)
     }
 
     /// Takes the packets that a session posts: one request at a time, as every client does.
-    async fn post(&self, session: &Session, id: SocketId, body: Body) -> Result<Response<Body>, Refusal> {
+    async fn post(&self, session: &Arc<Session>, id: SocketId, body: Body) -> Result<Response<Body>, Refusal> {
         if session.is_posting.swap(true, Ordering::SeqCst) {
             return Err(Refusal::BadRequest);
         }
@@ -263,6 +285,14 @@ impl Guard {
             session.end();
             return Err(Refusal::PacketTooLarge);
         };
+        let checked = check(&mut session.watch.lock(), &packets);
+        let packets = checked.map_err(|rule| {
+            session.broke(rule, None);
+            Refusal::Broken(rule)
+        })?;
+        if let Some(number) = session.watch.lock().awaiting() {
+            tokio::spawn(end_late(Arc::downgrade(session), number, session.packet_time()));
+        }
         Ok(self.ask_library(polling_request(Method::POST, id, packets.into())).await)
     }
 
@@ -270,6 +300,51 @@ impl Guard {
         let Ok(answer) = self.0.sessions.library().call(request).await;
         answer.map(Body::new)
     }
+}
+
+/// Ends a session whose packet of this number is then still waiting for attachments.
+async fn end_late(session: Weak<Session>, number: u64, time: Duration) {
+    tokio::time::sleep(time).await;
+    if let Some(session) = session.upgrade()
+        && session.watch.lock().awaiting() == Some(number)
+    {
+        session.broke(Broken::Unfinished, None);
+    }
+}
+
+/// The packets of a body as they may go on.
+fn check<R: FnMut(Rated) -> bool>(watch: &mut Watch<R>, body: &[u8]) -> Result<Vec<u8>, Broken> {
+    let mut out = Vec::with_capacity(body.len());
+    for (number, bytes) in body.split(|byte| *byte == SEPARATOR).enumerate() {
+        if number > 0 {
+            out.push(SEPARATOR);
+        }
+        let is_binary = bytes.first() == Some(&b'b');
+        let mut packet = Packet::begin(watch, is_binary)?;
+        if is_binary {
+            // In base64.
+            packet.skip(watch, bytes.len() / 4 * 3)?;
+        }
+        let mut rest = bytes.iter();
+        while packet.is_watched() && let Some(byte) = rest.next() {
+            packet.look(watch, *byte, &mut |byte| out.push(byte))?;
+        }
+        packet.pause()?;
+        if !is_binary {
+            packet.skip(watch, rest.len())?;
+        }
+        out.extend_from_slice(rest.as_slice());
+    }
+    Ok(out)
+}
+
+/// Packets without the first ping among them, and whether there was one.
+fn without_ping(packets: Bytes) -> (Bytes, bool) {
+    let mut all = packets.split(|byte| *byte == SEPARATOR);
+    let Some(at) = all.position(|packet| packet == b"2") else { return (packets, false) };
+    let others = packets.split(|byte| *byte == SEPARATOR).enumerate().filter(|(number, _)| *number != at);
+    let others: Vec<&[u8]> = others.map(|(_, packet)| packet).collect();
+    (others.join(&SEPARATOR).into(), true)
 }
 
 /// A session's request that is being read; the next may come when it is dropped.
@@ -303,6 +378,7 @@ impl Refusal {
             Self::NoUpgradeHeaders => "no_upgrade_headers",
             Self::WrongProtocol => "wrong_protocol",
             Self::PacketTooLarge => "packet_too_large",
+            Self::Broken(rule) => rule.reason(),
             Self::TooMany(_) => "too_many_from_address",
             Self::Stopping => "stopping",
             Self::Full => "full",
@@ -332,6 +408,7 @@ impl Refusal {
             }
             Self::BadMethod => (2, "Bad handshake method", "A session is opened by GET"),
             Self::BadRequest => return json_answer(json!({ "code": 3, "message": "Bad request" })),
+            Self::Broken(rule) => (3, "Bad request", rule.hint()),
             Self::SecondUpgrade => (3, "Bad request", "The session has a WebSocket"),
             Self::NoUpgradeHeaders => (
                 3,

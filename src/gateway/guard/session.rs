@@ -4,14 +4,19 @@
 //! the id with a keyed check behind it.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatewright_core::config;
+use gatewright_core::metrics::Metrics;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
 use sha2::Sha256;
@@ -19,7 +24,9 @@ use socketioxide::layer::SocketIoLayer;
 use socketioxide::service::SocketIoService;
 use tower::{Layer, Service};
 
+use super::packets::{Broken, Rated, Rules, Watch};
 use crate::gateway::connection::SocketId;
+use crate::gateway::limits::Rate;
 use crate::gateway::transport::{Backlog, TransportHandle};
 
 /// Bytes of the check behind an id; more than anyone can guess.
@@ -30,9 +37,17 @@ const ID_CHARS: usize = 16;
 /// The library's own service, with nothing behind it.
 pub(super) type Library = SocketIoService<Router>;
 
+/// What it watches packets with.
+type SessionWatch = Watch<Box<dyn FnMut(Rated) -> bool + Send>>;
+
+/// The rate of events in one namespace.
+type EventRate = (Arc<str>, Arc<Mutex<Rate>>);
+
 /// All sessions that poll or have polled: those that a request can name.
 pub struct Sessions {
     library: Library,
+    limits: config::Limits,
+    metrics: Arc<Metrics>,
     /// Of this process: a session does not outlive it.
     key: [u8; 32],
     by_id: Mutex<HashMap<SocketId, Weak<Session>>>,
@@ -40,9 +55,9 @@ pub struct Sessions {
 
 impl Sessions {
     /// None yet.
-    pub fn new(library: &SocketIoLayer) -> Arc<Self> {
+    pub fn new(library: &SocketIoLayer, limits: config::Limits, metrics: Arc<Metrics>) -> Arc<Self> {
         let library = library.layer(Router::new());
-        Arc::new(Self { library, key: rand::random(), by_id: Mutex::default() })
+        Arc::new(Self { library, limits, metrics, key: rand::random(), by_id: Mutex::default() })
     }
 
     /// The library, behind the guard.
@@ -83,17 +98,26 @@ pub struct Session {
     /// What waits to be written to it.
     pub backlog: Arc<Backlog>,
     pub(super) is_posting: AtomicBool,
+    /// Whether the library's first ping was kept from the client.
+    pub(super) had_first_ping: AtomicBool,
+    rates: Arc<PacketRates>,
+    pub(super) watch: Mutex<SessionWatch>,
+    /// How fast it sends events, by namespace: leaving one and coming back changes nothing.
+    event_rates: Mutex<Vec<EventRate>>,
 }
 
 /// The WebSocket of a session, for as long as it is open.
 pub(super) struct Transport {
-    session: Weak<Session>,
+    pub session: Arc<Session>,
     handle: TransportHandle,
 }
 
 impl Session {
     /// A session that has no id yet.
     pub(super) fn new(sessions: &Arc<Sessions>) -> Arc<Self> {
+        let rates = Arc::new(PacketRates::new(&sessions.limits));
+        let watched = rates.clone();
+        let watch = Watch::new(rules(&sessions.limits), Box::new(move |rated| watched.allow(rated)) as Box<_>);
         Arc::new(Self {
             sessions: Arc::downgrade(sessions),
             id: OnceLock::new(),
@@ -101,6 +125,10 @@ impl Session {
             is_ended: AtomicBool::new(false),
             backlog: Arc::default(),
             is_posting: AtomicBool::new(false),
+            had_first_ping: AtomicBool::new(false),
+            rates,
+            watch: Mutex::new(watch),
+            event_rates: Mutex::default(),
         })
     }
 
@@ -122,7 +150,7 @@ impl Session {
         if current.strong_count() > 0 {
             return None;
         }
-        let transport = Arc::new(Transport { session: Arc::downgrade(self), handle });
+        let transport = Arc::new(Transport { session: self.clone(), handle });
         *current = Arc::downgrade(&transport);
         Some(transport)
     }
@@ -130,6 +158,38 @@ impl Session {
     /// The TCP connection of its WebSocket.
     pub fn transport(&self) -> Option<TransportHandle> {
         self.transport.lock().upgrade().map(|transport| transport.handle.clone())
+    }
+
+    /// Whether it may sign in once more, by connecting or with a newer token.
+    pub fn may_sign_in(&self) -> bool {
+        self.rates.allow(Rated::Connect)
+    }
+
+    /// How fast it sends events in this namespace.
+    pub fn event_rate(&self, namespace: &Arc<str>) -> Arc<Mutex<Rate>> {
+        let mut rates = self.event_rates.lock();
+        if let Some((_, rate)) = rates.iter().find(|(path, _)| path == namespace) {
+            return rate.clone();
+        }
+        let rate = Arc::<Mutex<Rate>>::default();
+        rates.push((namespace.clone(), rate.clone()));
+        rate
+    }
+
+    /// How long a packet may take from its first byte to its last attachment.
+    pub(super) fn packet_time(&self) -> Duration {
+        let sessions = self.sessions.upgrade();
+        Duration::from_millis(sessions.map_or(0, |sessions| sessions.limits.handshake_timeout_ms))
+    }
+
+    /// Ends it, because its client broke a rule.
+    pub(super) fn broke(&self, rule: Broken, id: Option<SocketId>) {
+        let id = id.or_else(|| self.id()).map(|id| id.to_string());
+        tracing::info!(socket_id = id, reason = rule.reason(), hint = rule.hint(), "ended by the guard");
+        if let Some(sessions) = self.sessions.upgrade() {
+            sessions.metrics.guard.with_label_values(&[rule.reason()]).inc();
+        }
+        self.end();
     }
 
     /// Whether it was ended by the server.
@@ -141,16 +201,22 @@ impl Session {
     /// comes back by itself.
     pub fn end(&self) {
         self.is_ended.store(true, Ordering::SeqCst);
-        self.leave();
+        match self.transport() {
+            Some(transport) => transport.cut(),
+            None => self.close_polling(),
+        }
     }
 
     /// The same, once what waits for its client is on its way.
     pub fn leave(&self) {
-        if let Some(transport) = self.transport() {
-            transport.leave();
-            return;
+        match self.transport() {
+            Some(transport) => transport.leave(),
+            None => self.close_polling(),
         }
-        // The library ends a session that polls when it is told so, as by its client.
+    }
+
+    /// The library ends a session that polls when it is told so, as by its client.
+    fn close_polling(&self) {
         if let (Some(&id), Some(sessions)) = (self.id.get(), self.sessions.upgrade())
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -173,9 +239,50 @@ impl Drop for Session {
 impl Drop for Transport {
     fn drop(&mut self) {
         // A session that polled and failed to move would wait for its new transport for ever.
-        if let Some(session) = self.session.upgrade().filter(|session| session.id.get().is_some()) {
-            session.end();
+        if self.session.id.get().is_some() {
+            self.session.end();
         }
+    }
+}
+
+/// How many packets that are no events may come. None: as many as like.
+struct PacketRates {
+    connects: Option<DefaultDirectRateLimiter>,
+    others: Option<DefaultDirectRateLimiter>,
+}
+
+impl PacketRates {
+    fn new(limits: &config::Limits) -> Self {
+        let limiter = |rate, burst| {
+            let rate = NonZeroU32::new(rate)?;
+            Some(RateLimiter::direct(Quota::per_second(rate).allow_burst(NonZeroU32::new(burst).unwrap_or(rate))))
+        };
+        Self {
+            connects: limiter(limits.connects_per_second, limits.connects_burst),
+            others: limiter(limits.packets_per_second, limits.packets_burst),
+        }
+    }
+
+    fn allow(&self, rated: Rated) -> bool {
+        let limiter = match rated {
+            Rated::Connect => &self.connects,
+            Rated::Other => &self.others,
+        };
+        limiter.as_ref().is_none_or(|limiter| limiter.check().is_ok())
+    }
+}
+
+fn rules(limits: &config::Limits) -> Rules {
+    let packet_bytes = limits.packet_bytes as usize;
+    let connect_bytes = match limits.message_bytes as usize {
+        0 => packet_bytes,
+        bytes => bytes + limits.name_bytes,
+    };
+    Rules {
+        namespace_bytes: limits.name_bytes,
+        connect_bytes,
+        attachments: limits.attachments,
+        attachment_bytes: packet_bytes,
     }
 }
 

@@ -390,6 +390,6 @@ await scenario({
     await until(() => seen.every((packets) => packets.at(-1)?.[0] === "disconnect"), "the end of all");
     const results = seen[0].filter(([event]) => event === "ws:result").map(([, packet]) => packet.result);
     assert.deepEqual(results, ["held", "last"], "what was accepted is done");
-    for (const packets of seen) assert.deepEqual(packets.at(-1), ["disconnect", "io server disconnect"]);
+    for (const packets of seen) assert.match(packets.at(-1)[1], /^transport (close|error)$/);
   },
 });
