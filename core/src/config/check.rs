@@ -12,8 +12,16 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     at_least("limits.name_bytes", limits.name_bytes as u64, 1)?;
     at_least("limits.ping_interval_ms", limits.ping_interval_ms, 100)?;
     at_least("limits.ping_timeout_ms", limits.ping_timeout_ms, 100)?;
-    at_least("limits.connects_burst", u64::from(limits.connects_burst), u64::from(limits.connects_per_second > 0))?;
-    at_least("limits.packets_burst", u64::from(limits.packets_burst), u64::from(limits.packets_per_second > 0))?;
+    at_least(
+        "limits.connects_burst",
+        u64::from(limits.connects_burst),
+        u64::from(limits.connects_per_second > 0),
+    )?;
+    at_least(
+        "limits.packets_burst",
+        u64::from(limits.packets_burst),
+        u64::from(limits.packets_per_second > 0),
+    )?;
     at_least("limits.request_bytes", limits.request_bytes as u64, 1024)?;
     at_least("limits.request_head_timeout_ms", limits.request_head_timeout_ms, 100)?;
     at_least("limits.request_body_timeout_ms", limits.request_body_timeout_ms, 100)?;

@@ -231,7 +231,8 @@ impl<'de> Visitor<'de> for Placeholders<'_> {
                 _ => None,
             };
             let is_used = number.and_then(|number| self.0.get_mut(number));
-            let is_used = is_used.filter(|is_used| !**is_used).ok_or_else(|| Error::custom("no such blob"))?;
+            let is_used =
+                is_used.filter(|is_used| !**is_used).ok_or_else(|| Error::custom("no such blob"))?;
             *is_used = true;
         }
         Ok(Seen::Other)

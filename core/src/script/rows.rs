@@ -213,7 +213,9 @@ pub(super) fn to_value(what: &str, value: &Dynamic) -> Outcome<Json> {
         Ok(text) => return serde_json::from_str(&text).map_err(|error| error.to_string().into()),
         Err(Unsendable::TooDeep) => format!("{what} nests deeper than {VALUE_DEPTH_MAX}"),
         Err(Unsendable::TooLarge) => format!("{what} has more than {VALUE_BYTES_MAX} bytes"),
-        Err(Unsendable::NoJson | Unsendable::Placeholder) => format!("{what} holds a function or another value without a JSON form"),
+        Err(Unsendable::NoJson | Unsendable::Placeholder) => {
+            format!("{what} holds a function or another value without a JSON form")
+        }
     };
     Err(raise(Failure::new(ErrorCode::Validation, message)))
 }

@@ -179,8 +179,8 @@ impl Frames {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
     use super::super::packets::Rules;
+    use super::*;
 
     const RULES: Rules =
         Rules { namespace_bytes: 256, connect_bytes: 1000, attachments: 3, attachment_bytes: 1000 };
@@ -218,7 +218,9 @@ mod tests {
     #[test]
     fn a_packet_in_pieces_with_a_ping_in_between() {
         let mask = [1, 2, 3, 4];
-        let stream = [frame(0x01, mask, b"42/a,[\"na"), frame(0x89, mask, b"hi"), frame(0x80, mask, b"me\"]")].concat();
+        let stream =
+            [frame(0x01, mask, b"42/a,[\"na"), frame(0x89, mask, b"hi"), frame(0x80, mask, b"me\"]")]
+                .concat();
         assert_eq!(read(&stream, &[3, 4, 5]).unwrap(), stream);
         let stream = [frame(0x01, mask, b"42/a,[\"\\u00e"), frame(0x80, mask, b"9\"]")].concat();
         assert_eq!(read(&stream, &[]), Err(Broken::EventName), "an escape may not be cut");

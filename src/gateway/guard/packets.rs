@@ -260,7 +260,11 @@ fn attachments<R>(watch: &mut Watch<R>, count: u32, byte: u8) -> Result<Place, B
     match byte {
         b'0'..=b'9' => {
             let count = count.saturating_mul(10).saturating_add(u32::from(byte - b'0'));
-            if count > watch.rules.attachments { Err(Broken::Attachments) } else { Ok(Place::Attachments(count)) }
+            if count > watch.rules.attachments {
+                Err(Broken::Attachments)
+            } else {
+                Ok(Place::Attachments(count))
+            }
         }
         b'-' => {
             (watch.awaited, watch.attachment_bytes) = (count, 0);
@@ -306,8 +310,23 @@ mod tests {
     #[test]
     fn ordinary_packets_pass_as_they_are() {
         for packet in [
-            "2", "3", "2probe", "5", "1", "", "40", "40/chat,{\"token\":\"x\"}", "41/chat,", "42[\"e\"]",
-            "42/chat,12[\"e\",{\"a\":\"\\u0041\"}]", "43/chat,1[]", "42/chat,[ \"é\" ,1]", "42{}", "44", "4", "42",
+            "2",
+            "3",
+            "2probe",
+            "5",
+            "1",
+            "",
+            "40",
+            "40/chat,{\"token\":\"x\"}",
+            "41/chat,",
+            "42[\"e\"]",
+            "42/chat,12[\"e\",{\"a\":\"\\u0041\"}]",
+            "43/chat,1[]",
+            "42/chat,[ \"é\" ,1]",
+            "42{}",
+            "44",
+            "4",
+            "42",
             "451-/chat,[\"e\",{\"_placeholder\":true,\"num\":0}]",
         ] {
             same(packet);

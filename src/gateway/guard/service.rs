@@ -5,8 +5,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -276,7 +276,12 @@ impl Guard {
     }
 
     /// Takes the packets that a session posts: one request at a time, as every client does.
-    async fn post(&self, session: &Arc<Session>, id: SocketId, body: Body) -> Result<Response<Body>, Refusal> {
+    async fn post(
+        &self,
+        session: &Arc<Session>,
+        id: SocketId,
+        body: Body,
+    ) -> Result<Response<Body>, Refusal> {
         if session.is_posting.swap(true, Ordering::SeqCst) {
             return Err(Refusal::BadRequest);
         }
@@ -326,7 +331,9 @@ fn check<R: FnMut(Rated) -> bool>(watch: &mut Watch<R>, body: &[u8]) -> Result<V
             packet.skip(watch, bytes.len() / 4 * 3)?;
         }
         let mut rest = bytes.iter();
-        while packet.is_watched() && let Some(byte) = rest.next() {
+        while packet.is_watched()
+            && let Some(byte) = rest.next()
+        {
             packet.look(watch, *byte, &mut |byte| out.push(byte))?;
         }
         packet.pause()?;

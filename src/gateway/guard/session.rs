@@ -117,7 +117,8 @@ impl Session {
     pub(super) fn new(sessions: &Arc<Sessions>) -> Arc<Self> {
         let rates = Arc::new(PacketRates::new(&sessions.limits));
         let watched = rates.clone();
-        let watch = Watch::new(rules(&sessions.limits), Box::new(move |rated| watched.allow(rated)) as Box<_>);
+        let watch =
+            Watch::new(rules(&sessions.limits), Box::new(move |rated| watched.allow(rated)) as Box<_>);
         Arc::new(Self {
             sessions: Arc::downgrade(sessions),
             id: OnceLock::new(),
@@ -255,7 +256,9 @@ impl PacketRates {
     fn new(limits: &config::Limits) -> Self {
         let limiter = |rate, burst| {
             let rate = NonZeroU32::new(rate)?;
-            Some(RateLimiter::direct(Quota::per_second(rate).allow_burst(NonZeroU32::new(burst).unwrap_or(rate))))
+            Some(RateLimiter::direct(
+                Quota::per_second(rate).allow_burst(NonZeroU32::new(burst).unwrap_or(rate)),
+            ))
         };
         Self {
             connects: limiter(limits.connects_per_second, limits.connects_burst),

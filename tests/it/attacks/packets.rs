@@ -215,7 +215,8 @@ fn names_that_json_escapes() {
     for (number, name) in (1..).zip(names) {
         let units = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|u| format!("\\u{u:04x}")).collect();
         let json = json!(name).to_string().replace('/', "\\/");
-        let json: String = json.chars().map(|c| if c.is_ascii() { c.to_string() } else { units(c) }).collect();
+        let json: String =
+            json.chars().map(|c| if c.is_ascii() { c.to_string() } else { units(c) }).collect();
         socket.send(&format!("42/g,{number}[{json},{{\"a\":\"\\u00e9\"}}]"));
         let accepted = ack(&mut socket, number);
         assert_eq!((&accepted["accepted"], &accepted["eventName"]), (&json!(true), &json!(name)));
