@@ -714,7 +714,7 @@ fn a_restart_keeps_all(database: Database) {
 fn the_description_of_the_api_follows(database: Database) {
     let api = Api::on(database);
     let described = || {
-        let document = api.server.call("GET", "/openapi.json", None, &[]).json();
+        let document = api.get("/openapi.json");
         check_document(&document);
         document
     };
