@@ -270,8 +270,6 @@ fn malformed_requests() {
     // The same key twice is not one key for the check and another for the use.
     let twice = br#"{"email":"admin@example.com","email":"x","password":"a"}"#;
     assert_eq!(post("/auth/login", twice).status, 400);
-    let too_large = vec![b'a'; 5 << 20];
-    assert_eq!(post("/echo", &too_large).status, 413);
     for filter in
         [format!(r#"{{"_not":{}1{}}}"#, r#"{"_not":"#.repeat(1000), "}".repeat(1000)), "{".to_owned()]
     {
