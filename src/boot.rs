@@ -19,7 +19,7 @@ use tower::Layer;
 use tracing_subscriber::EnvFilter;
 
 use crate::gateway::{GuardLayer, Hub, watch_changes};
-use crate::http::{self, HttpState};
+use crate::http::{self, HttpState, ReadPlaces};
 use crate::packs;
 
 /// How long a stop waits for the database, which may have gone.
@@ -127,7 +127,8 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     let hub =
         Hub::start(app.config.clone(), app.catalog.clone(), app.accounts.clone(), app.metrics.clone(), runs)?;
     let packs = Arc::new(packs::all_built_in()?);
-    let state = HttpState { hub: hub.clone(), store: app.store.clone(), packs };
+    let reads = Arc::new(ReadPlaces::new(&hub.config.limits));
+    let state = HttpState { hub: hub.clone(), store: app.store.clone(), reads, packs };
     // Caught before anyone can know that the server runs.
     let mut signals = StopSignals::catch()?;
     let listener = bind(&app.config.listen).await?;

@@ -1,12 +1,16 @@
 //! `/data/{table}`: the rows of tables, within what their rules let the caller do.
 
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use gatewright_admin_api::request::{client_address, network_of};
 use gatewright_admin_api::{ApiError, Caller, Json, ListAnswer, ListParams, Path, Query};
 use gatewright_core::auth::Scope;
 use gatewright_core::data::{Action, Actor, Find, Found, ID, Keep, Row, Table};
@@ -15,23 +19,26 @@ use gatewright_core::{ErrorCode, Failure};
 use serde_json::Value;
 
 use super::HttpState;
+use super::reads::Reader;
 use crate::gateway::RowsCall;
 
-type Result<T> = std::result::Result<T, ApiError>;
+type Result<T, E = ApiError> = std::result::Result<T, E>;
 
 /// Lists rows that the caller may read.
 #[utoipa::path(get, path = "/data/{table}", operation_id = "listRows", tag = "data", params(ListParams, ("table" = String, Path)),
     responses((status = 200, body = ListAnswer<Value>)))]
 pub async fn list(
     State(state): State<HttpState>,
+    network: Network,
     caller: Caller,
     Path(table): Path<String>,
     Query(params): Query<ListParams>,
 ) -> Result<axum::Json<ListAnswer<Value>>> {
+    let reader = reader(&caller, &network);
     let (table, actor) = table_and_actor(&state, &table, caller, Scope::DataRead)?;
     let grant = table.access.grant(Action::Read, &actor)?;
     let find = Find { scope: grant.filter().cloned(), ..params.find()? };
-    let found = read(&state, &table, &find).await?;
+    let found = read(&state, reader, &table, &find).await?;
     Ok(axum::Json(ListAnswer::new(found.rows.into_iter().map(Value::Object).collect(), found.counts)))
 }
 
@@ -40,9 +47,11 @@ pub async fn list(
     params(("table" = String, Path), ("id" = String, Path)), responses((status = 200, body = Value)))]
 pub async fn get(
     State(state): State<HttpState>,
+    network: Network,
     caller: Caller,
     Path((table, id)): Path<(String, String)>,
 ) -> Result<axum::Json<Row>> {
+    let reader = reader(&caller, &network);
     let (table, actor) = table_and_actor(&state, &table, caller, Scope::DataRead)?;
     let not_found = || Failure::not_found("row", &id);
     let grant = match table.access.grant(Action::Read, &actor) {
@@ -56,7 +65,7 @@ pub async fn get(
         page: 1,
         ..Find::default()
     };
-    let row = read(&state, &table, &find).await?.rows.pop();
+    let row = read(&state, reader, &table, &find).await?.rows.pop();
     Ok(axum::Json(row.ok_or_else(not_found)?))
 }
 
@@ -125,11 +134,38 @@ pub(super) fn may(caller: &Caller, table: &Table, action: Action) -> bool {
     actor(caller, scope).and_then(|actor| table.access.grant(action, &actor)).is_ok()
 }
 
+/// The network that a request comes from.
+pub struct Network(IpAddr);
+
+impl FromRequestParts<HttpState> for Network {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Infallible> {
+        let trusted = state.hub.config.trusted_ip_header.as_deref();
+        let peer = parts.extensions.get().copied();
+        Ok(Self(network_of(client_address(&parts.headers, peer, trusted))))
+    }
+}
+
+/// Whose reads this one is counted with.
+fn reader(caller: &Caller, network: &Network) -> Reader {
+    match caller {
+        Caller::User(signed_in) => Reader::User(signed_in.user.id.clone()),
+        Caller::App(key) => Reader::App(key.id),
+        Caller::Anonymous => Reader::Network(network.0),
+    }
+}
+
 /// Reads no longer than a script may take.
-async fn read(state: &HttpState, table: &Table, find: &Find) -> Result<Found> {
+async fn read(state: &HttpState, reader: Reader, table: &Table, find: &Find) -> Result<Found> {
     let patience = Duration::from_millis(state.hub.config.scripts.timeout_ms);
     let session = state.hub.catalog.data()?.session(Keep::Writes);
-    match tokio::time::timeout(patience, session.find(table, find)).await {
+    let counted = state.reads.count(reader)?;
+    let found = async {
+        let _place = counted.place().await;
+        session.find(table, find).await
+    };
+    match tokio::time::timeout(patience, found).await {
         Ok(found) => Ok(found?),
         Err(_) => {
             let message = "The database did not answer in time. Ask for less, or try again later";

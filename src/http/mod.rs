@@ -11,6 +11,7 @@ mod listener;
 mod openapi;
 mod pages;
 mod peers;
+mod reads;
 mod router;
 mod routes;
 
@@ -28,6 +29,7 @@ pub use body::TimedBody;
 pub use client::ClientLayer;
 pub use listener::{Patience, serve};
 pub use pages::guarded;
+pub use reads::ReadPlaces;
 pub use router::{metrics_router, router};
 
 /// What the handlers of this side work with.
@@ -35,6 +37,8 @@ pub use router::{metrics_router, router};
 pub struct HttpState {
     pub hub: Arc<Hub>,
     pub store: gatewright_core::store::Store,
+    /// Who reads rows at this moment.
+    pub reads: Arc<ReadPlaces>,
     /// The packs that are built in.
     pub packs: Arc<Vec<Pack>>,
 }

@@ -22,6 +22,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         u64::from(limits.packets_burst),
         u64::from(limits.packets_per_second > 0),
     )?;
+    at_least("limits.reads_per_caller", limits.reads_per_caller as u64, 1)?;
     at_least("limits.request_bytes", limits.request_bytes as u64, 1024)?;
     at_least("limits.request_head_timeout_ms", limits.request_head_timeout_ms, 100)?;
     at_least("limits.request_body_timeout_ms", limits.request_body_timeout_ms, 100)?;
@@ -62,6 +63,8 @@ fn check_scripts(config: &Config) -> Result<(), ConfigError> {
     at_most("scripts.timeout_ms", scripts.timeout_ms, scripts.timeout_max_ms)?;
     at_most("scripts.timeout_max_ms", scripts.timeout_max_ms, 3_600_000)?;
     at_least("scripts.operations", scripts.operations, 1000)?;
+    at_least("scripts.transaction_idle_ms", scripts.transaction_idle_ms, 10)?;
+    at_least("scripts.transaction_ms", scripts.transaction_ms, scripts.transaction_idle_ms)?;
     at_least("scripts.memory_bytes", scripts.memory_bytes as u64, 1 << 16)?;
     at_least("scripts.elements", scripts.elements as u64, 1)?;
     // Past these the stack of a worker thread is no longer known to suffice.

@@ -21,7 +21,8 @@ enum Violation {
 }
 
 /// An error of an insert or an update.
-pub(super) fn refusal(error: DbErr, table: &Table) -> Error {
+pub(super) fn refusal(error: impl Into<Error>, table: &Table) -> Error {
+    let error = error.into();
     match violation(&error) {
         Some(Violation::Unique(column)) => {
             let what = column.as_deref().unwrap_or("a unique value");
@@ -36,7 +37,7 @@ pub(super) fn refusal(error: DbErr, table: &Table) -> Error {
         Some(Violation::IndexSize) => {
             Failure::new(ErrorCode::Validation, "A value is too long for the index of its column").into()
         }
-        None => error.into(),
+        None => error,
     }
 }
 
@@ -49,14 +50,14 @@ pub fn missing_reference(table: &Table) -> Failure {
 }
 
 /// An error of a delete.
-pub(super) fn refused_delete(error: DbErr, table: &Table) -> Error {
+pub(super) fn refused_delete(error: Error, table: &Table) -> Error {
     match violation(&error) {
         Some(Violation::Reference) => {
             let message =
                 format!("Other rows refer to this row of {}; delete or change those first", table.name);
             Failure::new(ErrorCode::DuplicateResource, message).into()
         }
-        _ => error.into(),
+        _ => error,
     }
 }
 
@@ -74,7 +75,8 @@ fn database_error(error: &DbErr) -> Option<&(dyn DatabaseError + 'static)> {
     }
 }
 
-fn violation(error: &DbErr) -> Option<Violation> {
+fn violation(error: &Error) -> Option<Violation> {
+    let Error::Database(error) = error else { return None };
     let error = database_error(error)?;
     let code = error.code()?;
     // SQLSTATE (postgresql.org/docs/current/errcodes-appendix.html) and SQLite's extended result

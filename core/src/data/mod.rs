@@ -16,6 +16,7 @@ mod session;
 mod statement;
 mod table;
 mod tables;
+mod transaction;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -115,7 +116,12 @@ impl Data {
         self.store.db()
     }
 
-    /// The one writer of SQLite.
+    /// Where the rows are.
+    fn rows(&self) -> &Pool {
+        self.store.rows()
+    }
+
+    /// The one writer of SQLite, for definitions.
     fn writer(&self) -> Option<&Writer> {
         self.db().writer()
     }

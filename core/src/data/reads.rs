@@ -1,12 +1,12 @@
 //! What a session reads.
 
-use futures_util::TryStreamExt;
 use sea_orm::sea_query::SelectStatement;
-use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, StreamTrait};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
 
 use super::session::{ROWS_MAX, Session};
 use super::statement::{self, Find, Selector};
 use super::table::{Row, Table};
+use super::transaction;
 use crate::error::{ErrorCode, Failure, Result};
 
 /// Bytes of all rows of one read or one change, as JSON, about.
@@ -45,8 +45,8 @@ impl Session {
     pub async fn count(&self, table: &Table, filters: [Option<&serde_json::Value>; 2]) -> Result<u64> {
         let select = self.build(table, &statement::count(table, filters, self.backend())?);
         let found = match self.transaction()? {
-            Some(transaction) => transaction.get().query_one_raw(select).await?,
-            None => self.data().db().query_one_raw(select).await?,
+            Some(transaction) => transaction.one(select).await?,
+            None => self.data().rows().query_one_raw(select).await?,
         };
         let count: i64 = found.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
         Ok(count.unsigned_abs())
@@ -90,9 +90,9 @@ impl Session {
     ) -> Result<Vec<Row>> {
         let select = self.for_layout(table, statement::page(select, find, self.backend()));
         let mut read = Read { columns, backend: self.backend(), rows: Vec::new(), bytes: 0 };
-        match (self.transaction()?, self.data().db().readers()) {
-            (Some(transaction), _) => read.all(transaction.get(), select).await?,
-            (None, None) => read.all(self.data().db(), select).await?,
+        match (self.transaction()?, self.data().rows().readers()) {
+            (Some(transaction), _) => transaction.each(select, |row| read.take(row)).await?,
+            (None, None) => transaction::each(self.data().rows(), select, |row| read.take(row)).await?,
             (None, Some(readers)) => {
                 let mut on = readers.connection().await?;
                 if find.limit == 1 {
@@ -115,14 +115,6 @@ struct Read<'a> {
 }
 
 impl Read<'_> {
-    async fn all(&mut self, on: &(impl ConnectionTrait + StreamTrait), select: Statement) -> Result<()> {
-        let mut found = std::pin::pin!(on.stream_raw(select).await?);
-        while let Some(row) = found.try_next().await? {
-            self.take(&row)?;
-        }
-        Ok(())
-    }
-
     fn take(&mut self, row: &QueryResult) -> Result<()> {
         let row = statement::row(row, self.columns, self.backend)?;
         self.bytes += row.values().map(bytes_of).sum::<usize>();

@@ -6,15 +6,16 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement, StatementBuilder};
+use sea_orm::{DbBackend, DbErr, Statement, StatementBuilder};
 use serde::Serialize;
 
 use super::reads::ROWS_BYTES_MAX;
 use super::statement::{self, Selector};
 use super::table::{ID, Row, RowChange, Table};
+use super::transaction::Transaction;
 use super::{Data, refusal};
 use crate::error::{ErrorCode, Failure, Result};
-use crate::store::{Wanted, WriterTransaction, Written, run_write};
+use crate::store::{Wanted, Written, run_write};
 
 /// Rows that one update may touch, and one read give.
 pub const ROWS_MAX: u64 = 1000;
@@ -55,20 +56,6 @@ struct Open {
     transaction: Option<Arc<Transaction>>,
     /// Savepoints within it.
     savepoints: usize,
-}
-
-pub(super) enum Transaction {
-    OfWriter(WriterTransaction),
-    OfPool(DatabaseTransaction),
-}
-
-impl Transaction {
-    pub(super) fn get(&self) -> &DatabaseTransaction {
-        match self {
-            Self::OfWriter(of_writer) => &of_writer.transaction,
-            Self::OfPool(transaction) => transaction,
-        }
-    }
 }
 
 impl Drop for Session {
@@ -122,15 +109,15 @@ impl Session {
         }
         let Some(transaction) = self.transaction()? else { return self.open_transaction().await };
         let number = self.savepoints() + 1;
-        execute(&transaction, &format!("SAVEPOINT gw_{number}")).await?;
+        transaction.execute(&format!("SAVEPOINT gw_{number}")).await?;
         self.set_savepoints(number);
         Ok(())
     }
 
     async fn open_transaction(&self) -> Result<()> {
-        let transaction = match self.data.writer() {
+        let transaction = match self.data.rows().writer() {
             Some(writer) => Transaction::OfWriter(writer.begin().await?),
-            None => Transaction::OfPool(sea_orm::TransactionTrait::begin(&**self.data.db()).await?),
+            None => Transaction::OfPool(sea_orm::TransactionTrait::begin(&**self.data.rows()).await?),
         };
         *self.open.lock() = Some(Open { transaction: Some(Arc::new(transaction)), savepoints: 0 });
         Ok(())
@@ -141,13 +128,12 @@ impl Session {
         let number = self.savepoints();
         if number > 0 {
             let transaction = self.transaction()?.ok_or_else(lost)?;
-            execute(&transaction, &format!("RELEASE SAVEPOINT gw_{number}")).await?;
+            transaction.execute(&format!("RELEASE SAVEPOINT gw_{number}")).await?;
             self.set_savepoints(number - 1);
             return Ok(());
         }
         match self.take()? {
-            Some(Transaction::OfWriter(of_writer)) => Ok(of_writer.transaction.commit().await?),
-            Some(Transaction::OfPool(transaction)) => Ok(transaction.commit().await?),
+            Some(transaction) => transaction.commit().await,
             None => Ok(()),
         }
     }
@@ -159,16 +145,14 @@ impl Session {
         if number > 0 {
             self.set_savepoints(number - 1);
             let Ok(Some(transaction)) = self.transaction() else { return Ok(()) };
-            let undone = execute(&transaction, &format!("ROLLBACK TO SAVEPOINT gw_{number}")).await;
-            let undone = match undone {
-                Ok(()) => execute(&transaction, &format!("RELEASE SAVEPOINT gw_{number}")).await,
+            let undone = match transaction.execute(&format!("ROLLBACK TO SAVEPOINT gw_{number}")).await {
+                Ok(()) => transaction.execute(&format!("RELEASE SAVEPOINT gw_{number}")).await,
                 Err(error) => Err(error),
             };
-            return Ok(undone.inspect_err(|_| self.lose())?);
+            return undone.inspect_err(|_| self.lose());
         }
         match self.take() {
-            Ok(Some(Transaction::OfWriter(of_writer))) => Ok(of_writer.transaction.rollback().await?),
-            Ok(Some(Transaction::OfPool(transaction))) => Ok(transaction.rollback().await?),
+            Ok(Some(transaction)) => transaction.roll_back().await,
             // One that is lost is undone already.
             Ok(None) | Err(_) => Ok(()),
         }
@@ -294,22 +278,15 @@ impl Session {
         }
     }
 
-    /// Runs a statement that writes. One that fails undoes itself alone, on PostgreSQL too, where
-    /// it would otherwise end the whole transaction.
-    async fn write(&self, statement: Statement, wanted: Wanted) -> Result<Written, DbErr> {
+    /// Runs a statement that writes. One that fails undoes itself alone.
+    async fn write(&self, statement: Statement, wanted: Wanted) -> Result<Written> {
         if self.keep == Keep::Nothing && self.transaction()?.is_none() {
-            self.open_transaction().await.map_err(|error| DbErr::Custom(error.to_string()))?;
+            self.open_transaction().await?;
         }
-        match (self.transaction()?, self.data.writer()) {
-            (Some(transaction), None) => {
-                execute(&transaction, "SAVEPOINT gw_statement").await?;
-                let written = run_write(transaction.get(), statement, wanted).await;
-                let end = if written.is_ok() { "RELEASE" } else { "ROLLBACK TO" };
-                execute(&transaction, &format!("{end} SAVEPOINT gw_statement")).await?;
-                written
-            }
-            (Some(transaction), Some(_)) => run_write(transaction.get(), statement, wanted).await,
-            (None, _) => run_write(self.data.db(), statement, wanted).await,
+        match (self.transaction()?, self.data.rows().writer()) {
+            (Some(transaction), _) => transaction.write(statement, wanted).await,
+            (None, Some(writer)) => Ok(writer.run(statement, wanted).await?),
+            (None, None) => Ok(run_write(self.data.rows(), statement, wanted).await?),
         }
     }
 }
@@ -320,8 +297,4 @@ fn lost() -> DbErr {
 
 fn ids(rows: &[Row]) -> impl Iterator<Item = String> + '_ {
     rows.iter().filter_map(|row| row.get(ID)?.as_str().map(str::to_owned))
-}
-
-async fn execute(transaction: &Transaction, sql: &str) -> Result<(), DbErr> {
-    transaction.get().execute_unprepared(sql).await.map(drop)
 }

@@ -12,6 +12,7 @@ use ureq::{Agent, RequestExt};
 
 use super::helpers::text_map;
 use super::memory::uncounted;
+use super::rows::refuse_in_transaction;
 use super::run::{host, time_left};
 use super::strings::printed;
 use super::throw::raise;
@@ -59,6 +60,7 @@ impl Fetcher {
 
     /// `fetch(url, #{method, headers, body})` → `#{status, headers, body}`.
     pub(super) fn fetch(&self, url: &str, options: &Map) -> Outcome<Map> {
+        refuse_in_transaction("@HELPERS.fetch")?;
         let request = self.request(url, options)?;
         let timeout = self.timeout.min(time_left());
         let answer = uncounted(|| queue::wait(|| self.send(request, timeout))).map_err(|error| {

@@ -11,6 +11,7 @@ use super::fetch::Fetcher;
 use super::json;
 use super::memory::uncounted;
 use super::outside::{self, from_outside};
+use super::rows::refuse_in_transaction;
 use super::run::{self, time_left};
 use super::throw::raise;
 use crate::auth::{Secret, hash_password, is_affordable, verify_password};
@@ -109,6 +110,7 @@ fn slug(text: &str) -> String {
 /// Sleeps within the script's time.
 fn sleep(ms: i64) -> Outcome<()> {
     let wanted = Duration::from_millis(u64::try_from(ms).map_err(|_| "sleep takes milliseconds, 0 or more")?);
+    refuse_in_transaction("@HELPERS.sleep")?;
     let left = time_left();
     uncounted(|| queue::wait(|| std::thread::sleep(wanted.min(left))));
     if wanted < left {

@@ -193,6 +193,8 @@ impl Rows {
 
     /// What comes of the work; none when it does not end in time.
     fn block_on<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
+        // Work that is given up takes its leave of the database by a task.
+        let _in_runtime = self.data.runtime().enter();
         let mut work = std::pin::pin!(work);
         let mut wait = |time| {
             self.data.runtime().block_on(async { tokio::time::timeout(time, work.as_mut()).await.ok() })
@@ -200,6 +202,20 @@ impl Rows {
         let soon = patience.min(SOON);
         wait(soon).or_else(|| queue::wait(|| wait(patience - soon)))
     }
+}
+
+/// Refuses what makes others wait for a transaction that this thread's run is in. `what`: as it is
+/// written.
+pub(super) fn refuse_in_transaction(what: &str) -> Outcome<()> {
+    let session = with_run(|run| run.shared.session.clone());
+    if !session.is_some_and(|session| session.is_in_transaction()) {
+        return Ok(());
+    }
+    let message = format!(
+        "{what} waits, and others for the transaction: call it before or after the @TRANSACTION block. \
+         A hook before a write is in one; a hook after it is not"
+    );
+    Err(raise(Failure::new(ErrorCode::ScriptExecution, message)))
 }
 
 /// Which rows this is allowed for.

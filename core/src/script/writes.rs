@@ -185,7 +185,12 @@ impl Rows {
         let hooks = self.hooks_of(&table, Operation::Delete);
         let is_recorded = with_run(|run| run.shared.writes.is_some());
         if let (Grant::All, true, false) = (&grant, hooks.is_empty(), is_recorded) {
-            return self.wait(async |session| session.delete(&table, selector).await);
+            let delete = || self.wait(async |session| session.delete(&table, selector).await);
+            // What may take long is no statement of the writer's: those share a transaction.
+            return match selector {
+                Selector::Id(_) => delete(),
+                Selector::Filter(_) => self.transaction(engine, delete),
+            };
         }
         let old = self.transaction(engine, || {
             let old = self.rows_to_write(&table, selector, &grant, Action::Delete, actor)?;

@@ -1,6 +1,6 @@
 //! Connections to the database, and how long one may keep anybody waiting.
 //!
-//! An SQLite file always answers. A PostgreSQL can be gone, or lost behind a network that swallows
+//! An SQLite file always answers, in its turn. A PostgreSQL can be gone, or lost behind a network that swallows
 //! every packet: then what waits for it fails within seconds, and when it is back all works again.
 
 use std::ops::Deref;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{Connection, Error as SqlxError, Executor};
+use sea_orm::sqlx::{AssertSqlSafe, Connection, Error as SqlxError, Executor};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
     RuntimeErr, Statement, StreamTrait,
@@ -27,23 +27,38 @@ use crate::metrics::Metrics;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long anything waits for a connection to PostgreSQL, an attempt to connect included.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long PostgreSQL may take for one statement, or for the next row of one that gives its rows one
-/// by one.
+/// How long a connection of PostgreSQL may take to say that it lives, when it comes back to its pool.
+/// One whose statement was given up is still busy with that, and makes room for another.
+const PING_MAX: Duration = Duration::from_millis(500);
+/// How long one statement may take, its wait for a connection included; on PostgreSQL, how long the
+/// next row may of one that gives its rows one by one.
 const STATEMENT_MAX: Duration = Duration::from_secs(5);
 
-/// What a transaction holds locked is free again when its server was lost, though PostgreSQL has not
-/// noticed. A script's own time ends long before, unless the configuration gives it more.
-const IDLE_IN_TRANSACTION: &str = "SET idle_in_transaction_session_timeout = '60s'";
+/// How often PostgreSQL looks, while a statement runs, whether anyone still waits for it. Older ones
+/// than 14 do not know it and run the statement to its end.
+const LOOK_FOR_CLIENT: &str = "SET client_connection_check_interval = '500ms'";
 
-/// A pool of at most so many connections.
+/// What a pool is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Purpose {
+    /// Connections, at most.
+    pub connections: u32,
+    /// How long a transaction on PostgreSQL may be without a statement: what it holds locked is free
+    /// then, also when its server was lost and PostgreSQL has not noticed.
+    pub idle_in_transaction: Duration,
+}
+
+/// A pool of connections.
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub(super) async fn connect(url: &str, connections: u32, metrics: &Metrics) -> Result<DatabaseConnection> {
+pub(super) async fn connect(url: &str, purpose: Purpose, metrics: &Metrics) -> Result<DatabaseConnection> {
     let is_sqlite = url.starts_with("sqlite:");
+    let idle_ms = purpose.idle_in_transaction.as_millis();
+    let idle: Arc<str> = format!("SET idle_in_transaction_session_timeout = {idle_ms}").into();
     let mut options = ConnectOptions::new(url);
     options
-        .max_connections(connections)
+        .max_connections(purpose.connections)
         .acquire_timeout(if is_sqlite { BUSY_TIMEOUT } else { ACQUIRE_TIMEOUT })
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(|options| {
@@ -55,15 +70,22 @@ pub(super) async fn connect(url: &str, connections: u32, metrics: &Metrics) -> R
                 .busy_timeout(BUSY_TIMEOUT)
                 .foreign_keys(true)
         })
-        .map_sqlx_postgres_pool_opts(|options| {
+        .map_sqlx_postgres_pool_opts(move |options| {
+            let idle = idle.clone();
+            let options = options.after_connect(move |connection, _| {
+                let idle = idle.clone();
+                Box::pin(async move {
+                    connection.execute(AssertSqlSafe(idle)).await?;
+                    // As the constant says.
+                    let _ = connection.execute(LOOK_FOR_CLIENT).await;
+                    Ok(())
+                })
+            });
             // The pool asks every connection that comes back whether it lives, and would wait for
             // the answer of a dead one for ever, and keep its place.
-            let options = options.after_connect(|connection, _| {
-                Box::pin(async { connection.execute(IDLE_IN_TRANSACTION).await.map(drop) })
-            });
             options.after_release(|connection, _| {
                 Box::pin(async {
-                    let answer = tokio::time::timeout(ACQUIRE_TIMEOUT, connection.ping()).await;
+                    let answer = tokio::time::timeout(PING_MAX, connection.ping()).await;
                     answer.map_err(|_| SqlxError::PoolTimedOut)?.map(|()| true)
                 })
             })
@@ -87,7 +109,8 @@ pub(super) fn sqlite_file(url: &str) -> Result<Option<PathBuf>> {
 
 /// The database as everyone uses it: a pool whose statements end in time, and on SQLite one writer
 /// for all that write, since two would only wait for each other. Transactions are their
-/// connection's own, and without the bound.
+/// connection's own, and without the bound. The product's own tables and the rows of others have one
+/// each, so that whatever is asked of those, there is a connection left for sign-in.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
     connections: DatabaseConnection,
@@ -136,9 +159,6 @@ impl Pool {
     }
 
     async fn in_time<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        if self.sqlite.is_some() {
-            return statement.await;
-        }
         tokio::time::timeout(STATEMENT_MAX, statement).await.unwrap_or_else(|_| Err(no_answer()))
     }
 }
@@ -164,7 +184,7 @@ impl ConnectionTrait for Pool {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         match self.writer_of(&statement) {
-            Some(writer) => match writer.run(statement, Wanted::Count).await? {
+            Some(writer) => match self.in_time(writer.run(statement, Wanted::Count)).await? {
                 Written::Count(done) => Ok(done),
                 Written::Rows(_) => Err(DbErr::Custom("a count was wanted".to_owned())),
             },
@@ -180,7 +200,9 @@ impl ConnectionTrait for Pool {
         match self.writer_of(&statement) {
             Some(_) => Ok(self.query_all_raw(statement).await?.into_iter().next()),
             None => match self.readers() {
-                Some(readers) => readers.connection().await?.one(statement).await,
+                Some(readers) => {
+                    self.in_time(async { readers.connection().await?.one(statement).await }).await
+                }
                 None => self.in_time(self.connections.query_one_raw(statement)).await,
             },
         }
@@ -188,12 +210,14 @@ impl ConnectionTrait for Pool {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         match self.writer_of(&statement) {
-            Some(writer) => match writer.run(statement, Wanted::Rows).await? {
+            Some(writer) => match self.in_time(writer.run(statement, Wanted::Rows)).await? {
                 Written::Rows(rows) => Ok(rows),
                 Written::Count(_) => Ok(Vec::new()),
             },
             None => match self.readers() {
-                Some(readers) => readers.connection().await?.all(statement).await,
+                Some(readers) => {
+                    self.in_time(async { readers.connection().await?.all(statement).await }).await
+                }
                 None => self.in_time(self.connections.query_all_raw(statement)).await,
             },
         }

@@ -3,6 +3,7 @@
 //! threads for a statement of some microseconds. An SQLite file always lives, so these are just kept.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use futures_util::TryStreamExt;
@@ -17,11 +18,29 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Result;
 
+/// Instructions of SQLite's machine between two looks at whether a statement is to end: some tens of
+/// microseconds.
+const LOOK_EVERY: i32 = 1000;
+
+/// Ends what runs on a connection, which is not used again then.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    pub(super) fn interrupt(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Connections to one SQLite file, opened when they are wanted.
 #[derive(Debug)]
 pub(crate) struct Direct {
     options: Arc<SqliteConnectOptions>,
-    idle: Mutex<Vec<SqliteConnection>>,
+    idle: Mutex<Vec<(SqliteConnection, Interrupt)>>,
     /// For each connection one.
     places: Arc<Semaphore>,
     connections: u32,
@@ -35,8 +54,11 @@ pub(crate) struct DirectConnection {
     /// Always there until this is dropped.
     connection: Option<SqliteConnection>,
     place: Option<OwnedSemaphorePermit>,
+    interrupt: Interrupt,
     /// Whether nothing runs on it and it may be used again.
     is_reusable: bool,
+    /// Whether there is something on it that is neither kept nor undone.
+    is_in_transaction: bool,
 }
 
 impl Direct {
@@ -56,12 +78,26 @@ impl Direct {
         let place = self.places.clone().acquire_owned().await;
         let place = place.map_err(|_| DbErr::Custom("the database is closed".to_owned()))?;
         let idle = self.idle.lock().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => SqliteConnection::connect_with(&self.options).await.map_err(failed)?,
+        let (connection, interrupt) = match idle {
+            Some(idle) => idle,
+            None => self.connect().await.map_err(failed)?,
         };
-        let (connection, place) = (Some(connection), Some(place));
-        Ok(DirectConnection { all: self.clone(), connection, place, is_reusable: true })
+        Ok(DirectConnection {
+            all: self.clone(),
+            connection: Some(connection),
+            place: Some(place),
+            interrupt,
+            is_reusable: true,
+            is_in_transaction: false,
+        })
+    }
+
+    async fn connect(&self) -> Result<(SqliteConnection, Interrupt), sqlx::Error> {
+        let mut connection = SqliteConnection::connect_with(&self.options).await?;
+        let interrupt = Interrupt::default();
+        let seen = interrupt.clone();
+        connection.lock_handle().await?.set_progress_handler(LOOK_EVERY, move || !seen.is_set());
+        Ok((connection, interrupt))
     }
 
     /// Closes all connections, once they are not in use; there is none from now on.
@@ -70,7 +106,7 @@ impl Direct {
         self.places.close();
         drop(all);
         let idle = std::mem::take(&mut *self.idle.lock());
-        for connection in idle {
+        for (connection, _) in idle {
             connection.close().await.map_err(failed)?;
         }
         Ok(())
@@ -88,6 +124,24 @@ impl DirectConnection {
     /// Runs a statement without parameters.
     pub(crate) async fn execute_unprepared(&mut self, sql: &'static str) -> Result<(), DbErr> {
         self.execute(Statement::from_string(DbBackend::Sqlite, sql)).await.map(drop)
+    }
+
+    /// Begins a transaction that writes. A connection that is dropped in it is closed, which undoes it.
+    pub(super) async fn begin(&mut self) -> Result<(), DbErr> {
+        self.is_in_transaction = true;
+        self.execute_unprepared("BEGIN IMMEDIATE").await
+    }
+
+    /// Ends a transaction by `COMMIT` or `ROLLBACK`.
+    pub(super) async fn end_transaction(&mut self, how: &'static str) -> Result<(), DbErr> {
+        self.execute_unprepared(how).await?;
+        self.is_in_transaction = false;
+        Ok(())
+    }
+
+    /// What ends what runs on it.
+    pub(super) fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
     }
 
     /// The only row that a statement gives, or its first.
@@ -128,11 +182,6 @@ impl DirectConnection {
         taken
     }
 
-    /// Has the connection closed instead of used again, and undone what it has not committed.
-    pub(crate) fn discard(mut self) {
-        self.is_reusable = false;
-    }
-
     /// Who does not come to the end leaves the connection to be closed, as what it runs may go on.
     fn start(&mut self) -> (Instant, &mut SqliteConnection) {
         self.is_reusable = false;
@@ -149,12 +198,15 @@ impl DirectConnection {
 impl Drop for DirectConnection {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        if self.is_reusable {
-            self.all.idle.lock().push(connection);
-        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if self.is_reusable && !self.is_in_transaction && !self.interrupt.is_set() {
+            self.all.idle.lock().push((connection, self.interrupt.clone()));
+            return;
+        }
+        self.interrupt.interrupt();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let place = self.place.take();
             runtime.spawn(async move {
-                // Waits for what it still does.
+                // Waits for what it still does, which is interrupted.
                 let _ = connection.close().await;
                 drop(place);
             });
@@ -181,7 +233,8 @@ mod tests {
     use crate::metrics::Metrics;
     use crate::store::Store;
 
-    const LONG: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000000) \
+    /// Hours, if it is not interrupted.
+    const LONG: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000000000) \
                         SELECT COUNT(*) FROM n";
 
     fn sql(text: &str) -> Statement {
@@ -242,12 +295,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_discarded_is_undone() {
+    fn a_transaction_that_is_dropped_is_undone() {
         with_one(async |direct| {
             let mut on = direct.connection().await.unwrap();
-            on.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+            on.begin().await.unwrap();
             on.execute(sql("INSERT INTO t VALUES (1)")).await.unwrap();
-            on.discard();
+            drop(on);
             let mut on = direct.connection().await.unwrap();
             assert_eq!(count(&mut on, "t").await.unwrap(), 0);
         });

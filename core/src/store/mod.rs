@@ -11,9 +11,12 @@ pub mod list;
 mod migration;
 pub(crate) mod private;
 mod reason;
+mod transaction;
+mod turns;
 mod writer;
 
 use std::path::Path;
+use std::time::Duration;
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, ExprTrait,
@@ -27,14 +30,19 @@ use crate::error::{Error, Failure, Result};
 use crate::metrics::Metrics;
 
 pub(crate) use connection::Pool;
-use connection::Sqlite;
+use connection::{Purpose, Sqlite};
 use direct::Direct;
 pub use entity::{app_key, change, event, gateway, hook, pack, revision, route, session, table, user};
 pub use time::OffsetDateTime as Time;
-pub(crate) use writer::{Wanted, Writer, WriterTransaction, Written, begin_writing, run_write};
+pub(crate) use transaction::{WriterTransaction, overdue};
+pub(crate) use writer::{Wanted, Writer, Written, begin_writing, run_write};
 
-/// Connections of the pool, at most.
-const CONNECTIONS_MAX: u32 = 8;
+/// Connections for the product's own tables. One that waits for its turn to start holds one of them
+/// for so long.
+const OWN: Purpose = Purpose { connections: 4, idle_in_transaction: Duration::from_secs(60) };
+/// Connections for rows of admins' tables. A script that computes for longer in a transaction than
+/// others should wait for its locks loses it.
+const ROWS: Purpose = Purpose { connections: 8, idle_in_transaction: Duration::from_secs(2) };
 /// The only row of `gw_change`.
 const CHANGE_ROW: i32 = 1;
 /// The number of the advisory lock that [`Store::turn`] takes in PostgreSQL; `gw` and a number.
@@ -46,6 +54,7 @@ const TURN_MAX: &str = "60s";
 #[derive(Debug, Clone)]
 pub struct Store {
     db: Pool,
+    rows: Pool,
 }
 
 /// One process's turn with a PostgreSQL; it ends with this.
@@ -75,18 +84,23 @@ impl Store {
                 private::make_database(&file)?;
             }
         }
-        let connections = connection::connect(url, CONNECTIONS_MAX, metrics).await?;
-        let sqlite = if is_sqlite {
+        let connections = connection::connect(url, OWN, metrics).await?;
+        let store = if is_sqlite {
             let direct = |count| Direct::new(&connections, count, metrics.db_seconds.clone());
-            let transactions = connection::connect(url, 1, metrics).await?;
-            let writer = Writer::start(transactions, direct(1));
-            let writer =
-                writer.map_err(|error| Error::Internal(format!("no thread for the writer: {error}")))?;
-            Some(Sqlite { writer, readers: direct(CONNECTIONS_MAX) })
+            let alone = connection::connect(url, Purpose { connections: 1, ..OWN }, metrics).await?;
+            let patience = transaction::Patience {
+                idle: Duration::from_millis(config.scripts.transaction_idle_ms),
+                whole: Duration::from_millis(config.scripts.transaction_ms),
+            };
+            let [own, rows] = Writer::start(alone, direct(1), patience)
+                .map_err(|error| Error::Internal(format!("no thread for the writer: {error}")))?;
+            let own = Sqlite { writer: own, readers: direct(OWN.connections) };
+            let rows = Sqlite { writer: rows, readers: direct(ROWS.connections) };
+            Self { db: Pool::new(connections.clone(), Some(own)), rows: Pool::new(connections, Some(rows)) }
         } else {
-            None
+            let rows = connection::connect(url, ROWS, metrics).await?;
+            Self { db: Pool::new(connections, None), rows: Pool::new(rows, None) }
         };
-        let store = Self { db: Pool::new(connections, sqlite) };
         let _turn = store.turn().await?;
         store.migrate().await?;
         Ok(store)
@@ -124,6 +138,11 @@ impl Store {
     /// The connection, for the modules that own rows.
     pub(crate) fn db(&self) -> &Pool {
         &self.db
+    }
+
+    /// The connection for the rows of admins' tables.
+    pub(crate) fn rows(&self) -> &Pool {
+        &self.rows
     }
 
     /// A real round trip.
@@ -176,8 +195,9 @@ impl Store {
         Ok(event::Entity::find().filter(event::Column::GatewayId.eq(gateway_id)).all(&self.db).await?)
     }
 
-    /// Closes the pool; SQLite folds its WAL back into the file.
+    /// Closes all connections; SQLite folds its WAL back into the file.
     pub async fn close(self) -> Result<()> {
+        self.rows.close().await?;
         Ok(self.db.close().await?)
     }
 
@@ -193,7 +213,8 @@ impl Store {
         private::create(file)
             .map_err(|error| Error::Internal(format!("cannot make {}: {error}", file.display())))?;
         let quoted = file.to_string_lossy().replace('\'', "''");
-        let copied = self.db.execute_unprepared(&format!("VACUUM INTO '{quoted}'")).await;
+        // It takes as long as it takes.
+        let copied = (*self.db).execute_unprepared(&format!("VACUUM INTO '{quoted}'")).await;
         if copied.is_err() {
             let _ = std::fs::remove_file(file);
         }

@@ -11,9 +11,12 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::direct::{Direct, DirectConnection};
+use super::transaction::{Patience, WriterTransaction};
+use super::turns::{self, Turns, Whose};
+use crate::error::Result;
 
 /// Statements of one transaction, at most: what waits behind them waits so long.
 const GROUP_MAX: usize = 256;
@@ -45,42 +48,48 @@ struct Request {
     reply: oneshot::Sender<Result<Written, DbErr>>,
 }
 
-/// The one writer of an SQLite database.
+/// The one writer of an SQLite database, as one of those who write sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
+    whose: Whose,
     requests: mpsc::Sender<Request>,
-    /// A pool of one connection, for transactions.
+    /// A pool of one connection, for what alters tables.
     connection: DatabaseConnection,
-    /// One connection, for statements that are their own transaction.
+    /// One connection, for statements and transactions of rows.
     statements: Arc<Direct>,
     /// Whose turn it is with either connection, also between its statements.
-    turn: Arc<Mutex<()>>,
+    turns: Arc<Turns>,
+    patience: Patience,
 }
 
 /// The writer's connection, for as long as this lives.
-pub(crate) struct Turn {
+pub(crate) struct WriterTurn {
     pub connection: DatabaseConnection,
-    guard: OwnedMutexGuard<()>,
-}
-
-/// A transaction of the writer; who drops it undoes it.
-pub(crate) struct WriterTransaction {
-    pub transaction: DatabaseTransaction,
-    _guard: OwnedMutexGuard<()>,
+    _turn: turns::Turn,
 }
 
 impl Writer {
-    /// Starts the writer on a pool of one connection and one beside it; it ends when the last clone is dropped. It has a thread of its own, which
-    /// hands over to the connection's thread and back with fewer switches than a task.
+    /// Starts the writer on a pool of one connection and one beside it, for the product's own tables
+    /// and for rows; it ends when the last clone is dropped. Each has a thread of its own, which hands
+    /// over to the connection's thread and back with fewer switches than a task.
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub(super) fn start(connection: DatabaseConnection, statements: Arc<Direct>) -> std::io::Result<Self> {
-        let (requests, waiting) = mpsc::channel(WAITING_MAX);
-        let turn = Arc::new(Mutex::new(()));
-        let (runtime, work) = (Handle::current(), work(statements.clone(), turn.clone(), waiting));
-        std::thread::Builder::new().name("rows-writer".to_owned()).spawn(move || runtime.block_on(work))?;
-        Ok(Self { requests, connection, statements, turn })
+    pub(super) fn start(
+        connection: DatabaseConnection,
+        statements: Arc<Direct>,
+        patience: Patience,
+    ) -> std::io::Result<[Self; 2]> {
+        let turns = Arc::new(Turns::default());
+        let start = |whose, name: &str| -> std::io::Result<Self> {
+            let (requests, waiting) = mpsc::channel(WAITING_MAX);
+            let (runtime, work) =
+                (Handle::current(), work(whose, statements.clone(), turns.clone(), waiting));
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work))?;
+            let (connection, statements, turns) = (connection.clone(), statements.clone(), turns.clone());
+            Ok(Self { whose, requests, connection, statements, turns, patience })
+        };
+        Ok([start(Whose::Own, "own-writer")?, start(Whose::Rows, "rows-writer")?])
     }
 
     /// Runs one statement.
@@ -92,8 +101,8 @@ impl Writer {
     }
 
     /// Waits for the connection itself, for what no transaction may hold.
-    pub(crate) async fn turn(&self) -> Turn {
-        Turn { connection: self.connection.clone(), guard: self.turn.clone().lock_owned().await }
+    pub(crate) async fn turn(&self) -> WriterTurn {
+        WriterTurn { connection: self.connection.clone(), _turn: self.turns.take(self.whose).await }
     }
 
     /// Closes the connections.
@@ -103,16 +112,9 @@ impl Writer {
     }
 
     /// Begins a transaction of its own.
-    pub(crate) async fn begin(&self) -> Result<WriterTransaction, DbErr> {
-        self.turn().await.begin().await
-    }
-}
-
-impl Turn {
-    /// A transaction that takes the turn with it.
-    pub(crate) async fn begin(self) -> Result<WriterTransaction, DbErr> {
-        let transaction = begin_writing(&self.connection).await?;
-        Ok(WriterTransaction { transaction, _guard: self.guard })
+    pub(crate) async fn begin(&self) -> Result<WriterTransaction> {
+        let turn = self.turns.take(self.whose).await;
+        WriterTransaction::begin(turn, self.statements.connection().await?, self.patience).await
     }
 }
 
@@ -125,9 +127,9 @@ pub(crate) async fn begin_writing(connection: &DatabaseConnection) -> Result<Dat
     connection.begin_with_options(options).await
 }
 
-async fn work(writer: Arc<Direct>, turn: Arc<Mutex<()>>, mut waiting: mpsc::Receiver<Request>) {
+async fn work(whose: Whose, writer: Arc<Direct>, turns: Arc<Turns>, mut waiting: mpsc::Receiver<Request>) {
     while let Some(first) = waiting.recv().await {
-        let _turn = turn.lock().await;
+        let _turn = turns.take(whose).await;
         match writer.connection().await {
             Ok(connection) => match waiting.try_recv().ok() {
                 None => run_alone(connection, first).await,
@@ -151,10 +153,9 @@ async fn run_group(
     first: [Request; 2],
     waiting: &mut mpsc::Receiver<Request>,
 ) {
-    if let Err(error) = connection.execute_unprepared("BEGIN IMMEDIATE").await {
+    if let Err(error) = connection.begin().await {
         let reason = error.to_string();
-        first.into_iter().for_each(|request| request.answer(Err(DbErr::Custom(reason.clone()))));
-        return connection.discard();
+        return first.into_iter().for_each(|request| request.answer(Err(DbErr::Custom(reason.clone()))));
     }
     let mut done = Vec::new();
     let mut first = first.into_iter();
@@ -169,10 +170,7 @@ async fn run_group(
             next => next,
         };
     }
-    let committed = connection.execute_unprepared("COMMIT").await;
-    if committed.is_err() {
-        connection.discard();
-    }
+    let committed = connection.end_transaction("COMMIT").await;
     for (reply, outcome) in done {
         answer(
             reply,
@@ -200,7 +198,8 @@ fn answer(reply: oneshot::Sender<Result<Written, DbErr>>, outcome: Result<Writte
     let _ = reply.send(outcome);
 }
 
-async fn run_directly(
+/// Runs one statement on a connection of SQLite.
+pub(super) async fn run_directly(
     on: &mut DirectConnection,
     statement: Statement,
     wanted: Wanted,
@@ -295,12 +294,12 @@ mod tests {
             let writer = store.db().writer().unwrap();
             writer.run(sql("INSERT INTO t VALUES (1)".to_owned()), Wanted::Count).await.unwrap();
             let transaction = writer.begin().await.unwrap();
-            transaction.transaction.execute_unprepared("INSERT INTO t VALUES (2)").await.unwrap();
+            let second = sql("INSERT INTO t VALUES (2)".to_owned());
+            transaction.run(second, Wanted::Count).await.unwrap();
             let third = writer.run(sql("INSERT INTO t VALUES (3)".to_owned()), Wanted::Count);
             let (third, ()) = tokio::join!(third, async {
                 tokio::task::yield_now().await;
-                transaction.transaction.commit().await.unwrap();
-                drop(transaction._guard);
+                transaction.commit().await.unwrap();
             });
             third.unwrap();
             assert_eq!(rows(store).await, 3);

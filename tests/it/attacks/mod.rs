@@ -12,3 +12,4 @@ mod readers;
 mod sandbox;
 mod scripts;
 mod sessions;
+mod slow;

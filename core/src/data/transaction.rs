@@ -1,0 +1,101 @@
+//! An open transaction of a session, on either database.
+
+use futures_util::TryStreamExt;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Statement, StreamTrait};
+
+use super::failure::code_of;
+use crate::error::{Error, Result};
+use crate::store::{self, Wanted, WriterTransaction, Written, run_write};
+
+/// PostgreSQL's code for a transaction that it has ended because nothing was done in it.
+const IDLE_IN_TRANSACTION: &str = "25P03";
+
+pub(super) enum Transaction {
+    OfWriter(WriterTransaction),
+    OfPool(DatabaseTransaction),
+}
+
+impl Transaction {
+    /// Runs a statement that writes. One that fails undoes itself alone, on PostgreSQL too, where it
+    /// would otherwise end the whole transaction.
+    pub(super) async fn write(&self, statement: Statement, wanted: Wanted) -> Result<Written> {
+        match self {
+            Self::OfWriter(transaction) => transaction.run(statement, wanted).await,
+            Self::OfPool(transaction) => {
+                self.execute("SAVEPOINT gw_statement").await?;
+                let written = run_write(transaction, statement, wanted).await;
+                let end = if written.is_ok() { "RELEASE" } else { "ROLLBACK TO" };
+                self.execute(&format!("{end} SAVEPOINT gw_statement")).await?;
+                Ok(written?)
+            }
+        }
+    }
+
+    /// Runs a statement without parameters.
+    pub(super) async fn execute(&self, sql: &str) -> Result<()> {
+        match self {
+            Self::OfWriter(transaction) => {
+                let statement = Statement::from_string(sea_orm::DbBackend::Sqlite, sql);
+                transaction.run(statement, Wanted::Count).await.map(drop)
+            }
+            Self::OfPool(transaction) => transaction.execute_unprepared(sql).await.map(drop).map_err(failed),
+        }
+    }
+
+    /// The only row that a statement gives, or its first.
+    pub(super) async fn one(&self, statement: Statement) -> Result<Option<QueryResult>> {
+        match self {
+            Self::OfWriter(transaction) => transaction.one(statement).await,
+            Self::OfPool(transaction) => transaction.query_one_raw(statement).await.map_err(failed),
+        }
+    }
+
+    /// Gives each row to `take`, until that is an error.
+    pub(super) async fn each(
+        &self,
+        statement: Statement,
+        take: impl FnMut(&QueryResult) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Self::OfWriter(transaction) => transaction.each(statement, take).await,
+            Self::OfPool(transaction) => each(transaction, statement, take).await,
+        }
+    }
+
+    /// Keeps what was done.
+    pub(super) async fn commit(self) -> Result<()> {
+        match self {
+            Self::OfWriter(transaction) => transaction.commit().await,
+            Self::OfPool(transaction) => transaction.commit().await.map_err(failed),
+        }
+    }
+
+    /// Undoes what was done.
+    pub(super) async fn roll_back(self) -> Result<()> {
+        match self {
+            Self::OfWriter(transaction) => transaction.roll_back().await,
+            Self::OfPool(transaction) => Ok(transaction.rollback().await?),
+        }
+    }
+}
+
+/// Gives each row of a statement to `take`, until that is an error.
+pub(super) async fn each(
+    on: &(impl ConnectionTrait + StreamTrait),
+    statement: Statement,
+    mut take: impl FnMut(&QueryResult) -> Result<()>,
+) -> Result<()> {
+    let mut found = std::pin::pin!(on.stream_raw(statement).await.map_err(failed)?);
+    while let Some(row) = found.try_next().await? {
+        take(&row)?;
+    }
+    Ok(())
+}
+
+fn failed(error: DbErr) -> Error {
+    if code_of(&error).as_deref() == Some(IDLE_IN_TRANSACTION) {
+        store::overdue().into()
+    } else {
+        error.into()
+    }
+}

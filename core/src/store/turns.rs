@@ -1,0 +1,107 @@
+//! Whose turn it is with SQLite's one writer. The product's own statements go before rows, and
+//! whoever waits looks whether the transaction that has the turn keeps it for too long.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::transaction::Open;
+
+/// How often who waits looks at the transaction that has the turn.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// For whom something is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The product's own tables: sign-in, sessions, definitions.
+    Own,
+    /// The tables of admins.
+    Rows,
+}
+
+/// Whose turn it is.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_taken: bool,
+    /// Who waits: our own statements, and all others.
+    own: VecDeque<oneshot::Sender<Turn>>,
+    rows: VecDeque<oneshot::Sender<Turn>>,
+    /// The transaction that has the turn, if one has it.
+    transaction: Weak<Open>,
+}
+
+/// The turn; who drops it gives it to the next.
+#[derive(Debug)]
+pub(super) struct Turn(Option<Arc<Turns>>);
+
+impl Turns {
+    /// Waits for the turn.
+    pub(super) async fn take(self: &Arc<Self>, whose: Whose) -> Turn {
+        let mut given = {
+            let mut state = self.state.lock();
+            if !state.is_taken {
+                state.is_taken = true;
+                return Turn(Some(self.clone()));
+            }
+            let (give, given) = oneshot::channel();
+            match whose {
+                Whose::Own => state.own.push_back(give),
+                Whose::Rows => state.rows.push_back(give),
+            }
+            given
+        };
+        loop {
+            match tokio::time::timeout(LOOK, &mut given).await {
+                Ok(turn) => return turn.expect("who waits stands in a list until the turn is theirs"),
+                Err(_) => self.end_overdue(),
+            }
+        }
+    }
+
+    fn end_overdue(&self) {
+        // Not while the state is locked: what is ended gives the turn to the next.
+        let transaction = self.state.lock().transaction.upgrade();
+        if let Some(open) = transaction {
+            open.end_if_overdue();
+        }
+    }
+}
+
+impl Turn {
+    /// Notes the transaction that has the turn.
+    pub(super) fn belongs_to(&self, transaction: &Arc<Open>) {
+        if let Some(turns) = &self.0 {
+            turns.state.lock().transaction = Arc::downgrade(transaction);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Some(turns) = self.0.take() else { return };
+        loop {
+            let next = {
+                let mut state = turns.state.lock();
+                state.transaction = Weak::new();
+                let next = state.own.pop_front();
+                let next = next.or_else(|| state.rows.pop_front());
+                state.is_taken = next.is_some();
+                next
+            };
+            let Some(next) = next else { return };
+            match next.send(Self(Some(turns.clone()))) {
+                Ok(()) => return,
+                // They no longer wait; the turn goes to the one after them.
+                Err(mut refused) => drop(refused.0.take()),
+            }
+        }
+    }
+}
