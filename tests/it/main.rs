@@ -26,4 +26,5 @@ mod postgres;
 mod restarts;
 mod routes;
 mod sandbox;
+mod scripts;
 mod tables;
