@@ -58,6 +58,7 @@ fn a_stopping_server_refuses_events_and_finishes_accepted_ones() {
         assert!(client.wait_for("\"ws:result\"").contains("\"also finished\""));
     }
     assert!(server.wait().success());
+    assert!(!client.packets.iter().any(|packet| packet.starts_with("41")), "{:?}", client.packets);
 }
 
 /// A Socket.IO client over HTTP long polling.
