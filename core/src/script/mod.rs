@@ -41,6 +41,8 @@ mod language_tests;
 mod sandbox_tests;
 #[cfg(test)]
 mod table_tests;
+#[cfg(test)]
+mod value_tests;
 
 pub use cache::Cache;
 pub use engine::{CompileError, Script, ScriptEngine};
