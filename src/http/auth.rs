@@ -103,7 +103,7 @@ pub async fn login(
 
 /// New tokens for a refresh token, from the body or the cookie. It counts once: one that comes
 /// back ends its session.
-#[utoipa::path(post, path = "/auth/refresh-token", tag = "accounts", request_body = RefreshBody,
+#[utoipa::path(post, path = "/auth/refresh-token", operation_id = "refreshToken", tag = "accounts", request_body = RefreshBody,
     responses((status = 200, body = LoginAnswer)))]
 pub async fn refresh_token(
     State(state): State<HttpState>,
@@ -168,7 +168,7 @@ pub async fn register(
 
 /// A short-lived token for `auth.token` of a socket, which counts nowhere else. For a user of another issuer there is none:
 /// the issuer's own token serves.
-#[utoipa::path(post, path = "/auth/websocket-token", tag = "accounts",
+#[utoipa::path(post, path = "/auth/websocket-token", operation_id = "websocketToken", tag = "accounts",
     responses((status = 200, body = WebsocketToken)))]
 pub async fn websocket_token(
     State(state): State<HttpState>,
@@ -186,7 +186,7 @@ pub async fn me(Identity(identity): Identity) -> axum::Json<UserView> {
 
 /// Changes the own account. A new address or password needs `currentPassword`; a new password ends
 /// all sessions, this one too.
-#[utoipa::path(patch, path = "/me", tag = "accounts", request_body = MeBody,
+#[utoipa::path(patch, path = "/me", operation_id = "changeMe", tag = "accounts", request_body = MeBody,
     responses((status = 200, body = UserView)))]
 pub async fn change_me(
     State(state): State<HttpState>,

@@ -6,6 +6,7 @@ mod body;
 mod client;
 mod data;
 mod demo;
+mod description;
 mod health;
 mod listener;
 mod openapi;

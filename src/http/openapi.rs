@@ -7,7 +7,7 @@ use gatewright_admin_api::{ApiError, Caller};
 use gatewright_core::data::{Action, ColumnKind, Table};
 use serde_json::{Map, Value as Json, json};
 
-use super::{HttpState, data, routes};
+use super::{HttpState, data, description, routes};
 
 /// The document of the code alone, as JSON.
 #[derive(Clone)]
@@ -16,7 +16,9 @@ pub struct Described(Json);
 impl Described {
     /// What the code says.
     pub fn new(api: &utoipa::openapi::OpenApi) -> Self {
-        Self(serde_json::to_value(api).unwrap_or_default())
+        let mut api = serde_json::to_value(api).unwrap_or_default();
+        description::complete_document(&mut api);
+        Self(api)
     }
 }
 
@@ -27,9 +29,12 @@ pub async fn serve(
 ) -> Result<Response, ApiError> {
     let caller = Caller::from_request_parts(&mut request.into_parts().0, &state).await?;
     let Described(mut api) = described;
+    let mut present = Map::new();
+    add_routes(&mut present, &state, &caller);
+    add_tables(&mut present, &state, &caller);
+    description::complete(&mut present);
     if let Some(paths) = api.get_mut("paths").and_then(Json::as_object_mut) {
-        add_routes(paths, &state, &caller);
-        add_tables(paths, &state, &caller);
+        paths.extend(present);
     }
     let of_caller = [(CACHE_CONTROL, "private, no-cache"), (VARY, "authorization, cookie, x-app-token")];
     Ok((of_caller, axum::Json(api)).into_response())
@@ -62,7 +67,8 @@ fn add_tables(paths: &mut Map<String, Json>, state: &HttpState, caller: &Caller)
             "data": { "type": "array", "items": row },
             "meta": { "type": "object", "properties": { "totalCount": { "type": "integer" }, "filterCount": { "type": "integer" } } },
         }});
-        let id = parameter("id", "path", true, json!({ "type": "string", "format": "uuid" }));
+        let mut id = parameter("id", "path", true, json!({ "type": "string", "format": "uuid" }));
+        id["description"] = "The row's id.".into();
         let may = |action| data::may(caller, table, action);
         add(
             paths,
@@ -95,13 +101,18 @@ fn add_tables(paths: &mut Map<String, Json>, state: &HttpState, caller: &Caller)
 fn list_parameters() -> Json {
     let text = || json!({ "type": "string" });
     let number = || json!({ "type": "integer", "minimum": 1 });
+    let described = |name, about: &str, schema| {
+        let mut parameter = parameter(name, "query", false, schema);
+        parameter["description"] = about.into();
+        parameter
+    };
     json!([
-        parameter("limit", "query", false, number()),
-        parameter("page", "query", false, number()),
-        parameter("sort", "query", false, text()),
-        parameter("filter", "query", false, text()),
-        parameter("fields", "query", false, text()),
-        parameter("meta", "query", false, text()),
+        described("limit", "Rows of a page: 1 to 1000, 20 by default.", number()),
+        described("page", "Counts from 1.", number()),
+        described("sort", "Fields with commas, `-` before one for descending.", text()),
+        described("filter", "Conditions as JSON.", text()),
+        described("fields", "Only these fields, with commas.", text()),
+        described("meta", "`*` for `totalCount` and `filterCount`.", text()),
     ])
 }
 
@@ -147,16 +158,12 @@ fn schema(table: &Table, with_built_in: bool, is_whole: bool) -> Json {
 fn add_routes(paths: &mut Map<String, Json>, state: &HttpState, caller: &Caller) {
     let routes = state.hub.catalog.live_routes();
     for route in routes.all().iter().filter(|route| routes::check_access(route.access, caller).is_ok()) {
-        let parameters: Vec<_> = route
-            .path
-            .split('/')
-            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
-            .map(|name| parameter(name, "path", true, json!({ "type": "string" })))
-            .collect();
         let mut operation = json!({
-            "tags": ["script routes"],
-            "operationId": format!("{} {}", route.method, route.path),
-            "parameters": parameters,
+            "tags": [description::SCRIPT_ROUTES],
+            "operationId": route_operation(&route.method, &route.path),
+            "summary": format!("{} {}", route.method, route.path),
+            "description": route.description,
+            "security": description::security_of_route(route.access),
             "responses": { "200": { "description": "What the script gives back." } },
         });
         if route.method != "GET" && route.method != "DELETE" {
@@ -167,12 +174,28 @@ fn add_routes(paths: &mut Map<String, Json>, state: &HttpState, caller: &Caller)
     }
 }
 
+/// `POST /orders/{id}/ship` as `route_post_orders_id_ship`. Characters that a name cannot have are
+/// spelled, so that no two routes have one name.
+fn route_operation(method: &str, path: &str) -> String {
+    let mut id = format!("route_{}", method.to_lowercase());
+    for c in path.chars() {
+        match c {
+            '/' => id.push('_'),
+            '{' => id.push('-'),
+            '}' => {}
+            c if c.is_ascii_alphanumeric() => id.push(c),
+            c => id.push_str(&format!("-{:x}-", u32::from(c))),
+        }
+    }
+    id
+}
+
 fn parameter(name: &str, place: &str, is_required: bool, schema: Json) -> Json {
     json!({ "name": name, "in": place, "required": is_required, "schema": schema })
 }
 
 fn content(schema: Json) -> Json {
-    json!({ "description": "", "content": { "application/json": { "schema": schema } } })
+    json!({ "description": "Done.", "content": { "application/json": { "schema": schema } } })
 }
 
 fn body(schema: Json) -> Json {

@@ -6,6 +6,7 @@ use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
+use gatewright_admin_api::error::ErrorAnswer;
 use gatewright_admin_api::request::{ACCESS_COOKIE, APP_KEY_HEADER, REFRESH_COOKIE, cookie};
 use gatewright_admin_api::{ApiError, check_origin};
 use gatewright_core::{ErrorCode, Failure};
@@ -20,7 +21,14 @@ use super::{HttpState, auth, data, demo, health, openapi, pages, routes};
 
 /// What the description of the API begins with.
 #[derive(OpenApi)]
-#[openapi(info(title = "Gatewright", description = "Accounts, gateways, events and their scripts"))]
+#[openapi(
+    info(
+        title = "Gatewright",
+        description = "Accounts, gateways, events and their scripts. \
+        Sign in at POST /auth/login, choose Authorize, and paste the accessToken."
+    ),
+    components(schemas(ErrorAnswer))
+)]
 struct Description;
 
 /// The whole HTTP side; `with_demo` adds the page to try the chat.

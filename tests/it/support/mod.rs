@@ -5,5 +5,6 @@ pub mod database;
 pub mod node;
 pub mod place;
 pub mod polling;
+pub mod python;
 pub mod server;
 pub mod websocket;

@@ -2,23 +2,43 @@
 //! against a server. Without Node it is skipped, unless `CI` is true.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 use super::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Server};
 
+/// Where Debian has its browser; `GATEWRIGHT_TEST_BROWSER` names another.
+const BROWSER: &str = "/usr/bin/chromium";
+
 /// Runs a scenario; it fails the test with its output.
 pub fn run_scenario(server: &Server, name: &str) {
-    let Some(mut command) = command(server, name) else { return };
+    run_client(server, &format!("scenarios/{name}.mjs"));
+}
+
+/// Runs a file of `tests/client/browser`, which drives a Chromium. Without one it is skipped,
+/// unless `CI` is true.
+pub fn run_in_browser(server: &Server, name: &str) {
+    let browser = std::env::var("GATEWRIGHT_TEST_BROWSER").unwrap_or_else(|_| BROWSER.to_owned());
+    if !Path::new(&browser).exists() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI needs a Chromium at {browser}");
+        eprintln!("skipped: no {browser}");
+        return;
+    }
+    run_client(server, &format!("browser/{name}.mjs"));
+}
+
+/// Runs a file of `tests/client`; it fails the test with its output.
+pub fn run_client(server: &Server, file: &str) {
+    let Some(mut command) = command(server, file) else { return };
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "scenario {name}\n{text}");
+    assert!(output.status.success(), "{file}\n{text}");
 }
 
 /// Starts a scenario that goes on while the test does something to the server; none without Node.
 pub fn start_scenario(server: &Server, name: &str, env: &[(&str, &str)]) -> Option<Scenario> {
-    let mut command = command(server, name)?;
+    let mut command = command(server, &format!("scenarios/{name}.mjs"))?;
     Some(Scenario::start(command.envs(env.iter().copied())))
 }
 
@@ -68,7 +88,7 @@ fn errors_of(child: &mut Child) -> String {
     text
 }
 
-fn command(server: &Server, name: &str) -> Option<Command> {
+fn command(server: &Server, file: &str) -> Option<Command> {
     if !node_is_there() {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI needs Node");
         eprintln!("skipped: no Node");
@@ -76,25 +96,25 @@ fn command(server: &Server, name: &str) -> Option<Command> {
     }
     let mut command = Command::new("node");
     command
-        .arg(client_folder().join("scenarios").join(format!("{name}.mjs")))
+        .arg(client_folder().join(file))
         .env("GATEWRIGHT_TEST_URL", &server.url)
         .env("GATEWRIGHT_TEST_EMAIL", ADMIN_EMAIL)
         .env("GATEWRIGHT_TEST_PASSWORD", ADMIN_PASSWORD);
     Some(command)
 }
 
-fn client_folder() -> PathBuf {
+pub fn client_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/client")
 }
 
 /// Whether there is Node; installs the locked packages once.
-fn node_is_there() -> bool {
+pub fn node_is_there() -> bool {
     static THERE: OnceLock<bool> = OnceLock::new();
     *THERE.get_or_init(|| {
         if !Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success()) {
             return false;
         }
-        if !client_folder().join("node_modules/socket.io-client").exists() {
+        if !client_folder().join("node_modules/playwright-core").exists() {
             let installed = Command::new("npm")
                 .args(["ci", "--no-audit", "--no-fund"])
                 .current_dir(client_folder())
