@@ -141,8 +141,6 @@ fn openapi_examples_work() {
     change("updateGateway", format!("/admin/gateways/{}", id(&gateway)));
     let table = make("createTable", "/admin/tables");
     let hook = make("createHook", "/admin/hooks");
-    let row = make("createRow", "/data/example_note");
-    change("updateRow", format!("/data/example_note/{}", id(&row)));
     change("updateHook", format!("/admin/hooks/{}", id(&hook)));
     change("updateTable", format!("/admin/tables/{}", id(&table)));
     let route = make("createRoute", "/admin/routes");
@@ -151,6 +149,15 @@ fn openapi_examples_work() {
     let user = make("createUser", "/admin/users");
     let signed_in = api.server.call("POST", "/auth/login", Some(&example("login")), &[]);
     assert_eq!(signed_in.status, 200, "{}", signed_in.body);
+    // Whose row it is, is who makes it.
+    let bearer = format!("Bearer {}", signed_in.json()["accessToken"].as_str().unwrap());
+    let as_user = |method: &str, path: &str, operation: &str| {
+        api.server.call(method, path, Some(&example(operation)), &[("authorization", &bearer)])
+    };
+    let row = as_user("POST", "/data/example_note", "createRow");
+    assert_eq!(row.status, 201, "{}", row.body);
+    let changed = as_user("PATCH", &format!("/data/example_note/{}", id(&row.json())), "updateRow");
+    assert_eq!(changed.status, 200, "{}", changed.body);
     change("updateUser", format!("/admin/users/{}", id(&user)));
     change("changeMe", "/me".to_owned());
     let key = make("createAppKey", "/admin/app-keys");
