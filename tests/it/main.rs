@@ -25,6 +25,7 @@ mod openapi;
 mod operation;
 mod packs;
 mod postgres;
+mod readme;
 mod restarts;
 mod routes;
 mod sandbox;

@@ -5,19 +5,31 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use super::node::Scenario;
 use super::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Server};
 
 /// Runs a scenario of `tests/client/python`; it fails the test with its output.
 pub fn run_python(server: &Server, name: &str) {
-    let Some(mut python) = python() else { return };
+    let Some(mut python) = scenario(server, name) else { return };
+    let output = python.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "scenario {name}\n{text}");
+}
+
+/// Starts a scenario that goes on while the test does something to the server; none without Python.
+pub fn start_python(server: &Server, name: &str, env: &[(&str, &str)]) -> Option<Scenario> {
+    let mut python = scenario(server, name)?;
+    Some(Scenario::start(python.envs(env.iter().copied())))
+}
+
+fn scenario(server: &Server, name: &str) -> Option<Command> {
+    let mut python = python()?;
     python
         .arg(folder().join(format!("{name}.py")))
         .env("GATEWRIGHT_TEST_URL", &server.url)
         .env("GATEWRIGHT_TEST_EMAIL", ADMIN_EMAIL)
         .env("GATEWRIGHT_TEST_PASSWORD", ADMIN_PASSWORD);
-    let output = python.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "scenario {name}\n{text}");
+    Some(python)
 }
 
 /// Python with the locked packages; none where there is no Python.

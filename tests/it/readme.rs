@@ -1,0 +1,78 @@
+//! The README pasted word for word: its blocks marked `walk` go into bash and Node as they are, but
+//! for the port, twice in a row.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::support::node::{client_folder, node_is_there};
+use super::support::place::Place;
+use super::support::server::gatewright;
+
+/// The blocks of a language that are marked `walk`, with another address in the place of theirs.
+fn blocks(language: &str, address: &str) -> Vec<String> {
+    let readme = include_str!("../../README.md");
+    let mark = format!("```{language} walk\n");
+    let blocks = readme.split(&mark).skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    blocks.map(|block| block.replace("127.0.0.1:4000", address)).collect()
+}
+
+fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+/// A bash in which `gatewright` is on the path, as the README says.
+fn bash(place: &Place, script: &str) -> String {
+    let binary = Path::new(env!("CARGO_BIN_EXE_gatewright")).parent().unwrap();
+    let mut command = Command::new("bash");
+    for (name, _) in gatewright().get_envs() {
+        command.env_remove(name);
+    }
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+    let output = command
+        .args(["-c", script])
+        .env("PATH", path)
+        .current_dir(place.0.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    text.into_owned()
+}
+
+#[test]
+fn readme_walk() {
+    if !is_there("bash") || !is_there("curl") || !node_is_there() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI needs bash, curl and Node");
+        return eprintln!("skipped: no bash, curl or Node");
+    }
+    let place = Place::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let (shell, script) = (blocks("sh", &address), blocks("js", &address));
+    assert_eq!((shell.len(), script.len()), (4, 2), "the walk of the README");
+    // Around what it says, so that it ends: once it has had a result and is signed in.
+    let listen = "let results = 0; socket.on('ws:result', () => { results += 1; });";
+    let end = "mine.on('connect', () => { console.log(`signed in as ${user.email}`); });\n\
+        setInterval(() => { if (results > 0 && mine.connected) process.exit(0); }, 20);\n";
+    place.write("app.mjs", &[script[0].as_str(), listen, script[1].as_str(), end].join("\n"));
+    std::os::unix::fs::symlink(client_folder().join("node_modules"), place.path("node_modules")).unwrap();
+    let (first, others) = shell.split_first().unwrap();
+    let walk = format!("{first}\nnode app.mjs\n{}\n", others.join("\n"));
+    let again = format!("trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{walk}\necho; echo SECOND\n{walk}");
+    let said = bash(&place, &again);
+    let (first, second) = said.split_once("SECOND").unwrap_or_else(|| panic!("{said}"));
+    for part in [first, second] {
+        for promised in [
+            "{\"status\":\"ok\"}",
+            "result: { text: 'Hello, Ada!' }",
+            "accepted: true",
+            "signed in as admin@localhost",
+            "\"emitted\":[{\"method\":\"broadcast\",\"args\":[\"greeted\",{\"name\":\"Ada\"}]}]",
+            "\"status\":\"shipped\"",
+        ] {
+            assert!(part.contains(promised), "{promised:?} is not in\n{part}");
+        }
+    }
+    assert_eq!(first.matches("\"success\":false").count(), 0, "{first}");
+}
