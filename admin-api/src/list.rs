@@ -63,13 +63,13 @@ impl ListParams {
         })
     }
 
-    /// The same of the rows of a table.
-    pub fn find(&self) -> Result<Find> {
+    /// The same of the rows of this table.
+    pub fn find(&self, table: &Table) -> Result<Find> {
         let query = self.query()?;
         let (limit, page) = query.limit_and_page()?;
         let fields = self.fields.as_deref().map(|fields| fields.split(','));
         Ok(Find {
-            filter: query.filter,
+            filter: query.filter.map(|filter| table.filter(&filter)).transpose()?,
             scope: None,
             fields: fields.map(|names| names.map(|name| name.trim().to_owned()).collect()),
             sort: query.sort,

@@ -2,14 +2,18 @@
 //! sandbox, the catalog of gateways and the packs.
 //!
 //! Nothing here knows HTTP or Socket.IO. A module may use only those listed before it:
-//! `error`, `id`, `nearest`, `metrics`, `config`, `store`, `auth`, `data`, `queue`, `script`, `catalog`, `pack`.
+//! `error`, `id`, `nearest`, `moment`, `text`, `metrics`, `config`, `filter`, `store`, `auth`, `data`, `queue`,
+//! `script`, `catalog`, `pack`.
 
 pub mod error;
 pub mod id;
 pub mod metrics;
+pub mod moment;
 pub mod nearest;
+mod text;
 
 pub mod config;
+pub mod filter;
 pub mod store;
 
 pub mod auth;

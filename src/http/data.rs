@@ -36,8 +36,8 @@ pub async fn list(
 ) -> Result<axum::Json<ListAnswer<Value>>> {
     let reader = reader(&caller, &network);
     let (table, actor) = table_and_actor(&state, &table, caller, Scope::DataRead)?;
-    let grant = table.access.grant(Action::Read, &actor)?;
-    let find = Find { scope: grant.filter().cloned(), ..params.find()? };
+    let grant = table.grant(Action::Read, &actor)?;
+    let find = Find { scope: grant.filter().cloned(), ..params.find(&table)? };
     let found = read(&state, reader, &table, &find).await?;
     Ok(axum::Json(ListAnswer::new(found.rows.into_iter().map(Value::Object).collect(), found.counts)))
 }
@@ -54,12 +54,12 @@ pub async fn get(
     let reader = reader(&caller, &network);
     let (table, actor) = table_and_actor(&state, &table, caller, Scope::DataRead)?;
     let not_found = || Failure::not_found("row", &id);
-    let grant = match table.access.grant(Action::Read, &actor) {
+    let grant = match table.grant(Action::Read, &actor) {
         Err(failure) if failure.code == ErrorCode::Authorization => return Err(not_found().into()),
         grant => grant?,
     };
     let find = Find {
-        filter: Some(serde_json::json!({ ID: id })),
+        filter: Some(Selector::Id(id.clone()).filter()),
         scope: grant.filter().cloned(),
         limit: 1,
         page: 1,

@@ -14,6 +14,7 @@ mod conformance;
 mod connecting;
 mod data;
 mod events;
+mod filters;
 mod hooks;
 mod hot_reload;
 mod issuers;

@@ -13,8 +13,9 @@ use super::gateways::later_than;
 use super::revisions::delete_revisions;
 use super::{Catalog, Suspension};
 use crate::config::Config;
-use crate::data::{HOOK_CHANGED, Table};
+use crate::data::{HOOK_CHANGED, Table, Tables};
 use crate::error::{Failure, Result};
+use crate::filter::Filter;
 use crate::id::new_id;
 use crate::script::{self, Handler, HandlerSource, HookWhen, Hooks, Operation, SCRIPT_EVENT};
 use crate::store::list::{ListQuery, Page};
@@ -182,7 +183,7 @@ impl Catalog {
     fn check_condition(&self, condition: Option<&Json>, table: &Table) -> Result<()> {
         let Some(condition) = condition else { return Ok(()) };
         let (filter, changed) = parts(condition)?;
-        self.data()?.check_filter(table, &filter)?;
+        table.filter(&filter)?;
         if let Some(name) = changed.iter().find(|name| !table.column_names().any(|known| known == **name)) {
             let known = table.column_names().collect::<Vec<_>>().join(", ");
             let message = format!("_changed names no field {name}; known: {known}");
@@ -246,6 +247,7 @@ fn new_row(change: HookChange, pack: Option<&str>) -> Result<hook::Model> {
 pub(super) fn live_hooks(
     mut rows: Vec<hook::Model>,
     config: &Config,
+    tables: &Tables,
     make: &dyn Fn(HandlerSource<'_>) -> Arc<Handler>,
 ) -> Hooks {
     rows.sort_by_key(|row| (row.priority, row.id));
@@ -263,16 +265,29 @@ pub(super) fn live_hooks(
         });
         // Rows were checked when they were saved.
         let Some(when) = when_of(&row.when) else { continue };
-        let (filter, changed) = row.condition.as_ref().and_then(|of| parts(of).ok()).unwrap_or_default();
+        let (filter, changed) = live_condition(row, tables);
         hooks.entry(row.table.clone()).or_default().push(Arc::new(script::Hook {
             when,
             on: names(&row.on).iter().filter_map(|name| Operation::parse(name)).collect(),
-            filter: filter.as_object().is_some_and(|filter| !filter.is_empty()).then_some(filter),
+            filter,
             changed,
             handler,
         }));
     }
     hooks
+}
+
+/// The condition of a hook. One that cannot be asked of its table any more is met by no row.
+fn live_condition(row: &hook::Model, tables: &Tables) -> (Option<Filter>, Vec<String>) {
+    let Some(condition) = &row.condition else { return (None, Vec::new()) };
+    let parsed = parts(condition).and_then(|(filter, changed)| {
+        let table = tables.get(row.table.as_str()).ok_or_else(|| Failure::not_found("table", &row.table))?;
+        Ok((Some(table.filter(&filter)?), changed))
+    });
+    parsed.unwrap_or_else(|error| {
+        tracing::warn!(hook = %row.id, table = row.table, %error, "the hook does not run: its condition cannot be asked");
+        (Some(Filter::nothing()), Vec::new())
+    })
 }
 
 fn when_of(when: &str) -> Option<HookWhen> {

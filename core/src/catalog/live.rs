@@ -111,6 +111,7 @@ impl Catalog {
             routes: route::Entity::find().all(self.store.db()).await?,
             hooks: hook::Entity::find().all(self.store.db()).await?,
         };
+        let tables = self.engine.data().map(|data| data.tables()).unwrap_or_default();
         let (engine, metrics, config, before) =
             (self.engine.clone(), self.metrics.clone(), self.config.clone(), self.handlers());
         let (live, routes, hooks) = run_on_script_thread(move || {
@@ -121,7 +122,7 @@ impl Catalog {
                 _ => Arc::new(Handler::new(&from, &engine, &metrics)),
             };
             let routes = live_routes(rows.routes, &config, &make);
-            let hooks = live_hooks(rows.hooks, &config, &make);
+            let hooks = live_hooks(rows.hooks, &config, &tables, &make);
             (snapshot(&rows.gateways, &rows.events, &config, &make), routes, hooks)
         })
         .await?;

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-use super::table::{ID, Row, Table};
+use super::column::{Column, ColumnKind};
+use super::table::{Row, Table};
 use crate::auth::{ROLE_ADMIN, User};
 use crate::error::{Error, ErrorCode, Failure, Result};
-use crate::store::list;
+use crate::filter::{Field, Filter};
 
 /// The rules of a table.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -69,14 +70,26 @@ pub enum Grant {
     /// All.
     All,
     /// Those that meet this filter.
-    Where(Json),
+    Where(Filter),
 }
 
-/// What in a filter stands for a field of the user.
-const USER_PREFIX: &str = "@USER.";
-/// Fields of the user that a filter may name. Users change their other fields themselves, and would
-/// let themselves in.
-const USER_FIELDS: [&str; 2] = ["id", "role"];
+/// The rules of a table, parsed.
+#[derive(Debug, Clone)]
+pub(super) struct Rules {
+    read: ParsedRule,
+    create: ParsedRule,
+    update: ParsedRule,
+    delete: ParsedRule,
+}
+
+#[derive(Debug, Clone)]
+enum ParsedRule {
+    Admin,
+    User,
+    Public,
+    /// Rows that meet a filter; the owner's are those too.
+    Rows(Filter),
+}
 
 impl Serialize for Rule {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -123,39 +136,43 @@ impl Actor {
 }
 
 impl Access {
-    fn rule(&self, action: Action) -> &Rule {
-        match action {
-            Action::Read => &self.read,
-            Action::Create => &self.create,
-            Action::Update => &self.update,
-            Action::Delete => &self.delete,
-        }
-    }
-
-    /// Which rows this actor may do this with.
+    /// These rules, ready to be asked of a table with these columns.
     ///
     /// # Errors
-    /// `AUTHENTICATION_ERROR` when nobody is signed in and someone has to be,
-    /// `AUTHORIZATION_ERROR` when it is not for this user at all.
-    pub fn grant(&self, action: Action, actor: &Actor) -> Result<Grant, Failure> {
-        let rule = self.rule(action);
-        let user = match (actor, rule) {
-            (Actor::Trusted, _) | (_, Rule::Public) => return Ok(Grant::All),
-            (Actor::User(user), _) => Some(user),
-            (Actor::Anonymous, Rule::Filter(filter)) if !names_user(filter) => None,
-            (Actor::Anonymous, _) => return Err(Failure::new(ErrorCode::Authentication, "Sign in first")),
-        };
-        match (rule, user) {
-            (Rule::User | Rule::Public, _) => Ok(Grant::All),
-            (Rule::Owner, Some(user)) => {
-                let column = self.owner_column.clone().unwrap_or_default();
-                Ok(Grant::Where(field_of(user, "id").map_or_else(nothing, |id| json!({ column: id }))))
-            }
-            (Rule::Filter(filter), user) => Ok(Grant::Where(filled(filter, user).unwrap_or_else(nothing))),
-            (Rule::Admin, _) | (Rule::Owner, None) => {
-                Err(Failure::new(ErrorCode::Authorization, "Your role may not do this with this table"))
+    /// `VALIDATION_ERROR` for what makes no sense for the table.
+    pub(super) fn rules(&self, columns: &[Column], fields: &[Field]) -> Result<Rules> {
+        if let Some(name) = &self.owner_column {
+            let is_text = |kind| matches!(kind, ColumnKind::String | ColumnKind::Text | ColumnKind::Uuid);
+            let own = &columns[1..columns.len() - 2];
+            if !own.iter().any(|column| column.name == *name && is_text(column.kind)) {
+                let message = format!("{name} is no column of type string, text or uuid of this table");
+                return Err(Failure::invalid("access.ownerColumn", message).into());
             }
         }
+        let parsed = |action, rule: &Rule| match rule {
+            Rule::Admin => Ok(ParsedRule::Admin),
+            Rule::User => Ok(ParsedRule::User),
+            Rule::Public => Ok(ParsedRule::Public),
+            Rule::Owner => match &self.owner_column {
+                Some(column) => {
+                    Filter::parse_rule(&json!({ column: "@USER.id" }), fields).map(ParsedRule::Rows)
+                }
+                None => {
+                    let message = "is missing, and a rule is \"owner\"";
+                    Err(Failure::invalid("access.ownerColumn", message).into())
+                }
+            },
+            Rule::Filter(filter) => {
+                let filter = Filter::parse_rule(filter, fields);
+                filter.map(ParsedRule::Rows).map_err(|error| inside(action, error))
+            }
+        };
+        Ok(Rules {
+            read: parsed(Action::Read, &self.read)?,
+            create: parsed(Action::Create, &self.create)?,
+            update: parsed(Action::Update, &self.update)?,
+            delete: parsed(Action::Delete, &self.delete)?,
+        })
     }
 
     /// Sets the owner of a new row to who makes it. Only who is trusted names another.
@@ -199,36 +216,44 @@ impl Access {
             _ => Ok(()),
         }
     }
+}
 
-    /// Refuses rules that make no sense for this table.
-    pub(super) fn check(&self, table: &Table) -> Result<()> {
-        if let Some(name) = &self.owner_column {
-            use super::column::ColumnKind as Kind;
-            let column = table.own_columns().iter().find(|column| column.name == *name);
-            let fits =
-                column.is_some_and(|column| matches!(column.kind, Kind::String | Kind::Text | Kind::Uuid));
-            if !fits {
-                let message = format!("{name} is no column of type string, text or uuid of this table");
-                return Err(Failure::invalid("access.ownerColumn", message).into());
+impl Rules {
+    fn of(&self, action: Action) -> &ParsedRule {
+        match action {
+            Action::Read => &self.read,
+            Action::Create => &self.create,
+            Action::Update => &self.update,
+            Action::Delete => &self.delete,
+        }
+    }
+
+    /// Which rows this actor may do this with.
+    ///
+    /// # Errors
+    /// `AUTHENTICATION_ERROR` when nobody is signed in and someone has to be,
+    /// `AUTHORIZATION_ERROR` when it is not for this user at all.
+    pub(super) fn grant(&self, action: Action, actor: &Actor) -> Result<Grant, Failure> {
+        let rule = self.of(action);
+        let user = match (actor, rule) {
+            (Actor::Trusted, _) | (_, ParsedRule::Public) => return Ok(Grant::All),
+            (Actor::User(user), _) => Some(user),
+            (Actor::Anonymous, ParsedRule::Rows(filter)) if !filter.names_user() => None,
+            (Actor::Anonymous, _) => return Err(Failure::new(ErrorCode::Authentication, "Sign in first")),
+        };
+        match rule {
+            ParsedRule::User | ParsedRule::Public => Ok(Grant::All),
+            ParsedRule::Rows(filter) => Ok(Grant::Where(filter.for_user(user))),
+            ParsedRule::Admin => {
+                Err(Failure::new(ErrorCode::Authorization, "Your role may not do this with this table"))
             }
         }
-        for action in [Action::Read, Action::Create, Action::Update, Action::Delete] {
-            match self.rule(action) {
-                Rule::Owner if self.owner_column.is_none() => {
-                    let message = "is missing, and a rule is \"owner\"";
-                    return Err(Failure::invalid("access.ownerColumn", message).into());
-                }
-                Rule::Filter(filter) => check_filter(filter, table).map_err(|error| inside(action, error))?,
-                _ => {}
-            }
-        }
-        Ok(())
     }
 }
 
 impl Grant {
     /// The filter of a query, if there is one.
-    pub fn filter(&self) -> Option<&Json> {
+    pub fn filter(&self) -> Option<&Filter> {
         match self {
             Self::All => None,
             Self::Where(filter) => Some(filter),
@@ -236,9 +261,8 @@ impl Grant {
     }
 
     /// Whether a row is among those of the grant.
-    pub fn covers(&self, row: &Row, table: &Table) -> Result<bool> {
-        let Self::Where(filter) = self else { return Ok(true) };
-        table.matches(filter, row)
+    pub fn covers(&self, row: &Row) -> bool {
+        self.filter().is_none_or(|filter| filter.matches(row))
     }
 }
 
@@ -253,60 +277,6 @@ fn inside(action: Action, error: Error) -> Error {
     }
 }
 
-/// That the filter can be asked for, with any user.
-fn check_filter(filter: &Json, table: &Table) -> Result<()> {
-    let someone = USER_FIELDS.iter().map(|field| ((*field).to_owned(), json!(uuid::Uuid::nil().to_string())));
-    check_user_fields(filter)?;
-    let filter = filled(filter, Some(&someone.collect())).unwrap_or_else(nothing);
-    // Which database it is asked of makes no difference to what is allowed.
-    list::condition(&filter, &table.fields, sea_orm::DbBackend::Sqlite).map(drop)
-}
-
-fn check_user_fields(value: &Json) -> Result<()> {
-    match value {
-        Json::String(text) => match text.strip_prefix(USER_PREFIX) {
-            Some(field) if !USER_FIELDS.contains(&field) => {
-                let message = format!(
-                    "a rule may not rest on {text}, which users can change or which is not there; it may \
-                     name {}",
-                    USER_FIELDS.map(|field| format!("@USER.{field}")).join(", ")
-                );
-                Err(Failure::invalid("access", message).into())
-            }
-            _ => Ok(()),
-        },
-        Json::Array(items) => items.iter().try_for_each(check_user_fields),
-        Json::Object(fields) => fields.values().try_for_each(check_user_fields),
-        _ => Ok(()),
-    }
-}
-
-fn names_user(value: &Json) -> bool {
-    match value {
-        Json::String(text) => text.starts_with(USER_PREFIX),
-        Json::Array(items) => items.iter().any(names_user),
-        Json::Object(fields) => fields.values().any(names_user),
-        _ => false,
-    }
-}
-
-/// The filter with the user's fields in their places; none when it names one that the user does not
-/// have, since a row without a value must not count as that user's.
-fn filled(filter: &Json, user: Option<&Map<String, Json>>) -> Option<Json> {
-    Some(match filter {
-        Json::String(text) => match text.strip_prefix(USER_PREFIX) {
-            Some(field) => field_of(user?, field).filter(|_| USER_FIELDS.contains(&field))?.clone(),
-            None => filter.clone(),
-        },
-        Json::Array(items) => items.iter().map(|item| filled(item, user)).collect::<Option<_>>()?,
-        Json::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| Some((name.clone(), filled(value, user)?)));
-            Json::Object(fields.collect::<Option<_>>()?)
-        }
-        other => other.clone(),
-    })
-}
-
 fn another_owner() -> Failure {
     Failure::new(ErrorCode::Authorization, "Only an admin gives a row another owner")
 }
@@ -314,11 +284,6 @@ fn another_owner() -> Failure {
 /// What a user has in a field, unless it is empty.
 fn field_of<'a>(user: &'a Map<String, Json>, field: &str) -> Option<&'a Json> {
     user.get(field).filter(|value| !value.is_null() && *value != "")
-}
-
-/// The filter that no row meets.
-fn nothing() -> Json {
-    json!({ ID: { "_in": [] } })
 }
 
 #[cfg(test)]
@@ -329,41 +294,48 @@ mod tests {
         Actor::User(Map::from_iter([("id".to_owned(), json!(id))]))
     }
 
+    /// A table with these rules.
+    fn table(access: Json) -> Table {
+        let columns = [("userId", "string"), ("role", "string"), ("isPublic", "boolean")];
+        let columns = columns
+            .map(|(name, kind)| serde_json::from_value(json!({ "name": name, "type": kind })).unwrap());
+        let access = serde_json::from_value(access).unwrap();
+        Table::new(uuid::Uuid::nil(), "thing", &columns, access, true).unwrap()
+    }
+
     #[test]
     fn grants() {
-        let access: Access = serde_json::from_value(json!({
+        let table = table(json!({
             "read": { "_or": [{ "isPublic": true }, { "userId": "@USER.id" }] },
             "create": "owner",
             "update": "user",
             "ownerColumn": "userId",
-        }))
-        .unwrap();
-        let read = access.grant(Action::Read, &user("7")).unwrap();
-        assert_eq!(read, Grant::Where(json!({ "_or": [{ "isPublic": true }, { "userId": "7" }] })));
-        assert_eq!(access.grant(Action::Create, &user("7")).unwrap(), Grant::Where(json!({ "userId": "7" })));
-        assert_eq!(access.grant(Action::Update, &user("7")).unwrap(), Grant::All);
-        assert_eq!(access.grant(Action::Delete, &user("7")).unwrap_err().code, ErrorCode::Authorization);
-        assert_eq!(access.grant(Action::Delete, &Actor::Trusted).unwrap(), Grant::All);
-        assert_eq!(
-            access.grant(Action::Read, &Actor::Anonymous).unwrap_err().code,
-            ErrorCode::Authentication
-        );
+        }));
+        let rows = |filter: Json| Grant::Where(table.filter(&filter).unwrap());
+        let read = table.grant(Action::Read, &user("7")).unwrap();
+        assert_eq!(read, rows(json!({ "_or": [{ "isPublic": true }, { "userId": "7" }] })));
+        assert_eq!(table.grant(Action::Create, &user("7")).unwrap(), rows(json!({ "userId": "7" })));
+        assert_eq!(table.grant(Action::Update, &user("7")).unwrap(), Grant::All);
+        assert_eq!(table.grant(Action::Delete, &user("7")).unwrap_err().code, ErrorCode::Authorization);
+        assert_eq!(table.grant(Action::Delete, &Actor::Trusted).unwrap(), Grant::All);
+        let nobody = table.grant(Action::Read, &Actor::Anonymous);
+        assert_eq!(nobody.unwrap_err().code, ErrorCode::Authentication);
     }
 
     #[test]
     fn a_user_without_what_a_rule_names_has_no_rows() {
-        let access: Access = serde_json::from_value(json!({
+        let table = table(json!({
             "read": { "_or": [{ "userId": "@USER.id" }, { "_not": { "role": "@USER.role" } }] },
             "update": "owner",
             "ownerColumn": "userId",
-        }))
-        .unwrap();
+        }));
         for user in
             [json!({}), json!({ "id": "", "role": "", "name": "a" }), json!({ "id": null, "role": null })]
         {
             let user = Actor::of_fields(&user);
             for action in [Action::Read, Action::Update] {
-                assert_eq!(access.grant(action, &user).unwrap(), Grant::Where(nothing()), "{user:?}");
+                let granted = table.grant(action, &user).unwrap();
+                assert_eq!(granted, Grant::Where(Filter::nothing()), "{user:?}");
             }
         }
     }

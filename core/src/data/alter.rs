@@ -12,7 +12,7 @@ use super::statement::{bound, column_iden};
 use super::table::Table;
 use super::tables::{TableChange, as_details, check_columns};
 use crate::error::{ErrorCode, Failure, Result};
-use crate::store::{hook, list};
+use crate::store::hook;
 
 /// In the condition of a hook: the columns of which one has to have changed.
 pub const HOOK_CHANGED: &str = "_changed";
@@ -84,7 +84,7 @@ impl Alteration {
         {
             owner.clone_from(name);
         }
-        Ok(Table::new(before.id, &before.name, &columns, access, backend == DbBackend::Sqlite))
+        Table::new(before.id, &before.name, &columns, access, backend == DbBackend::Sqlite)
     }
 }
 
@@ -241,8 +241,7 @@ pub(super) async fn check_hooks(on: &DatabaseTransaction, table: &Table) -> Resu
         let changed = filter.remove(HOOK_CHANGED).unwrap_or_default();
         let changed = changed.as_array().into_iter().flatten().filter_map(Json::as_str);
         let names_what_is_gone = changed.into_iter().any(|name| table.column(name).is_none());
-        let filter = list::condition(&Json::Object(filter), &table.fields, on.get_database_backend());
-        if names_what_is_gone || filter.is_err() {
+        if names_what_is_gone || table.filter(&Json::Object(filter)).is_err() {
             let message =
                 format!("The condition of the hook {} needs a column as it is; change it first", hook.id);
             return Err(Failure::new(ErrorCode::DuplicateResource, message).into());

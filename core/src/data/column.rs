@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::name::check_column_name;
 use crate::error::{Failure, Result};
-use crate::store::list::FieldKind;
+use crate::filter::FieldKind;
 use crate::store::{self, parse_time, time_text};
 
 /// The longest `string`, in characters; a `text` is bounded by its row alone.
@@ -238,22 +238,6 @@ impl Column {
                 Ok(Some(crate::id::new_id().to_string().into()))
             }
             (Some(default), _) => self.value(default).map(Some),
-        }
-    }
-
-    /// What a filter compares with this column, times and ids in their normal form.
-    pub(super) fn normal_term(&self, term: &Json) -> Json {
-        match (self.kind, term) {
-            (ColumnKind::Datetime | ColumnKind::Uuid, Json::String(_)) => {
-                self.value(term).unwrap_or_else(|_| term.clone())
-            }
-            (ColumnKind::Datetime | ColumnKind::Uuid, Json::Array(items)) => {
-                items.iter().map(|item| self.normal_term(item)).collect()
-            }
-            (ColumnKind::Datetime | ColumnKind::Uuid, Json::Object(operators)) => {
-                operators.iter().map(|(name, value)| (name.clone(), self.normal_term(value))).collect()
-            }
-            _ => term.clone(),
         }
     }
 

@@ -8,6 +8,7 @@ use super::statement::{self, Find, Selector};
 use super::table::{Row, Table};
 use super::transaction;
 use crate::error::{ErrorCode, Failure, Result};
+use crate::filter::Filter;
 
 /// Bytes of all rows of one read or one change, as JSON, about.
 pub(super) const ROWS_BYTES_MAX: usize = 16 << 20;
@@ -42,8 +43,8 @@ impl Session {
     ///
     /// # Errors
     /// As [`Self::find`].
-    pub async fn count(&self, table: &Table, filters: [Option<&serde_json::Value>; 2]) -> Result<u64> {
-        let select = self.build(table, &statement::count(table, filters, self.backend())?);
+    pub async fn count(&self, table: &Table, filters: [Option<&Filter>; 2]) -> Result<u64> {
+        let select = self.build(table, &statement::count(table, filters, self.backend()));
         let found = match self.transaction()? {
             Some(transaction) => transaction.one(select).await?,
             None => self.data().rows().query_one_raw(select).await?,
@@ -60,7 +61,7 @@ impl Session {
         &self,
         table: &Table,
         selector: &Selector,
-        scope: Option<&serde_json::Value>,
+        scope: Option<&Filter>,
     ) -> Result<Vec<Row>> {
         let find = Find {
             filter: Some(selector.filter()),

@@ -218,7 +218,7 @@ impl Session {
     /// As [`Self::insert`].
     pub async fn update_one(&self, table: &Table, id: &str, change: &RowChange) -> Result<Option<Row>> {
         let filter = Selector::Id(id.to_owned()).filter();
-        let condition = statement::condition(table, [Some(&filter), None], self.backend())?;
+        let condition = statement::condition(table, [Some(&filter), None], self.backend());
         Ok(self.update(table, change, condition).await?.pop())
     }
 
@@ -257,7 +257,7 @@ impl Session {
     /// # Errors
     /// `DUPLICATE_RESOURCE` when other rows refer to one of them.
     pub async fn delete(&self, table: &Table, selector: &Selector) -> Result<u64> {
-        let condition = statement::condition(table, [Some(&selector.filter()), None], self.backend())?;
+        let condition = statement::condition(table, [Some(&selector.filter()), None], self.backend());
         self.delete_where(table, condition).await
     }
 

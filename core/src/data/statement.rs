@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::column::{Column, ColumnKind};
 use super::table::{Change, ID, Row, RowChange, Table};
 use crate::error::{Error, Result};
+use crate::filter::Filter;
 use crate::store::list;
 use crate::store::{Time, parse_time, time_text};
 
@@ -19,9 +20,9 @@ use crate::store::{Time, parse_time, time_text};
 #[derive(Debug, Clone, Default)]
 pub struct Find {
     /// Which rows; none: all.
-    pub filter: Option<Json>,
+    pub filter: Option<Filter>,
     /// What besides the filter they have to meet, because of who asks; counts do not see beyond it.
-    pub scope: Option<Json>,
+    pub scope: Option<Filter>,
     /// Only these columns; none: all.
     pub fields: Option<Vec<String>>,
     /// Field names with commas, `-` before one for descending; none: as they were made.
@@ -42,26 +43,23 @@ pub enum Selector {
     /// The row with this id.
     Id(String),
     /// The rows that meet a filter.
-    Filter(Json),
+    Filter(Filter),
 }
 
 impl Selector {
     /// The filter that says the same.
-    pub(super) fn filter(&self) -> Json {
+    pub fn filter(&self) -> Filter {
         match self {
-            Self::Id(id) => serde_json::json!({ ID: id }),
+            Self::Id(id) => Filter::by_id(ID, id),
             Self::Filter(filter) => filter.clone(),
         }
     }
 }
 
 /// The rows of `scope` and `filter` together.
-pub(super) fn condition(table: &Table, filters: [Option<&Json>; 2], backend: DbBackend) -> Result<Cond> {
-    let mut all = Cond::all();
-    for filter in filters.into_iter().flatten() {
-        all = all.add(list::condition(filter, &table.fields, backend)?);
-    }
-    Ok(all)
+pub(super) fn condition(table: &Table, filters: [Option<&Filter>; 2], backend: DbBackend) -> Cond {
+    let filters = filters.into_iter().flatten();
+    filters.fold(Cond::all(), |all, filter| all.add(filter.condition(&table.fields, backend)))
 }
 
 /// The rows that `find` asks for, not only those of its page.
@@ -75,7 +73,7 @@ pub(super) fn select(
     select
         .columns(columns.iter().map(|column| Alias::new(&column.name)))
         .from(table.iden.clone())
-        .cond_where(condition(table, [find.scope.as_ref(), find.filter.as_ref()], backend)?);
+        .cond_where(condition(table, [find.scope.as_ref(), find.filter.as_ref()], backend));
     for (field, order) in list::sort_order(find.sort.as_deref().unwrap_or(ID), &table.fields)? {
         list::order_by(&mut select, field, order, backend);
     }
@@ -99,16 +97,12 @@ pub(super) fn page(select: &SelectStatement, find: &Find, backend: DbBackend) ->
 }
 
 /// How many rows meet these filters.
-pub(super) fn count(
-    table: &Table,
-    filters: [Option<&Json>; 2],
-    backend: DbBackend,
-) -> Result<SelectStatement> {
-    Ok(Query::select()
+pub(super) fn count(table: &Table, filters: [Option<&Filter>; 2], backend: DbBackend) -> SelectStatement {
+    Query::select()
         .expr(Func::count(Expr::col(Asterisk)))
         .from(table.iden.clone())
-        .cond_where(condition(table, filters, backend)?)
-        .to_owned())
+        .cond_where(condition(table, filters, backend))
+        .to_owned()
 }
 
 /// New rows, each complete and in its normal form.

@@ -104,7 +104,6 @@ impl Data {
         let _one_at_a_time = self.changing.lock().await;
         let row = self.new_row(change, pack)?;
         let table = Table::of_row(&row, self.backend() == DbBackend::Sqlite)?;
-        table.access.check(&table)?;
         self.check_references(&table)?;
         if self.tables().len() >= TABLES_MAX {
             return Err(Failure::new(
@@ -135,7 +134,6 @@ impl Data {
     /// `VALIDATION_ERROR`, or `DUPLICATE_RESOURCE` for a name that another differs from by case alone.
     pub(crate) fn check_table(&self, change: TableChange) -> Result<Table> {
         let table = Table::of_row(&self.new_row(change, None)?, self.backend() == DbBackend::Sqlite)?;
-        table.access.check(&table)?;
         self.check_name_is_free(&table.name, Some(&table.name))?;
         Ok(table)
     }
@@ -192,7 +190,6 @@ impl Data {
                 let old = Table::of_row(&before, backend == DbBackend::Sqlite)?;
                 let alteration = Alteration::new(&old, &change)?;
                 let new = alteration.table(&old, &change, backend)?;
-                new.access.check(&new)?;
                 self.check_references(&new)?;
                 let losses = alter::losses(on, &old, &alteration).await?;
                 if !change.confirm {

@@ -21,6 +21,7 @@ use super::throw::raise;
 use super::writes::Operation;
 use crate::data::{ID, Row, Table};
 use crate::error::{ErrorCode, Failure};
+use crate::filter::Filter;
 
 /// Hooks in a chain: a write that the last of them makes runs no more.
 const DEPTH_MAX: usize = 8;
@@ -43,7 +44,7 @@ pub struct Hook {
     /// For which writes.
     pub on: Vec<Operation>,
     /// What the new row has to meet.
-    pub filter: Option<Json>,
+    pub filter: Option<Filter>,
     /// Columns of which one has to have changed; empty: no matter.
     pub changed: Vec<String>,
     /// The script.
@@ -114,16 +115,15 @@ impl HooksOfWrite {
 
 impl Hook {
     /// Whether it runs for this row.
-    pub(super) fn applies(&self, table: &Table, row: &Row, old: Option<&Row>) -> Result<bool, Failure> {
+    pub(super) fn applies(&self, row: &Row, old: Option<&Row>) -> bool {
         let has_changed = |name: &String| {
             let (new, old) = (row.get(name), old.and_then(|old| old.get(name)));
             new.unwrap_or(&Json::Null) != old.unwrap_or(&Json::Null)
         };
         if !self.changed.is_empty() && !self.changed.iter().any(has_changed) {
-            return Ok(false);
+            return false;
         }
-        let Some(filter) = &self.filter else { return Ok(true) };
-        table.matches(filter, row).map_err(crate::Error::into_failure)
+        self.filter.as_ref().is_none_or(|filter| filter.matches(row))
     }
 
     /// Runs it; the fields that it gave back, if any.

@@ -17,6 +17,7 @@ use super::run::{self, time_left, with_run};
 use super::throw::raise;
 use crate::data::{Action, Actor, Data, Find, Found, Grant, Keep, Row, Session, Table};
 use crate::error::{Error, ErrorCode, Failure};
+use crate::filter::Filter;
 use crate::queue;
 
 /// What a run keeps of its time to tell that the database did not answer.
@@ -64,17 +65,15 @@ impl Rows {
     }
 
     /// One page of rows.
-    pub(super) fn find(&self, table: &str, mut find: Find, actor: &Actor) -> Outcome<Found> {
-        let table = self.table(table)?;
-        find.scope = granted(&table, Action::Read, actor)?.filter().cloned();
-        self.wait(async |session| session.find(&table, &find).await)
+    pub(super) fn find(&self, table: &Table, mut find: Find, actor: &Actor) -> Outcome<Found> {
+        find.scope = granted(table, Action::Read, actor)?.filter().cloned();
+        self.wait(async |session| session.find(table, &find).await)
     }
 
     /// How many rows meet a filter.
-    pub(super) fn count(&self, table: &str, filter: Option<Json>, actor: &Actor) -> Outcome<u64> {
-        let table = self.table(table)?;
-        let grant = granted(&table, Action::Read, actor)?;
-        self.wait(async |session| session.count(&table, [grant.filter(), filter.as_ref()]).await)
+    pub(super) fn count(&self, table: &Table, filter: Option<&Filter>, actor: &Actor) -> Outcome<u64> {
+        let grant = granted(table, Action::Read, actor)?;
+        self.wait(async |session| session.count(table, [grant.filter(), filter]).await)
     }
 
     /// Runs `work` in a transaction; whoever it fails for has written nothing.
@@ -220,7 +219,7 @@ pub(super) fn refuse_in_transaction(what: &str) -> Outcome<()> {
 
 /// Which rows this is allowed for.
 pub(super) fn granted(table: &Table, action: Action, actor: &Actor) -> Outcome<Grant> {
-    table.access.grant(action, actor).map_err(raise)
+    table.grant(action, actor).map_err(raise)
 }
 
 /// A value on its way to the database.

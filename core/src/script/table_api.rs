@@ -8,15 +8,15 @@ use rhai::{
     Dynamic, Engine, EvalAltResult, EvalContext, Expression, ImmutableString, LexError, Map,
     NativeCallContext, ParseError, Position,
 };
-use serde_json::Value as Json;
 
 use super::memory::uncounted;
-use super::outside::{from_outside, is_outside, to_filter};
+use super::outside::{from_outside, is_outside, to_filter as to_json};
 use super::rows::{Rows, refused, to_row};
 use super::run::{CallUser, with_run};
 use super::throw::raise;
-use crate::data::{Actor, Find, ID, ROWS_MAX, Row, Selector};
+use crate::data::{Actor, Find, ID, ROWS_MAX, Row, Selector, Table};
 use crate::error::{ErrorCode, Failure};
+use crate::filter::Filter;
 use crate::nearest::did_you_mean;
 
 /// Rows of `find` when nothing is asked for.
@@ -141,9 +141,10 @@ fn register_reads(engine: &mut Engine, rows: Option<Arc<Rows>>) {
 
 fn found(rows: &Rows, table: &TableMacro, options: &Map) -> Outcome<Map> {
     let (found, is_truncated) = uncounted(|| {
-        let find = read_find(options, &["filter", "fields", "sort", "limit", "page", "meta"])?;
+        let of = rows.table(&table.name)?;
+        let find = read_find(&of, options, &["filter", "fields", "sort", "limit", "page", "meta"])?;
         let limit = find.limit as usize;
-        let mut found = rows.find(&table.name, find, &table.actor())?;
+        let mut found = rows.find(&of, find, &table.actor())?;
         let is_truncated = found.rows.len() > limit;
         found.rows.truncate(limit);
         Ok::<_, Box<EvalAltResult>>((found, is_truncated))
@@ -165,17 +166,19 @@ fn found(rows: &Rows, table: &TableMacro, options: &Map) -> Outcome<Map> {
 
 fn first(rows: &Rows, table: &TableMacro, options: &Map) -> Outcome<Dynamic> {
     let found = uncounted(|| {
-        let mut find = read_find(options, &["filter", "fields", "sort", "page"])?;
+        let of = rows.table(&table.name)?;
+        let mut find = read_find(&of, options, &["filter", "fields", "sort", "page"])?;
         find.limit = 1;
-        rows.find(&table.name, find, &table.actor())
+        rows.find(&of, find, &table.actor())
     })?;
     one(found.rows)
 }
 
 fn counted(rows: &Rows, table: &TableMacro, filter: &Dynamic) -> Outcome<i64> {
     uncounted(|| {
-        let filter = if filter.is_unit() { None } else { Some(to_filter(filter)?) };
-        Ok(rows.count(&table.name, filter, &table.actor())? as i64)
+        let of = rows.table(&table.name)?;
+        let filter = if filter.is_unit() { None } else { Some(to_filter(&of, filter)?) };
+        Ok(rows.count(&of, filter.as_ref(), &table.actor())? as i64)
     })
 }
 
@@ -201,7 +204,7 @@ fn register_writes(engine: &mut Engine, rows: Option<Arc<Rows>>) {
             let (rows, is_one) = uncounted(|| {
                 let rows = for_update()?;
                 let data = read_data(&rows, table, &options, &["id", "filter"])?;
-                let selector = read_selector(&options)?;
+                let selector = read_selector(&*rows.table(&table.name)?, &options)?;
                 let actor = table.actor();
                 let rows = rows.update(context.engine(), &table.name, &selector, &data, &actor)?;
                 Ok::<_, Box<EvalAltResult>>((rows, matches!(selector, Selector::Id(_))))
@@ -211,8 +214,9 @@ fn register_writes(engine: &mut Engine, rows: Option<Arc<Rows>>) {
         .register_fn("delete", move |context: NativeCallContext, table: &mut TableMacro, options: Map| {
             let deleted = uncounted(|| {
                 check_options(&options, &["id", "filter"])?;
-                let selector = read_selector(&options)?;
-                for_delete()?.delete(context.engine(), &table.name, &selector, &table.actor())
+                let rows = for_delete()?;
+                let selector = read_selector(&*rows.table(&table.name)?, &options)?;
+                rows.delete(context.engine(), &table.name, &selector, &table.actor())
             })?;
             let deleted = Dynamic::from(deleted as i64);
             Ok::<Map, Box<EvalAltResult>>(Map::from_iter([("deleted".into(), deleted)]))
@@ -246,7 +250,7 @@ impl TableMacro {
     }
 }
 
-fn read_find(options: &Map, known: &[&str]) -> Outcome<Find> {
+fn read_find(table: &Table, options: &Map, known: &[&str]) -> Outcome<Find> {
     check_options(options, known)?;
     let limit = match whole(options, "limit")? {
         None => LIMIT_DEFAULT,
@@ -261,7 +265,7 @@ fn read_find(options: &Map, known: &[&str]) -> Outcome<Find> {
         Some(page) if (1..=crate::store::list::PAGE_MAX as i64).contains(&page) => page as u64,
         Some(page) => return Err(invalid("page", format!("{page} is not 1 or more"))),
     };
-    let filter = option(options, "filter").map(to_filter).transpose()?;
+    let filter = option(options, "filter").map(|filter| to_filter(table, filter)).transpose()?;
     Ok(Find {
         filter,
         scope: None,
@@ -307,7 +311,7 @@ fn read_row(rows: &Rows, table: &TableMacro, data: &Dynamic) -> Outcome<Row> {
 }
 
 /// The row or the rows that are meant. A filter that names the id alone means that row.
-fn read_selector(options: &Map) -> Outcome<Selector> {
+fn read_selector(table: &Table, options: &Map) -> Outcome<Selector> {
     if let Some(id) = option(options, "id") {
         if option(options, "filter").is_some() {
             return Err(invalid("filter", "does not go with an id: put the id into the filter"));
@@ -317,13 +321,12 @@ fn read_selector(options: &Map) -> Outcome<Selector> {
     let Some(filter) = option(options, "filter") else {
         return Err(invalid("id", "is missing: name the row by id, or rows by a filter"));
     };
-    let filter = to_filter(filter)?;
-    let only = filter.as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.get(ID));
-    let id = only.and_then(|id| match id {
-        Json::Object(operators) if operators.len() == 1 => operators.get("_eq")?.as_str(),
-        bare => bare.as_str(),
-    });
-    Ok(id.map(|id| Selector::Id(id.to_owned())).unwrap_or(Selector::Filter(filter)))
+    let filter = to_filter(table, filter)?;
+    Ok(filter.as_id(ID).map_or(Selector::Filter(filter), |id| Selector::Id(id.to_string())))
+}
+
+fn to_filter(table: &Table, filter: &Dynamic) -> Outcome<Filter> {
+    table.filter(&to_json(filter)?).map_err(refused)
 }
 
 /// A value that is given and not `()`.

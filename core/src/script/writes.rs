@@ -1,8 +1,6 @@
 //! Writing rows: the rules of who may, the hooks around it, and the order of all that within a
 //! transaction.
 
-use std::time::Duration;
-
 use rhai::{Dynamic, Engine};
 use serde_json::Value as Json;
 
@@ -15,6 +13,7 @@ use crate::data::{
     missing_reference, row_bytes,
 };
 use crate::error::{ErrorCode, Failure};
+use crate::filter::Filter;
 
 /// Bytes of the rows that hooks wait with for the end of a transaction, about: nothing else bounds
 /// them, since they are no values of the script.
@@ -112,7 +111,7 @@ impl Rows {
                 let row = table.new_row(&data).map_err(refused)?;
                 self.check_references(&table, &data, actor)?;
                 let row = before_create(engine, &table, &hooks, row)?;
-                check_covered(&grant, &row, &table)?;
+                check_covered(&grant, &row)?;
                 rows.push(row);
             }
             self.wait(async |session| session.insert(&table, &rows).await)?;
@@ -196,7 +195,7 @@ impl Rows {
             let old = self.rows_to_write(&table, selector, &grant, Action::Delete, actor)?;
             for row in &old {
                 for hook in &hooks.before {
-                    if hook.applies(&table, row, None).map_err(raise)? {
+                    if hook.applies(row, None) {
                         hook.run(engine, Operation::Delete, row, Some(row))?;
                     }
                 }
@@ -223,11 +222,11 @@ impl Rows {
             return Ok(rows);
         }
         // A row that may be read but not written is refused; one that may not be read is not there.
-        let may_read = table.access.grant(Action::Read, actor).ok();
+        let may_read = table.grant(Action::Read, actor).ok();
         let is_seen = match (grant, may_read) {
             (Grant::Where(_), Some(read)) => {
-                let filter = serde_json::json!({ ID: id });
-                self.wait(async |session| session.count(table, [read.filter(), Some(&filter)]).await)? > 0
+                let row = selector.filter();
+                self.wait(async |session| session.count(table, [read.filter(), Some(&row)]).await)? > 0
             }
             _ => false,
         };
@@ -249,8 +248,8 @@ impl Rows {
                 continue;
             }
             let to = self.table(to)?;
-            let may_read = to.access.grant(Action::Read, actor).ok();
-            let filter = serde_json::json!({ ID: id });
+            let may_read = to.grant(Action::Read, actor).ok();
+            let filter = Filter::by_id(ID, id.as_str().unwrap_or_default());
             let is_seen = match may_read {
                 Some(read) => {
                     self.wait(async |session| session.count(&to, [read.filter(), Some(&filter)]).await)? > 0
@@ -281,14 +280,8 @@ impl Rows {
             note(table, operation, row);
             for hook in &hooks.after {
                 let before = old.filter(|_| operation == Operation::Update);
-                match hook.applies(table, row, before) {
-                    Ok(true) => {}
-                    Ok(false) => continue,
-                    Err(failure) => {
-                        // The write stands.
-                        hook.note_failed(failure, None, Duration::ZERO);
-                        continue;
-                    }
+                if !hook.applies(row, before) {
+                    continue;
                 }
                 let waiting =
                     WaitingHook { hook: hook.clone(), operation, row: row.clone(), old: old.cloned() };
@@ -321,7 +314,7 @@ fn note(table: &Table, operation: Operation, row: &Row) {
 /// Runs the `before` hooks of a new row; the row with what they changed.
 fn before_create(engine: &Engine, table: &Table, hooks: &HooksOfWrite, mut row: Row) -> Outcome<Row> {
     for hook in &hooks.before {
-        if !hook.applies(table, &row, None).map_err(raise)? {
+        if !hook.applies(&row, None) {
             continue;
         }
         if let Some(returned) = hook.run(engine, Operation::Create, &row, None)? {
@@ -344,21 +337,21 @@ fn change_of(
     old: &Row,
 ) -> Outcome<RowChange> {
     let row = change.applied_to(table, old).map_err(refused)?;
-    let set = before_update(engine, table, hooks, &row, old)?;
+    let set = before_update(engine, hooks, &row, old)?;
     if set.is_empty() {
-        check_covered(grant, &row, table)?;
+        check_covered(grant, &row)?;
         return Ok(change.clone());
     }
     let change = change.clone().with(table, &set).map_err(refused)?;
-    check_covered(grant, &change.applied_to(table, old).map_err(refused)?, table)?;
+    check_covered(grant, &change.applied_to(table, old).map_err(refused)?)?;
     Ok(change)
 }
 
 /// Runs the `before` hooks of a changed row; the fields that they set otherwise.
-fn before_update(engine: &Engine, table: &Table, hooks: &HooksOfWrite, row: &Row, old: &Row) -> Outcome<Row> {
+fn before_update(engine: &Engine, hooks: &HooksOfWrite, row: &Row, old: &Row) -> Outcome<Row> {
     let (mut row, mut set) = (row.clone(), Row::new());
     for hook in &hooks.before {
-        if !hook.applies(table, &row, Some(old)).map_err(raise)? {
+        if !hook.applies(&row, Some(old)) {
             continue;
         }
         for (name, value) in hook.run(engine, Operation::Update, &row, Some(old))?.unwrap_or_default() {
@@ -371,8 +364,8 @@ fn before_update(engine: &Engine, table: &Table, hooks: &HooksOfWrite, row: &Row
     Ok(set)
 }
 
-fn check_covered(grant: &Grant, row: &Row, table: &Table) -> Outcome<()> {
-    if grant.covers(row, table).map_err(refused)? {
+fn check_covered(grant: &Grant, row: &Row) -> Outcome<()> {
+    if grant.covers(row) {
         return Ok(());
     }
     Err(raise(Failure::new(ErrorCode::Authorization, "You may not make this of a row")))

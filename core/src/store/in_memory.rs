@@ -1,11 +1,12 @@
-//! The same lists and filters over JSON values that are in memory.
+//! The same lists over JSON values that are in memory.
 
 use std::cmp::Ordering;
 
 use serde_json::Value as Json;
 
-use super::list::{ListQuery, OPERATORS, Page};
+use super::list::{ListQuery, Page};
 use crate::error::{Failure, Result};
+use crate::filter::{Filter, NamesOnly};
 
 /// One page of these rows, which all have the fields `known`.
 ///
@@ -14,12 +15,10 @@ use crate::error::{Failure, Result};
 pub fn list_values(rows: Vec<Json>, known: &[&str], query: &ListQuery) -> Result<Page<Json>> {
     let (limit, page) = query.limit_and_page()?;
     let total = rows.len() as u64;
-    let mut found = Vec::new();
-    for row in rows {
-        match &query.filter {
-            Some(filter) if !matches(filter, &row, known)? => {}
-            _ => found.push(row),
-        }
+    let filter = query.filter.as_ref().map(|json| Filter::parse(json, &NamesOnly(known))).transpose()?;
+    let mut found = rows;
+    if let Some(filter) = filter {
+        found.retain(|row| row.as_object().is_some_and(|row| filter.matches(row)));
     }
     if let Some(sort) = &query.sort {
         for part in sort.split(',').rev().map(str::trim) {
@@ -34,84 +33,6 @@ pub fn list_values(rows: Vec<Json>, known: &[&str], query: &ListQuery) -> Result
     let counts = query.with_counts.then_some((total, found.len() as u64));
     let skipped = usize::try_from((page - 1) * limit).unwrap_or(usize::MAX);
     Ok(Page { rows: found.into_iter().skip(skipped).take(limit as usize).collect(), counts })
-}
-
-/// Whether a row meets a filter. The nesting of both is bounded by the JSON parser.
-pub(crate) fn matches(filter: &Json, row: &Json, known: &[&str]) -> Result<bool> {
-    let conditions = filter.as_object().ok_or_else(|| Failure::invalid("filter", "must be an object"))?;
-    let each = |value: &Json| -> Result<Vec<bool>> {
-        let items =
-            value.as_array().ok_or_else(|| Failure::invalid("filter", "_and and _or take an array"))?;
-        items.iter().map(|item| matches(item, row, known)).collect()
-    };
-    let mut all = true;
-    for (key, value) in conditions {
-        all &= match key.as_str() {
-            "_and" => each(value)?.into_iter().all(|met| met),
-            "_or" => each(value)?.into_iter().any(|met| met),
-            "_not" => !matches(value, row, known)?,
-            name => {
-                check_name(name, known)?;
-                field_matches(name, &row[name], value)?
-            }
-        };
-    }
-    Ok(all)
-}
-
-fn field_matches(name: &str, found: &Json, wanted: &Json) -> Result<bool> {
-    match wanted.as_object().filter(|operators| operators.keys().any(|key| key.starts_with('_'))) {
-        None => Ok(equal(found, wanted)),
-        Some(operators) => {
-            let mut all = true;
-            for (operator, wanted) in operators {
-                all &= operator_matches(name, operator, found, wanted)?;
-            }
-            Ok(all)
-        }
-    }
-}
-
-fn operator_matches(name: &str, operator: &str, found: &Json, wanted: &Json) -> Result<bool> {
-    let is = |test: fn(Ordering) -> bool| compare(found, wanted).is_some_and(test);
-    let listed = || -> Result<&Vec<Json>> {
-        Ok(wanted.as_array().ok_or_else(|| Failure::invalid(name, "takes an array of values"))?)
-    };
-    let text = |test: fn(&str, &str) -> bool| match (found.as_str(), wanted.as_str()) {
-        (Some(found), Some(wanted)) => test(found, wanted),
-        _ => false,
-    };
-    Ok(match operator {
-        "_eq" => equal(found, wanted),
-        "_neq" => !equal(found, wanted),
-        "_gt" => is(Ordering::is_gt),
-        "_gte" => is(Ordering::is_ge),
-        "_lt" => is(Ordering::is_lt),
-        "_lte" => is(Ordering::is_le),
-        "_in" => listed()?.iter().any(|wanted| equal(found, wanted)),
-        "_nin" => !listed()?.iter().any(|wanted| equal(found, wanted)),
-        "_contains" => text(|found, wanted| found.contains(wanted)),
-        "_starts_with" => text(|found, wanted| found.starts_with(wanted)),
-        "_ends_with" => text(|found, wanted| found.ends_with(wanted)),
-        "_between" => match listed()?.as_slice() {
-            [low, high] => {
-                compare(found, low).is_some_and(Ordering::is_ge)
-                    && compare(found, high).is_some_and(Ordering::is_le)
-            }
-            _ => return Err(Failure::invalid(name, "_between takes two values").into()),
-        },
-        "_is_null" => found.is_null() == wanted.as_bool().unwrap_or(true),
-        other => {
-            return Err(
-                Failure::invalid(name, format!("unknown operator {other}; known: {OPERATORS}")).into()
-            );
-        }
-    })
-}
-
-/// Numbers are equal whether or not they are written with a point.
-fn equal(left: &Json, right: &Json) -> bool {
-    left == right || (left.is_number() && compare(left, right) == Some(Ordering::Equal))
 }
 
 /// The order of two values of one kind. Integers past 2^53 are not compared as floats.
@@ -139,27 +60,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn filters() {
-        let row = json!({ "a": 5, "b": "text", "c": null, "d": 9_007_199_254_740_993_i64 });
-        let known = ["a", "b", "c", "d"];
-        for (filter, expected) in [
-            (json!({}), true),
-            (json!({ "a": 5 }), true),
-            (json!({ "a": { "_gt": 4, "_lte": 5 } }), true),
-            (json!({ "a": { "_between": [6, 7] } }), false),
-            (json!({ "b": { "_contains": "ex" }, "c": { "_is_null": true } }), true),
-            (json!({ "_or": [{ "a": 1 }, { "b": { "_in": ["text"] } }] }), true),
-            (json!({ "_not": { "b": { "_ends_with": "xt" } } }), false),
-            (json!({ "d": 9_007_199_254_740_992_i64 }), false),
-            (json!({ "d": { "_gt": 9_007_199_254_740_992_i64 } }), true),
-        ] {
-            assert_eq!(matches(&filter, &row, &known).unwrap(), expected, "{filter}");
-        }
-        assert!(matches(&json!({ "e": 1 }), &row, &known).is_err());
-        assert!(matches(&json!({ "a": { "_what": 1 } }), &row, &known).is_err());
-    }
 
     #[test]
     fn sorts_and_pages() {

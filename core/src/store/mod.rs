@@ -23,17 +23,18 @@ use sea_orm::{
     QueryFilter, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
-use serde_json::Value as Json;
 
 use crate::config::Config;
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Result};
 use crate::metrics::Metrics;
+pub(crate) use crate::moment::parse_time;
+pub use crate::moment::{Time, now, time_text};
+pub(crate) use crate::text::{check_description, check_json, check_text};
 
 pub(crate) use connection::Pool;
 use connection::{Purpose, Sqlite};
 use direct::Direct;
 pub use entity::{app_key, change, event, gateway, hook, pack, revision, route, session, table, user};
-pub use time::OffsetDateTime as Time;
 pub(crate) use transaction::{WriterTransaction, overdue};
 pub(crate) use writer::{Wanted, Writer, Written, begin_writing, run_write};
 
@@ -225,67 +226,6 @@ impl Store {
 /// Whether an insert or update failed because a unique value is taken.
 pub(crate) fn is_unique_violation(error: &sea_orm::DbErr) -> bool {
     matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
-}
-
-/// The present in UTC, to the millisecond (what all supported databases keep).
-pub fn now() -> Time {
-    let now = Time::now_utc();
-    now.replace_millisecond(now.millisecond()).expect("a millisecond of now is in range")
-}
-
-/// A moment as text that sorts by time, such as `2026-01-31T12:00:00.000Z`.
-pub fn time_text(time: Time) -> String {
-    const FORM: &[time::format_description::BorrowedFormatItem<'_>] = time::macros::format_description!(
-        "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-    );
-    time.to_offset(time::UtcOffset::UTC).format(FORM).expect("a moment always has these parts")
-}
-
-/// A moment of the years 0 to 9999 in RFC 3339, to the millisecond.
-pub(crate) fn parse_time(text: &str) -> Option<Time> {
-    let time = Time::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
-    let time = time.checked_to_offset(time::UtcOffset::UTC)?;
-    (0..=9999).contains(&time.year()).then(|| time.replace_millisecond(time.millisecond()).ok())?
-}
-
-/// Refuses text that PostgreSQL cannot keep, whatever the database.
-///
-/// # Errors
-/// `VALIDATION_ERROR` about the field.
-pub(crate) fn check_text(field: &str, text: &str) -> Result<()> {
-    if text.contains('\0') {
-        return Err(Failure::invalid(field, "must not contain the character NUL (\\u0000)").into());
-    }
-    Ok(())
-}
-
-/// Refuses a `description` that is longer than any has to be, or has a NUL.
-///
-/// # Errors
-/// `VALIDATION_ERROR` about the field.
-pub(crate) fn check_description(description: &str) -> Result<()> {
-    const BYTES_MAX: usize = 10_000;
-    if description.len() > BYTES_MAX {
-        let message = format!("must have at most {BYTES_MAX} bytes");
-        return Err(Failure::invalid("description", message).into());
-    }
-    check_text("description", description)
-}
-
-/// As [`check_text`], of all text in a value.
-///
-/// # Errors
-/// As [`check_text`].
-pub(crate) fn check_json(field: &str, value: &Json) -> Result<()> {
-    match value {
-        Json::String(text) => check_text(field, text),
-        Json::Array(items) => items.iter().try_for_each(|item| check_json(field, item)),
-        Json::Object(fields) => fields.iter().try_for_each(|(key, value)| {
-            check_text(field, key)?;
-            check_json(field, value)
-        }),
-        _ => Ok(()),
-    }
 }
 
 /// The first row of `gw_change`, for the migration that makes the table.
