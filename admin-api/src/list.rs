@@ -1,7 +1,7 @@
 //! Lists on the wire: their parameters and their answers.
 
 use gatewright_core::Failure;
-use gatewright_core::data::Find;
+use gatewright_core::data::{Find, Table};
 use gatewright_core::store::list::{ListQuery, Page};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;

@@ -267,6 +267,16 @@ impl Connection {
         self.hub.runtime.spawn(say_goodbye(socket.clone()));
     }
 
+    /// Whether it has no WebSocket.
+    pub fn is_polling(&self) -> bool {
+        self.session.transport().is_none()
+    }
+
+    /// Whether something waits to be written to its transport.
+    pub fn has_waiting(&self) -> bool {
+        !self.session.backlog.is_empty()
+    }
+
     /// Ends its transport, once what waits is written, in the way that lets a stock client reconnect.
     pub fn leave(&self) {
         self.is_leaving.store(true, Ordering::SeqCst);

@@ -263,9 +263,10 @@ impl Hub {
     /// once comes back at once: small batches with pauses.
     async fn leave_all(&self, within: Duration) {
         const BATCH: usize = 100;
-        let connections: Vec<_> =
-            self.namespaces().values().flat_map(|namespace| namespace.connections()).collect();
-        let batches = connections.chunks(BATCH);
+        let connections = self.namespaces();
+        let connections = connections.values().flat_map(|namespace| namespace.connections());
+        let (mut polling, sockets): (Vec<_>, Vec<_>) = connections.partition(|one| one.is_polling());
+        let batches = sockets.chunks(BATCH);
         let pause = within / (2 * batches.len().max(1) as u32);
         for (number, batch) in batches.enumerate() {
             if number > 0 {
@@ -274,6 +275,14 @@ impl Hub {
             batch.iter().for_each(|connection| connection.leave());
         }
         let deadline = tokio::time::Instant::now() + within.min(LAST_PACKETS_MAX);
+        // What waits for one that polls goes with its next request.
+        while !polling.is_empty() {
+            let is_late = tokio::time::Instant::now() >= deadline;
+            for connection in polling.extract_if(.., |one| is_late || !one.has_waiting()) {
+                connection.leave();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         while self.connection_count() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

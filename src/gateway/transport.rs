@@ -67,6 +67,11 @@ impl Backlog {
         self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
+    /// Whether all has left.
+    pub fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
     /// So many have left.
     pub fn sent(&self, bytes: usize) {
         let less = |waiting: usize| Some(waiting.saturating_sub(bytes));

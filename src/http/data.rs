@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use gatewright_admin_api::request::{client_address, network_of};
 use gatewright_admin_api::{ApiError, Caller, Json, ListAnswer, ListParams, Path, Query};
 use gatewright_core::auth::Scope;
-use gatewright_core::data::{Action, Actor, Find, Found, ID, Keep, Row, Table};
+use gatewright_core::data::{Action, Actor, Find, Found, Keep, Row, Selector, Table};
 use gatewright_core::script::RowsChange;
 use gatewright_core::{ErrorCode, Failure};
 use serde_json::Value;
@@ -131,7 +131,7 @@ fn actor(caller: &Caller, scope: Scope) -> std::result::Result<Actor, Failure> {
 /// Whether there may be rows with which the caller may do this.
 pub(super) fn may(caller: &Caller, table: &Table, action: Action) -> bool {
     let scope = if action == Action::Read { Scope::DataRead } else { Scope::DataWrite };
-    actor(caller, scope).and_then(|actor| table.access.grant(action, &actor)).is_ok()
+    actor(caller, scope).and_then(|actor| table.grant(action, &actor)).is_ok()
 }
 
 /// The network that a request comes from.

@@ -68,7 +68,7 @@ fn readme_walk() {
             "result: { text: 'Hello, Ada!' }",
             "accepted: true",
             "signed in as admin@localhost",
-            "\"emitted\":[{\"method\":\"broadcast\",\"args\":[\"greeted\",{\"name\":\"Ada\"}]}]",
+            "\"emitted\":[{\"args\":[\"greeted\",{\"name\":\"Ada\"}],\"method\":\"broadcast\"}]",
             "\"status\":\"shipped\"",
         ] {
             assert!(part.contains(promised), "{promised:?} is not in\n{part}");

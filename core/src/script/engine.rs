@@ -149,11 +149,13 @@ impl ScriptEngine {
     ) -> RunOutput {
         let start = Instant::now();
         let held_before = held_bytes();
-        let timeout = call.timeout;
+        let (timeout, is_answer) = (call.timeout, call.request.is_some());
         let (outcome, left) = counted(|| {
             let value = catch_unwind(AssertUnwindSafe(|| {
                 self.enter(call, host, start + timeout)?;
-                work(&self.engine).map_err(|error| run::failed(&error)).and_then(|value| self.payload(&value))
+                work(&self.engine)
+                    .map_err(|error| run::failed(&error))
+                    .and_then(|value| self.payload(&value, is_answer))
             }));
             self.leave(value)
         });
@@ -240,13 +242,20 @@ impl ScriptEngine {
         (ended.map_or(outcome, Err).map_err(moved_out), left)
     }
 
-    /// The result as it leaves the run: made uncounted, since another thread frees it.
-    fn payload(&self, value: &Dynamic) -> Result<Payload, Failure> {
-        uncounted(|| {
-            json::to_payload(value, self.limits.value_depth, self.limits.result_bytes).map_err(|reason| {
-                let (code, message) = run::unsendable_reason("the result", reason);
-                Failure::new(code, message)
-            })
+    /// The result as it leaves the run: made uncounted, since another thread frees it. Over HTTP, what
+    /// Socket.IO takes for binary data is JSON like any other, and blobs are text in it.
+    fn payload(&self, value: &Dynamic, is_answer: bool) -> Result<Payload, Failure> {
+        let (depth, bytes) = (self.limits.value_depth, self.limits.result_bytes);
+        let payload = uncounted(|| {
+            if is_answer {
+                json::to_json(value, depth, bytes).map(|json| Payload { json, attachments: Vec::new() })
+            } else {
+                json::to_payload(value, depth, bytes)
+            }
+        });
+        payload.map_err(|reason| {
+            let (code, message) = run::unsendable_reason("the result", reason);
+            Failure::new(code, message)
         })
     }
 }

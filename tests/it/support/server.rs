@@ -168,27 +168,10 @@ impl Server {
 
     /// Any call.
     pub fn call(&self, method: &str, path: &str, body: Option<&Json>, headers: &[(&str, &str)]) -> Answer {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .allow_non_standard_methods(true)
-            .timeout_global(Some(PATIENCE))
-            .build()
-            .into();
-        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let mut response = match body {
-            Some(body) => {
-                let request =
-                    request.header("content-type", "application/json").body(body.to_string()).unwrap();
-                agent.run(request)
-            }
-            None => agent.run(request.body(()).unwrap()),
-        }
-        .unwrap();
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, body: response.body_mut().read_to_string().unwrap() }
+        let mut all = headers.to_vec();
+        let text = body.map(Json::to_string);
+        all.extend(body.map(|_| ("content-type", "application/json")));
+        send(&self.url, method, path, &all, text.unwrap_or_default().as_bytes())
     }
 }
 
@@ -223,7 +206,7 @@ pub fn send(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body:
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let sent = if method == "GET" {
+    let sent = if body.is_empty() {
         agent.run(request.body(()).unwrap())
     } else {
         agent.run(request.body(body.to_vec()).unwrap())
