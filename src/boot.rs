@@ -1,7 +1,9 @@
 //! From the configuration to a running server, and back down in order.
 
+use std::fs::Permissions;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use gatewright_core::data::Data;
 use gatewright_core::metrics::Metrics;
 use gatewright_core::script::ScriptEngine;
 use gatewright_core::store::Store;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tower::Layer;
@@ -36,7 +39,7 @@ pub struct App {
     pub catalog: Arc<Catalog>,
     pub metrics: Arc<Metrics>,
     /// The folder of data that nobody keeps.
-    _passing: Option<tempfile::TempDir>,
+    _passing: Option<TempDir>,
 }
 
 impl App {
@@ -67,7 +70,7 @@ impl App {
         if !database_is_missing && config.data_dir.exists() {
             return Self::open(config).await;
         }
-        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let folder = temporary_folder()?;
         config.database_url = config.effective_database_url();
         if database_is_missing {
             let _ =
@@ -101,6 +104,13 @@ impl App {
         self.accounts.create_user(new).await.context("cannot make the first admin")?;
         Ok(())
     }
+}
+
+/// A data folder that goes when it is dropped, and that nobody else may enter.
+pub fn temporary_folder() -> anyhow::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("gatewright-").permissions(Permissions::from_mode(0o700));
+    builder.tempdir().context("cannot make a temporary folder")
 }
 
 /// A password that nobody can guess.

@@ -14,7 +14,7 @@ use gatewright_core::pack::{Pack, problems};
 use gatewright_core::script::{CompileError, ScriptEngine, run_on_script_thread};
 use tempfile::TempDir;
 
-use crate::boot::App;
+use crate::boot::{App, temporary_folder};
 use crate::cli::PathArgs;
 use crate::packs;
 
@@ -59,7 +59,7 @@ pub fn config(file: Option<PathBuf>) -> anyhow::Result<Config> {
 
 /// An empty database with all that belongs to it, which goes when the folder is dropped.
 pub async fn empty_app(config: &Config) -> anyhow::Result<(TempDir, App)> {
-    let place = tempfile::tempdir()?;
+    let place = temporary_folder()?;
     let (data_dir, database_url) = (place.path().to_owned(), String::new());
     let app = App::open(Config { data_dir, database_url, ..config.clone() }).await?;
     Ok((place, app))

@@ -2,15 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-
 use crate::boot;
 use crate::cli::{DatabaseArgs, DemoArgs, ServeArgs};
 
 /// Runs a server on a temporary folder with the chat pack.
 pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    let folder = tempfile::Builder::new().prefix("gatewright-demo-").tempdir();
-    let folder = folder.context("cannot make a temporary folder")?;
+    let folder = boot::temporary_folder()?;
     let serve = ServeArgs {
         listen: Some(args.listen),
         database: DatabaseArgs { data: Some(folder.path().to_owned()), ..DatabaseArgs::default() },

@@ -59,6 +59,7 @@ impl Secret {
         let failed =
             |error: std::io::Error| Error::Internal(format!("secret file {}: {error}", path.display()));
         private::make_folder(data_dir)?;
+        private::warn_of_others(data_dir);
         if !path.exists() {
             make_secret(data_dir, &path).map_err(failed)?;
         }

@@ -15,18 +15,21 @@ const FOLDER_MODE: u32 = 0o700;
 /// What group and others may do.
 const OTHERS: u32 = 0o077;
 
-/// Makes the data folder, if it is not there. One that others may enter is only told of: it may be
-/// a folder that is for more than this.
+/// Makes the data folder, if it is not there.
 pub(crate) fn make_folder(path: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path);
     made.map_err(|error| {
         Error::Internal(format!("cannot make the data folder {}: {error}", path.display()))
     })?;
+    Ok(())
+}
+
+/// Tells of a data folder that others may enter. It stays as it is: it may be for more than this.
+pub(crate) fn warn_of_others(path: &Path) {
     if fs::metadata(path).is_ok_and(|folder| folder.permissions().mode() & OTHERS != 0) {
         let path = path.display();
         tracing::warn!("others may enter the data folder {path}; `chmod 700 {path}` keeps them out");
     }
-    Ok(())
 }
 
 /// Makes an SQLite file before SQLite does, which would let others read it; the files beside it get
