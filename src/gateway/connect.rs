@@ -132,6 +132,10 @@ fn open(socket: &SocketRef, auth: Json) {
         connection.hub().remove(&connection);
         return;
     }
+    // Only now: a warning that is due at once would find no socket.
+    if let Some(identity) = connection.identity() {
+        connection.hub().expiries.add(&connection, identity.expires_at);
+    }
     let gateway = connection.namespace.gateway.load();
     match &gateway.connection {
         None => {

@@ -170,9 +170,8 @@ impl Hub {
 
     /// Adds a connection that was let in.
     pub(super) fn add(&self, connection: &Arc<Connection>) {
-        if let Some(identity) = connection.identity() {
-            self.users.write().entry(identity.user.id.clone()).or_default().push(connection.clone());
-            self.expiries.add(connection, identity.expires_at);
+        if let Some(user) = connection.user_id() {
+            self.users.write().entry(user).or_default().push(connection.clone());
         }
         connection.namespace.add(connection.clone());
     }
