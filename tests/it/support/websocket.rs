@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::time::Instant;
 
 use tungstenite::{Message, WebSocket};
 
@@ -56,7 +57,10 @@ impl RawSocket {
 
     /// The next text or binary message; pings of Engine.IO are answered. None when it has ended.
     pub fn next(&mut self) -> Option<Message> {
+        let start = Instant::now();
         loop {
+            // Pings come for as long as one waits.
+            assert!(start.elapsed() < PATIENCE, "nothing came in {PATIENCE:?}");
             match self.socket.read() {
                 Ok(Message::Text(text)) if text.as_str() == "2" => self.send("3"),
                 Ok(message @ (Message::Text(_) | Message::Binary(_))) => return Some(message),
