@@ -14,15 +14,15 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
 
 use super::calls::{self, Functions};
 use super::failure::Place;
-use super::hooks::{FailedHook, Hooks};
 use super::host::{Host, Payload};
 use super::memory::{counted, held_bytes, uncounted};
 use super::outside::from_outside;
 use super::request::HttpResponse;
 use super::rows::Rows;
+use super::rows::hooks::{FailedHook, Hooks};
+use super::rows::writes::RowsWrite;
 use super::run::{self, Call, Run, RunOutput, Shared};
-use super::writes::RowsWrite;
-use super::{helpers, hints, json, macros, outside, socket_api, strings, table_api, throw};
+use super::{hints, json, macros, outside, strings};
 use crate::auth::Secret;
 use crate::config;
 use crate::data::{Data, Write};
@@ -74,13 +74,8 @@ impl ScriptEngine {
         set_caps(&mut engine, &limits);
         strings::register(&mut engine, limits.string_bytes, limits.elements);
         outside::register(&mut engine);
-        socket_api::register(&mut engine);
-        throw::register(&mut engine);
-        helpers::register(&mut engine, &limits, secret);
-        super::cache::register(&mut engine);
         let rows = data.map(|data| Arc::new(Rows::new(data)));
-        macros::register(&mut engine, rows.clone());
-        table_api::register(&mut engine, rows.clone());
+        macros::register(&mut engine, &limits, secret, rows.clone());
         Self { engine, limits, rows, functions: OnceLock::new() }
     }
 
@@ -107,7 +102,7 @@ impl ScriptEngine {
     /// # Errors
     /// With the position in the author's text.
     pub fn check(&self, source: &str, tables: Option<&BTreeSet<String>>) -> Result<(), CompileError> {
-        let script = table_api::with_known_tables(tables, || self.compile(source))?;
+        let script = macros::table::with_known_tables(tables, || self.compile(source))?;
         calls::check(&script.ast, self.functions.get_or_init(|| Functions::of(&self.engine)))
     }
 
@@ -137,7 +132,7 @@ impl ScriptEngine {
     pub fn write(&self, write: &RowsWrite, call: &Call, host: Arc<dyn Host>) -> RunOutput {
         self.run_as(call, host, |engine| match &self.rows {
             Some(rows) => rows.write(engine, write),
-            None => Err(table_api::no_tables()),
+            None => Err(macros::table::no_tables()),
         })
     }
 

@@ -6,7 +6,6 @@ use rhai::{Dynamic, EvalAltResult, Position};
 use super::bounded_text;
 use super::hints;
 use super::strings::MESSAGE_BYTES_MAX;
-use super::throw::Thrown;
 use crate::error::{ErrorCode, Failure};
 
 /// A place in a script's text.
@@ -16,6 +15,17 @@ pub struct Place {
     pub line: usize,
     /// From 1; 0 when unknown.
     pub column: usize,
+}
+
+/// A thrown failure; a script that catches it sees `code`, `message` and `details`.
+#[derive(Debug, Clone)]
+pub(super) struct Thrown {
+    pub failure: Failure,
+}
+
+/// A failure as an error that a script can catch.
+pub(super) fn raise(failure: Failure) -> Box<EvalAltResult> {
+    EvalAltResult::ErrorRuntime(Dynamic::from(Thrown { failure }), Position::NONE).into()
 }
 
 /// Where an evaluation failed, if that is known.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::cache::Cache;
+use super::macros::cache::Cache;
 use crate::error::Failure;
 use crate::store::Time;
 

@@ -4,15 +4,11 @@
 //! [`Host`]: what it can do to the world, live or recorded. This module must not know where
 //! scripts come from, nor what carries their emits.
 
-mod cache;
 mod calls;
 mod engine;
 mod failure;
-mod fetch;
 mod handler;
-mod helpers;
 mod hints;
-mod hooks;
 mod host;
 mod json;
 mod log_rate;
@@ -27,40 +23,29 @@ mod reserved;
 mod rows;
 mod run;
 mod schema;
-mod socket_api;
 mod strings;
-mod table_api;
 mod test_run;
+#[cfg(test)]
+mod tests;
 mod thread;
-mod throw;
-mod writes;
 
-#[cfg(test)]
-mod language_tests;
-#[cfg(test)]
-mod sandbox_tests;
-#[cfg(test)]
-mod table_tests;
-#[cfg(test)]
-mod value_tests;
-
-pub use cache::Cache;
 pub use engine::{CompileError, Script, ScriptEngine};
 pub use failure::Place;
 pub use handler::{Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
-pub use hooks::{FailedHook, Hook, HookWhen, Hooks};
 pub use host::{Host, Member, Payload, Target};
 pub use json::nesting_of;
+pub use macros::cache::Cache;
 pub use packet::{Arguments, event_name, placeholders_fit};
 pub use recorded::{Emitted, RecordedHost};
 pub use reference::{Entry, GROUPS, Group, as_markdown};
 pub use request::{HttpRequest, HttpResponse, SECRET_HEADERS};
 pub use reserved::reserved_event;
+pub use rows::hooks::{FailedHook, Hook, HookWhen, Hooks};
+pub use rows::writes::{Operation, RowsChange, RowsWrite};
 pub use run::{Call, CallUser, RunOutput, TestInputs};
 pub(crate) use schema::Schema;
 pub use test_run::{TestCall, TestOutcome, run_test};
 pub use thread::{run_on_script_thread, spawn_script_thread};
-pub use writes::{Operation, RowsChange, RowsWrite};
 
 /// Text that somebody else made, cut to so many bytes.
 pub(crate) fn bounded_text(text: &str, bytes_max: usize) -> std::borrow::Cow<'_, str> {

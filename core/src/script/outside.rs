@@ -9,10 +9,10 @@ use std::any::TypeId;
 use rhai::{Dynamic, Engine, EvalAltResult, Map};
 use serde_json::{Value as Json, json};
 
+use super::failure::raise;
 use super::json;
 use super::rows::to_value;
 use super::run::{self, with_run};
-use super::throw::raise;
 use crate::error::{ErrorCode, Failure};
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::cache::Cache;
 use super::host::{Host, Member, Payload, Target};
+use super::macros::cache::Cache;
 use crate::error::Failure;
 use crate::store::{self, Time};
 

@@ -12,12 +12,12 @@ use rhai::{Dynamic, EvalAltResult, Position};
 use uuid::Uuid;
 
 use super::failure::{self, Place};
-use super::hooks::{FailedHook, WaitingHook};
 use super::host::Host;
 use super::json::{self, Unsendable};
 use super::memory::{held_bytes, uncounted};
 use super::packet::Arguments;
 use super::request::{HttpRequest, HttpResponse};
+use super::rows::hooks::{FailedHook, WaitingHook};
 use crate::auth::User;
 use crate::config;
 use crate::data::{Session, Write};

@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 use rhai::{Dynamic, Engine, EvalAltResult, Scope};
 use serde_json::Value as Json;
 
-use super::failure::{self, Place};
-use super::handler::Handler;
-use super::memory::{counted, held_bytes, uncounted};
-use super::outside::from_outside;
-use super::request::HttpResponse;
-use super::rows::to_row;
-use super::run::{self, Run, Shared, with_run};
-use super::throw::raise;
+use super::to_row;
 use super::writes::Operation;
 use crate::data::{ID, Row, Table};
 use crate::error::{ErrorCode, Failure};
 use crate::filter::Filter;
+use crate::script::failure::raise;
+use crate::script::failure::{self, Place};
+use crate::script::handler::Handler;
+use crate::script::memory::{counted, held_bytes, uncounted};
+use crate::script::outside::from_outside;
+use crate::script::request::HttpResponse;
+use crate::script::run::{self, Run, Shared, with_run};
 
 /// Hooks in a chain: a write that the last of them makes runs no more.
 const DEPTH_MAX: usize = 8;
@@ -77,7 +77,7 @@ impl std::fmt::Debug for FailedHook {
 pub type Hooks = HashMap<String, Vec<Arc<Hook>>>;
 
 /// An `after` hook that waits for the end of a transaction.
-pub(super) struct WaitingHook {
+pub(crate) struct WaitingHook {
     pub hook: Arc<Hook>,
     pub operation: Operation,
     pub row: Row,
@@ -85,14 +85,14 @@ pub(super) struct WaitingHook {
 }
 
 /// The hooks of one write.
-pub(super) struct HooksOfWrite {
+pub(crate) struct HooksOfWrite {
     pub before: Vec<Arc<Hook>>,
     pub after: Vec<Arc<Hook>>,
 }
 
 impl HooksOfWrite {
     /// Those of `hooks` for this operation; none at the end of a chain.
-    pub(super) fn of(hooks: &Hooks, table: &Table, operation: Operation) -> Self {
+    pub(crate) fn of(hooks: &Hooks, table: &Table, operation: Operation) -> Self {
         let mut of_write = Self { before: Vec::new(), after: Vec::new() };
         let Some(of_table) = hooks.get(&table.name) else { return of_write };
         if with_run(|run| run.hook_depth) >= DEPTH_MAX {
@@ -108,14 +108,14 @@ impl HooksOfWrite {
         of_write
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.before.is_empty() && self.after.is_empty()
     }
 }
 
 impl Hook {
     /// Whether it runs for this row.
-    pub(super) fn applies(&self, row: &Row, old: Option<&Row>) -> bool {
+    pub(crate) fn applies(&self, row: &Row, old: Option<&Row>) -> bool {
         let has_changed = |name: &String| {
             let (new, old) = (row.get(name), old.and_then(|old| old.get(name)));
             new.unwrap_or(&Json::Null) != old.unwrap_or(&Json::Null)
@@ -127,7 +127,7 @@ impl Hook {
     }
 
     /// Runs it; the fields that it gave back, if any.
-    pub(super) fn run(
+    pub(crate) fn run(
         &self,
         engine: &Engine,
         operation: Operation,
@@ -172,7 +172,7 @@ impl Hook {
     }
 
     /// Keeps a failure for the record. It is a copy that is not counted.
-    pub(super) fn note_failed(&self, failure: Failure, place: Option<Place>, duration: Duration) {
+    pub(crate) fn note_failed(&self, failure: Failure, place: Option<Place>, duration: Duration) {
         with_run(|run| {
             if run.shared.failed_hooks.len() < FAILED_MAX {
                 let (handler, failure) = (self.handler.clone(), uncounted(|| failure.clone()));

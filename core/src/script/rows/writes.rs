@@ -5,15 +5,15 @@ use rhai::{Dynamic, Engine};
 use serde_json::Value as Json;
 
 use super::hooks::{HooksOfWrite, WaitingHook};
-use super::rows::{Outcome, Rows, granted, refused};
-use super::run::{self, with_run};
-use super::throw::raise;
+use super::{Outcome, Rows, granted, refused};
 use crate::data::{
     Action, Actor, CREATED_AT, Grant, ID, ROWS_MAX, Row, RowChange, Selector, Table, UPDATED_AT, Write,
     missing_reference, row_bytes,
 };
 use crate::error::{ErrorCode, Failure};
 use crate::filter::Filter;
+use crate::script::failure::raise;
+use crate::script::run::{self, with_run};
 
 /// Bytes of the rows that hooks wait with for the end of a transaction, about: nothing else bounds
 /// them, since they are no values of the script.
@@ -68,7 +68,7 @@ pub enum RowsChange {
 
 impl Rows {
     /// Does what a request wants.
-    pub(super) fn write(&self, engine: &Engine, write: &RowsWrite) -> Outcome<Dynamic> {
+    pub(crate) fn write(&self, engine: &Engine, write: &RowsWrite) -> Outcome<Dynamic> {
         let RowsWrite { table, actor, change } = write;
         match change {
             RowsChange::Create(data) => {
@@ -87,7 +87,7 @@ impl Rows {
     }
 
     /// Makes rows: all or none.
-    pub(super) fn create(
+    pub(crate) fn create(
         &self,
         engine: &Engine,
         table: &str,
@@ -123,7 +123,7 @@ impl Rows {
     }
 
     /// Changes rows; the rows as they are then.
-    pub(super) fn update(
+    pub(crate) fn update(
         &self,
         engine: &Engine,
         table: &str,
@@ -172,7 +172,7 @@ impl Rows {
     }
 
     /// Deletes rows; how many.
-    pub(super) fn delete(
+    pub(crate) fn delete(
         &self,
         engine: &Engine,
         table: &str,

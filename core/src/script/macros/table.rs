@@ -9,15 +9,15 @@ use rhai::{
     NativeCallContext, ParseError, Position,
 };
 
-use super::memory::uncounted;
-use super::outside::{from_outside, is_outside, to_filter as to_json};
-use super::rows::{Rows, refused, to_row};
-use super::run::{CallUser, with_run};
-use super::throw::raise;
 use crate::data::{Actor, Find, ID, ROWS_MAX, Row, Selector, Table};
 use crate::error::{ErrorCode, Failure};
 use crate::filter::Filter;
 use crate::nearest::did_you_mean;
+use crate::script::failure::raise;
+use crate::script::memory::uncounted;
+use crate::script::outside::{from_outside, is_outside, to_filter as to_json};
+use crate::script::rows::{Rows, refused, to_row};
+use crate::script::run::{CallUser, with_run};
 
 /// Rows of `find` when nothing is asked for.
 const LIMIT_DEFAULT: u64 = 10;
@@ -28,7 +28,7 @@ type Outcome<T> = Result<T, Box<EvalAltResult>>;
 
 /// What `#table` stands for.
 #[derive(Debug, Clone)]
-pub(super) struct TableMacro {
+pub(crate) struct TableMacro {
     name: ImmutableString,
     /// Whether it is held to what `@USER` may do.
     is_secure: bool,
@@ -36,7 +36,7 @@ pub(super) struct TableMacro {
 
 /// What `@REPOS` stands for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Repos;
+pub(crate) struct Repos;
 
 thread_local! {
     /// Tables that a script may name, while one is compiled to be saved.
@@ -44,7 +44,7 @@ thread_local! {
 }
 
 /// Compiles with the names of all tables at hand, where they are known.
-pub(super) fn with_known_tables<T>(tables: Option<&BTreeSet<String>>, compile: impl FnOnce() -> T) -> T {
+pub(crate) fn with_known_tables<T>(tables: Option<&BTreeSet<String>>, compile: impl FnOnce() -> T) -> T {
     KNOWN.set(tables.cloned());
     let done = compile();
     KNOWN.set(None);
@@ -52,7 +52,7 @@ pub(super) fn with_known_tables<T>(tables: Option<&BTreeSet<String>>, compile: i
 }
 
 /// Registers `#` and what can be done with a table.
-pub(super) fn register(engine: &mut Engine, rows: Option<Arc<Rows>>) {
+pub(crate) fn register(engine: &mut Engine, rows: Option<Arc<Rows>>) {
     // Makes `#`, which Rhai reserves, a keyword; the next call puts the real grammar in place.
     engine
         .register_custom_syntax(["#", "$ident$"], false, |_, _| Ok(Dynamic::UNIT))
@@ -80,7 +80,7 @@ fn parse(
 }
 
 /// Refuses a table that does not exist, where that can be known.
-pub(super) fn check_known(name: &str) -> Result<(), ParseError> {
+pub(crate) fn check_known(name: &str) -> Result<(), ParseError> {
     KNOWN.with_borrow(|known| {
         let Some(known) = known.as_ref().filter(|known| !known.contains(name)) else { return Ok(()) };
         let known: Vec<_> = known.iter().map(|known| format!("#{known}")).collect();
@@ -98,13 +98,13 @@ fn evaluate(_: &mut EvalContext, symbols: &[Expression], _: &Dynamic) -> Outcome
 }
 
 /// `@REPOS.name`, known when the script is compiled.
-pub(super) fn table_of_repos(name: &str) -> Dynamic {
+pub(crate) fn table_of_repos(name: &str) -> Dynamic {
     Dynamic::from(TableMacro { name: name.into(), is_secure: false })
 }
 
 /// `@TRANSACTION { … }`: all of the block's writes or none. To leave it by `return` or `break` is
 /// no failure.
-pub(super) fn transaction(
+pub(crate) fn transaction(
     rows: Option<&Arc<Rows>>,
     context: &mut EvalContext,
     block: &Expression,
@@ -368,6 +368,6 @@ fn invalid(field: &str, message: impl std::fmt::Display) -> Box<EvalAltResult> {
 }
 
 /// Where scripts are compiled alone there are no tables.
-pub(super) fn no_tables() -> Box<EvalAltResult> {
+pub(crate) fn no_tables() -> Box<EvalAltResult> {
     raise(Failure::new(ErrorCode::Internal, "There are no tables here"))
 }

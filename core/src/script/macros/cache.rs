@@ -9,11 +9,11 @@ use moka::sync::Cache as Memory;
 use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString};
 use uuid::Uuid;
 
-use super::json;
-use super::memory::uncounted;
-use super::run::{self, host, with_run};
-use super::throw::raise;
 use crate::error::{ErrorCode, Failure};
+use crate::script::failure::raise;
+use crate::script::json;
+use crate::script::memory::uncounted;
+use crate::script::run::{self, host, with_run};
 
 /// What an entry takes besides its key and value, about.
 const ENTRY_OVERHEAD_BYTES: usize = 128;
@@ -119,7 +119,7 @@ impl Cache {
 
 /// What `@CACHE`, `@CACHE.common` and `@CACHE.of(path)` stand for: whose keys.
 #[derive(Debug, Clone)]
-pub(super) enum CacheMacro {
+pub(crate) enum CacheMacro {
     /// Of the gateway whose script this is; in a route or a hook, which belong to none, the common.
     Own,
     /// Of all scripts.
@@ -132,7 +132,7 @@ type Outcome<T> = Result<T, Box<EvalAltResult>>;
 type Text = ImmutableString;
 
 /// Registers the calls of `@CACHE`.
-pub(super) fn register(engine: &mut Engine) {
+pub(crate) fn register(engine: &mut Engine) {
     engine
         .register_type_with_name::<CacheMacro>("@CACHE")
         .register_get("common", |_: &mut CacheMacro| CacheMacro::Common)

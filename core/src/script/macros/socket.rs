@@ -2,14 +2,14 @@
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 
-use super::host::{Host, Member, Target};
-use super::json;
-use super::memory::uncounted;
-use super::request::is_answering;
-use super::reserved::reserved_event;
-use super::run::{self, host, with_run};
-use super::throw::raise;
 use crate::error::{ErrorCode, Failure};
+use crate::script::failure::raise;
+use crate::script::host::{Host, Member, Target};
+use crate::script::json;
+use crate::script::memory::uncounted;
+use crate::script::request::is_answering;
+use crate::script::reserved::reserved_event;
+use crate::script::run::{self, host, with_run};
 
 /// The longest name of a room or an event, in bytes.
 const NAME_BYTES_MAX: usize = 256;
@@ -19,10 +19,10 @@ type Text = ImmutableString;
 
 /// What `@SOCKET` stands for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SocketMacro;
+pub(crate) struct SocketMacro;
 
 /// Registers the calls of `@SOCKET`.
-pub(super) fn register(engine: &mut Engine) {
+pub(crate) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<SocketMacro>("@SOCKET");
     register_emits(engine);
     register_rooms(engine);

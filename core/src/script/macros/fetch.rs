@@ -11,19 +11,19 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, RequestExt};
 
 use super::helpers::text_map;
-use super::memory::uncounted;
-use super::rows::refuse_in_transaction;
-use super::run::{host, time_left};
-use super::strings::printed;
-use super::throw::raise;
 use crate::config;
 use crate::error::{ErrorCode, Failure};
 use crate::queue;
+use crate::script::failure::raise;
+use crate::script::memory::uncounted;
+use crate::script::rows::refuse_in_transaction;
+use crate::script::run::{host, time_left};
+use crate::script::strings::printed;
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
 
 /// Sends requests of scripts. Redirects are not followed: the script sees them.
-pub(super) struct Fetcher {
+pub(crate) struct Fetcher {
     agent: Agent,
     hosts: Vec<String>,
     timeout: Duration,
@@ -38,7 +38,7 @@ struct Answer {
 }
 
 impl Fetcher {
-    pub(super) fn new(limits: &config::Scripts) -> Self {
+    pub(crate) fn new(limits: &config::Scripts) -> Self {
         Self::with_guard(limits, is_public)
     }
 
@@ -59,7 +59,7 @@ impl Fetcher {
     }
 
     /// `fetch(url, #{method, headers, body})` → `#{status, headers, body}`.
-    pub(super) fn fetch(&self, url: &str, options: &Map) -> Outcome<Map> {
+    pub(crate) fn fetch(&self, url: &str, options: &Map) -> Outcome<Map> {
         refuse_in_transaction("@HELPERS.fetch")?;
         let request = self.request(url, options)?;
         let timeout = self.timeout.min(time_left());

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::sandbox_tests::{call, check, check_failure, engine, failure, run};
-use super::*;
+use super::sandbox::{call, check, check_failure, engine, failure, run};
 use crate::config::Config;
 use crate::error::ErrorCode;
+use crate::script::*;
 
 /// No one operation makes so much out of little that the cap comes too late.
 #[test]
@@ -58,7 +58,7 @@ fn one_operation_takes_little_more_than_the_cap() {
                 let script = engine.compile(&source).unwrap_or_else(|error| panic!("{error}\n{source}"));
                 let host = Arc::new(RecordedHost::new(true, None, false));
                 let output = engine.run(&script, &call(&json!({}), Duration::from_secs(60)), host);
-                (output.outcome.err(), super::memory::peak_bytes())
+                (output.outcome.err(), crate::script::memory::peak_bytes())
             }
         })
         .unwrap()

@@ -8,17 +8,17 @@ use rhai::{Blob, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 use sha2::{Digest, Sha256};
 
 use super::fetch::Fetcher;
-use super::json;
-use super::memory::uncounted;
-use super::outside::{self, from_outside};
-use super::rows::refuse_in_transaction;
-use super::run::{self, time_left};
-use super::throw::raise;
 use crate::auth::{Secret, hash_password, is_affordable, verify_password};
 use crate::config;
 use crate::error::{ErrorCode, Failure};
 use crate::id::{new_id, unix_ms};
 use crate::queue;
+use crate::script::failure::raise;
+use crate::script::json;
+use crate::script::memory::uncounted;
+use crate::script::outside::{self, from_outside};
+use crate::script::rows::refuse_in_transaction;
+use crate::script::run::{self, time_left};
 use crate::store::{Time, now};
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
@@ -26,18 +26,18 @@ type Text = ImmutableString;
 
 /// What `@HELPERS` stands for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Helpers;
+pub(crate) struct Helpers;
 
 /// What `@HELPERS.jwt` stands for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Jwt;
+pub(crate) struct Jwt;
 
 const RANDOM_BYTES_MAX: i64 = 1024;
 const CLAIMS_BYTES_MAX: usize = 16 << 10;
 const CLAIMS_DEPTH_MAX: usize = 16;
 
 /// Registers the calls of `@HELPERS`.
-pub(super) fn register(engine: &mut Engine, limits: &config::Scripts, secret: Arc<Secret>) {
+pub(crate) fn register(engine: &mut Engine, limits: &config::Scripts, secret: Arc<Secret>) {
     engine
         .register_type_with_name::<Helpers>("@HELPERS")
         .register_fn("now", |_: &mut Helpers| unix_ms() as i64)
@@ -89,7 +89,7 @@ fn register_fetch(engine: &mut Engine, limits: &config::Scripts) {
 }
 
 /// `2026-01-31T12:00:00.000Z`.
-pub(super) fn rfc3339(time: Time) -> String {
+pub(crate) fn rfc3339(time: Time) -> String {
     time.format(&time::format_description::well_known::Rfc3339)
         .expect("a year of four digits can be formatted")
 }
@@ -139,7 +139,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A value for `@HELPERS.fetch`'s answer.
-pub(super) fn text_map(pairs: impl Iterator<Item = (String, String)>) -> Dynamic {
+pub(crate) fn text_map(pairs: impl Iterator<Item = (String, String)>) -> Dynamic {
     from_outside(pairs.map(|(key, value)| (key.into(), value.into())).collect::<Map>().into())
 }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::*;
 use crate::auth::Secret;
 use crate::config::Config;
 use crate::data::{ColumnSpec, Data, TableChange};
 use crate::error::Failure;
 use crate::metrics::Metrics;
+use crate::script::*;
 use crate::store::{self, Store};
 
 /// An engine with the tables `message` and `room` in a folder of its own.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use super::*;
 use crate::auth::Secret;
 use crate::config::Config;
 use crate::error::{ErrorCode, Failure};
+use crate::script::*;
 
 pub(super) fn engine() -> ScriptEngine {
     engine_with(|_| {})

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::*;
 use crate::auth::Secret;
 use crate::config::Config;
+use crate::script::*;
 
 fn engine() -> ScriptEngine {
     ScriptEngine::new(&Config::defaults().scripts, Arc::new(Secret::from_bytes([7; 32])), None)
@@ -75,7 +75,7 @@ fn every_entry_says_what_it_is() {
 /// Each example does what it shows; those of `@THROW` end with the code that they are listed with.
 #[test]
 fn every_example_runs() {
-    let fixture = table_tests::fixture();
+    let fixture = super::table::fixture();
     for entry in GROUPS.iter().flat_map(|group| group.entries) {
         let request = HttpRequest::new(
             "GET".into(),
@@ -308,12 +308,12 @@ impl ScriptEngine {
     /// Calls that are registered on a macro: what on, its name, and how many arguments it takes.
     fn registered_on_macros(&self) -> Vec<(String, String, usize)> {
         let types: [(TypeId, &str); 6] = [
-            (TypeId::of::<socket_api::SocketMacro>(), "@SOCKET"),
-            (TypeId::of::<table_api::TableMacro>(), "#table"),
-            (TypeId::of::<throw::Throw>(), "@THROW"),
-            (TypeId::of::<cache::CacheMacro>(), "@CACHE"),
-            (TypeId::of::<helpers::Helpers>(), "@HELPERS"),
-            (TypeId::of::<helpers::Jwt>(), "@HELPERS.jwt"),
+            (TypeId::of::<macros::socket::SocketMacro>(), "@SOCKET"),
+            (TypeId::of::<macros::table::TableMacro>(), "#table"),
+            (TypeId::of::<macros::throw::Throw>(), "@THROW"),
+            (TypeId::of::<macros::cache::CacheMacro>(), "@CACHE"),
+            (TypeId::of::<macros::helpers::Helpers>(), "@HELPERS"),
+            (TypeId::of::<macros::helpers::Jwt>(), "@HELPERS.jwt"),
         ];
         let on = |function: rhai::FuncInfo| {
             let first = function.metadata.param_types.first()?;

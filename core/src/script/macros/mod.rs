@@ -1,5 +1,12 @@
 //! The grammar of `@NAME`, as custom syntax of Rhai: strings and comments are never touched, and
-//! positions in errors are those of the author's text.
+//! positions in errors are those of the author's text. Beside it, one file for what each macro can do.
+
+pub(crate) mod cache;
+mod fetch;
+pub(crate) mod helpers;
+pub(crate) mod socket;
+pub(crate) mod table;
+pub(crate) mod throw;
 
 use std::sync::Arc;
 
@@ -7,16 +14,18 @@ use rhai::{
     Dynamic, Engine, EvalAltResult, EvalContext, Expression, ImmutableString, LexError, ParseError, Position,
 };
 
-use super::cache::CacheMacro;
-use super::helpers::Helpers;
-use super::outside::from_outside;
-use super::request;
-use super::rows::Rows;
-use super::run::{self, CallUser, with_run};
-use super::socket_api::SocketMacro;
-use super::table_api::{self, Repos};
-use super::throw::{self, Throw};
+use self::cache::CacheMacro;
+use self::helpers::Helpers;
+use self::socket::SocketMacro;
+use self::table::Repos;
+use self::throw::Throw;
+use crate::auth::Secret;
+use crate::config;
 use crate::nearest::did_you_mean;
+use crate::script::outside::from_outside;
+use crate::script::request;
+use crate::script::rows::Rows;
+use crate::script::run::{self, CallUser, with_run};
 
 /// Arguments that `@LOGS` takes at most: each is one level of Rhai's parser.
 const ARGUMENTS_MAX: usize = 32;
@@ -61,13 +70,27 @@ const THROW_STATUS: i64 = 1000;
 
 /// The names of all macros, without `@`.
 #[cfg(test)]
-pub(super) fn names() -> Vec<&'static str> {
+pub(crate) fn names() -> Vec<&'static str> {
     let values = VALUES.iter().map(|(name, _)| *name);
     values.chain(FORMS.map(|(name, _)| name)).chain(["THROW404"]).collect()
 }
 
-/// Registers `@`.
-pub(super) fn register(engine: &mut Engine, rows: Option<Arc<Rows>>) {
+/// Registers `@` and `#`, and the calls on what they stand for.
+pub(crate) fn register(
+    engine: &mut Engine,
+    limits: &config::Scripts,
+    secret: Arc<Secret>,
+    rows: Option<Arc<Rows>>,
+) {
+    socket::register(engine);
+    throw::register(engine);
+    helpers::register(engine, limits, secret);
+    cache::register(engine);
+    table::register(engine, rows.clone());
+    register_grammar(engine, rows);
+}
+
+fn register_grammar(engine: &mut Engine, rows: Option<Arc<Rows>>) {
     // Makes `@`, which Rhai reserves, a keyword; the next call puts the real grammar in place.
     engine
         .register_custom_syntax(["@", "$ident$"], false, |_, _| Ok(Dynamic::UNIT))
@@ -95,7 +118,7 @@ fn parse(
         (REPOS, 2) if look_ahead == "." => return Ok(Some(".".into())),
         (REPOS, 3) => return Ok(Some("$ident$".into())),
         (REPOS, 5..) | (TRANSACTION, 3..) => return Ok(None),
-        (REPOS, 4) => return table_api::check_known(&symbols[3]).map(|()| None),
+        (REPOS, 4) => return table::check_known(&symbols[3]).map(|()| None),
         _ => {}
     }
     if number < LOGS || number == REPOS {
@@ -160,9 +183,9 @@ fn evaluate(
     }
     // The first of the arguments is the macro's name.
     match (number, arguments.get(1)) {
-        (TRANSACTION, Some(block)) => return table_api::transaction(rows, context, block),
+        (TRANSACTION, Some(block)) => return table::transaction(rows, context, block),
         (REPOS, Some(table)) => {
-            return Ok(table_api::table_of_repos(table.get_string_value().unwrap_or_default()));
+            return Ok(table::table_of_repos(table.get_string_value().unwrap_or_default()));
         }
         (REPOS, None) => return Ok(Dynamic::from(Repos)),
         _ => {}

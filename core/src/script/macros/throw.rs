@@ -1,11 +1,12 @@
 //! `@THROW`: ends a script with a coded error.
 
-use rhai::{Dynamic, Engine, EvalAltResult, Position};
+use rhai::{Dynamic, Engine, EvalAltResult};
 use serde_json::{Map, Value as Json, json};
 
-use super::outside::from_outside;
-use super::{json, strings};
 use crate::error::{ErrorCode, Failure};
+use crate::script::failure::{Thrown, raise};
+use crate::script::outside::from_outside;
+use crate::script::{json, strings};
 
 /// Details of an error: no larger, no deeper.
 const DETAILS_BYTES_MAX: usize = 16 << 10;
@@ -13,13 +14,7 @@ const DETAILS_DEPTH_MAX: usize = 64;
 
 /// What `@THROW` stands for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Throw;
-
-/// A thrown failure; a script that catches it sees `code`, `message` and `details`.
-#[derive(Debug, Clone)]
-pub(super) struct Thrown {
-    pub failure: Failure,
-}
+pub(crate) struct Throw;
 
 /// The methods of `@THROW` and their codes.
 const METHODS: [(&str, ErrorCode); 12] = [
@@ -38,7 +33,7 @@ const METHODS: [(&str, ErrorCode); 12] = [
 ];
 
 /// Registers `@THROW.…` and what a caught error shows.
-pub(super) fn register(engine: &mut Engine) {
+pub(crate) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Throw>("@THROW").register_type_with_name::<Thrown>("Error");
     for (name, code) in METHODS {
         engine.register_fn(name, move |_: &mut Throw, message: Dynamic| thrown(code, &message, None));
@@ -64,13 +59,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("to_string", |thrown: &mut Thrown| thrown.failure.message.clone().into_owned());
 }
 
-/// A failure as an error that a script can catch.
-pub(super) fn raise(failure: Failure) -> Box<EvalAltResult> {
-    EvalAltResult::ErrorRuntime(Dynamic::from(Thrown { failure }), Position::NONE).into()
-}
-
 /// `@THROW404(…)` and `@THROW.http(404, …)`: the status decides the code.
-pub(super) fn with_status(
+pub(crate) fn with_status(
     status: i64,
     message: &Dynamic,
     details: Option<&Dynamic>,
@@ -118,7 +108,7 @@ fn failure(
         None => None,
         Some(details) => {
             let text = json::to_json(details, DETAILS_DEPTH_MAX, DETAILS_BYTES_MAX)
-                .map_err(|reason| super::run::unsendable("the details of an error", reason))?;
+                .map_err(|reason| crate::script::run::unsendable("the details of an error", reason))?;
             serde_json::from_str(&text).ok()
         }
     };

@@ -4,6 +4,9 @@
 //! A thread waits for its own statements alone, and never longer than its run may take. All of
 //! this is work of the server: it is called uncounted, and only the hooks count again.
 
+pub(crate) mod hooks;
+pub(crate) mod writes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +14,14 @@ use arc_swap::ArcSwap;
 use rhai::{Dynamic, Engine, EvalAltResult};
 use serde_json::Value as Json;
 
-use super::hooks::Hooks;
-use super::json::{self, Unsendable};
-use super::run::{self, time_left, with_run};
-use super::throw::raise;
+use self::hooks::Hooks;
 use crate::data::{Action, Actor, Data, Find, Found, Grant, Keep, Row, Session, Table};
 use crate::error::{Error, ErrorCode, Failure};
 use crate::filter::Filter;
 use crate::queue;
+use crate::script::failure::raise;
+use crate::script::json::{self, Unsendable};
+use crate::script::run::{self, time_left, with_run};
 
 /// What a run keeps of its time to tell that the database did not answer.
 const TIME_TO_TELL: Duration = Duration::from_millis(100);
@@ -31,53 +34,53 @@ const END_MAX: Duration = Duration::from_secs(1);
 const VALUE_BYTES_MAX: usize = 2 * crate::data::ROW_BYTES_MAX;
 const VALUE_DEPTH_MAX: usize = 64;
 
-pub(super) type Outcome<T> = Result<T, Box<EvalAltResult>>;
+pub(crate) type Outcome<T> = Result<T, Box<EvalAltResult>>;
 
 /// Where a transaction begins within a run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     waiting_hooks: usize,
     writes: usize,
 }
 
 /// The tables with their hooks.
-pub(super) struct Rows {
+pub(crate) struct Rows {
     data: Arc<Data>,
     hooks: ArcSwap<Hooks>,
 }
 
 impl Rows {
-    pub(super) fn new(data: Arc<Data>) -> Self {
+    pub(crate) fn new(data: Arc<Data>) -> Self {
         Self { data, hooks: ArcSwap::default() }
     }
 
-    pub(super) fn data(&self) -> &Arc<Data> {
+    pub(crate) fn data(&self) -> &Arc<Data> {
         &self.data
     }
 
     /// The hooks that are live now.
-    pub(super) fn hooks(&self) -> Arc<Hooks> {
+    pub(crate) fn hooks(&self) -> Arc<Hooks> {
         self.hooks.load_full()
     }
 
-    pub(super) fn set_hooks(&self, hooks: Hooks) {
+    pub(crate) fn set_hooks(&self, hooks: Hooks) {
         self.hooks.store(Arc::new(hooks));
     }
 
     /// One page of rows.
-    pub(super) fn find(&self, table: &Table, mut find: Find, actor: &Actor) -> Outcome<Found> {
+    pub(crate) fn find(&self, table: &Table, mut find: Find, actor: &Actor) -> Outcome<Found> {
         find.scope = granted(table, Action::Read, actor)?.filter().cloned();
         self.wait(async |session| session.find(table, &find).await)
     }
 
     /// How many rows meet a filter.
-    pub(super) fn count(&self, table: &Table, filter: Option<&Filter>, actor: &Actor) -> Outcome<u64> {
+    pub(crate) fn count(&self, table: &Table, filter: Option<&Filter>, actor: &Actor) -> Outcome<u64> {
         let grant = granted(table, Action::Read, actor)?;
         self.wait(async |session| session.count(table, [grant.filter(), filter]).await)
     }
 
     /// Runs `work` in a transaction; whoever it fails for has written nothing.
-    pub(super) fn transaction<T>(&self, engine: &Engine, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    pub(crate) fn transaction<T>(&self, engine: &Engine, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
         let mark = self.begin()?;
         match work() {
             Err(error) => {
@@ -92,7 +95,7 @@ impl Rows {
     }
 
     /// Begins a transaction; what [`Self::commit`] and [`Self::undo`] go back to.
-    pub(super) fn begin(&self) -> Outcome<Mark> {
+    pub(crate) fn begin(&self) -> Outcome<Mark> {
         self.wait(async |session| session.begin().await)?;
         Ok(with_run(|run| Mark {
             waiting_hooks: run.shared.waiting_hooks.len(),
@@ -101,7 +104,7 @@ impl Rows {
     }
 
     /// Keeps what was written since the mark; runs the hooks that waited for it.
-    pub(super) fn commit(&self, engine: &Engine, mark: Mark) -> Outcome<()> {
+    pub(crate) fn commit(&self, engine: &Engine, mark: Mark) -> Outcome<()> {
         if let Err(error) = self.wait(async |session| session.commit().await) {
             self.undo(mark);
             return Err(error);
@@ -111,7 +114,7 @@ impl Rows {
     }
 
     /// Undoes what was written since the mark, also when the time of the run is up.
-    pub(super) fn undo(&self, mark: Mark) {
+    pub(crate) fn undo(&self, mark: Mark) {
         with_run(|run| {
             run.shared.waiting_hooks.truncate(mark.waiting_hooks);
             run.shared.writes.iter_mut().for_each(|writes| writes.truncate(mark.writes));
@@ -120,7 +123,7 @@ impl Rows {
     }
 
     /// Runs the `after` hooks of what is committed. The write stands, whatever becomes of them.
-    pub(super) fn run_waiting_hooks(&self, engine: &Engine) {
+    pub(crate) fn run_waiting_hooks(&self, engine: &Engine) {
         if self.is_in_transaction() {
             return;
         }
@@ -139,11 +142,11 @@ impl Rows {
     }
 
     /// Whether what was written can still be undone.
-    pub(super) fn is_in_transaction(&self) -> bool {
+    pub(crate) fn is_in_transaction(&self) -> bool {
         self.session().is_in_transaction()
     }
 
-    pub(super) fn table(&self, name: &str) -> Outcome<Arc<Table>> {
+    pub(crate) fn table(&self, name: &str) -> Outcome<Arc<Table>> {
         self.data.table(name).map_err(raise)
     }
 
@@ -156,7 +159,7 @@ impl Rows {
     }
 
     /// Waits for the database, as long as the run's time allows.
-    pub(super) fn wait<T>(&self, work: impl AsyncFnOnce(&Session) -> crate::Result<T>) -> Outcome<T> {
+    pub(crate) fn wait<T>(&self, work: impl AsyncFnOnce(&Session) -> crate::Result<T>) -> Outcome<T> {
         let is_over = with_run(|run| {
             run.shared.database_calls += 1;
             run.shared.database_calls > run.limits.database_calls
@@ -205,7 +208,7 @@ impl Rows {
 
 /// Refuses what makes others wait for a transaction that this thread's run is in. `what`: as it is
 /// written.
-pub(super) fn refuse_in_transaction(what: &str) -> Outcome<()> {
+pub(crate) fn refuse_in_transaction(what: &str) -> Outcome<()> {
     let session = with_run(|run| run.shared.session.clone());
     if !session.is_some_and(|session| session.is_in_transaction()) {
         return Ok(());
@@ -218,12 +221,12 @@ pub(super) fn refuse_in_transaction(what: &str) -> Outcome<()> {
 }
 
 /// Which rows this is allowed for.
-pub(super) fn granted(table: &Table, action: Action, actor: &Actor) -> Outcome<Grant> {
+pub(crate) fn granted(table: &Table, action: Action, actor: &Actor) -> Outcome<Grant> {
     table.grant(action, actor).map_err(raise)
 }
 
 /// A value on its way to the database.
-pub(super) fn to_value(what: &str, value: &Dynamic) -> Outcome<Json> {
+pub(crate) fn to_value(what: &str, value: &Dynamic) -> Outcome<Json> {
     let message = match json::to_json(value, VALUE_DEPTH_MAX, VALUE_BYTES_MAX) {
         Ok(text) => return serde_json::from_str(&text).map_err(|error| error.to_string().into()),
         Err(Unsendable::TooDeep) => format!("{what} nests deeper than {VALUE_DEPTH_MAX}"),
@@ -236,7 +239,7 @@ pub(super) fn to_value(what: &str, value: &Dynamic) -> Outcome<Json> {
 }
 
 /// A map on its way to the database.
-pub(super) fn to_row(what: &str, value: &Dynamic) -> Outcome<Row> {
+pub(crate) fn to_row(what: &str, value: &Dynamic) -> Outcome<Row> {
     match to_value(what, value)? {
         Json::Object(row) => Ok(row),
         _ => {
@@ -245,6 +248,6 @@ pub(super) fn to_row(what: &str, value: &Dynamic) -> Outcome<Row> {
     }
 }
 
-pub(super) fn refused(error: Error) -> Box<EvalAltResult> {
+pub(crate) fn refused(error: Error) -> Box<EvalAltResult> {
     raise(error.into_failure())
 }

@@ -1,0 +1,6 @@
+//! The sandbox as its scripts meet it.
+
+mod language;
+mod sandbox;
+mod table;
+mod value;
