@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::support::database::{Database, on_each_database};
 use super::support::node::run_scenario;
+use super::support::polling::Polling;
 use super::support::server::{PATIENCE, Server, send};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 /// Small queues: the scenario fills them.
 #[test]
@@ -41,91 +42,36 @@ fn a_stopping_server_refuses_events_and_finishes_accepted_ones() {
         assert_eq!(server.admin(&token, "POST", &events, Some(&event)).status, 201);
     }
 
-    let mut client = Poller::connect(&server.url, "/drain");
-    client.send("42/drain,1[\"slow\",{}]");
-    client.wait_for("\"started\"");
+    let mut client = Polling::connect(&server, "/drain", None);
+    assert_eq!(client.ask("slow", &json!({}))["accepted"], true);
+    client.wait_for("started");
     server.signal("TERM");
-    let (accepted, refused) = client.ask_until_refused();
-    assert!(refused.contains("SHUTTING_DOWN") && refused.contains("\"queued\":false"), "{refused}");
-    client.send("42/drain,[\"slow\",{}]");
-    let told = client.wait_for("\"ws:error\"");
-    assert!(told.contains("\"SHUTTING_DOWN\"") && told.contains("\"success\":false"), "{told}");
+    let (accepted, refused) = ask_until_refused(&mut client);
+    assert_eq!((&refused["error"]["code"], &refused["queued"]), (&json!("SHUTTING_DOWN"), &json!(false)));
+    client.emit("slow", &json!({}));
+    let told = client.wait_for("ws:error");
+    assert_eq!((&told["code"], &told["success"]), (&json!("SHUTTING_DOWN"), &json!(false)));
     let newcomer = send(&server.url, "GET", "/socket.io/?EIO=4&transport=polling", &[], b"");
     assert_eq!(newcomer.status, 503, "{}", newcomer.body);
     assert!(newcomer.headers.contains_key("retry-after"));
-    assert!(client.wait_for("\"ws:result\"").contains("\"finished\""));
+    assert_eq!(client.wait_for("ws:result")["result"], "finished");
     for _ in 0..accepted {
-        assert!(client.wait_for("\"ws:result\"").contains("\"also finished\""));
+        assert_eq!(client.wait_for("ws:result")["result"], "also finished");
     }
     assert!(server.wait().success());
-    assert!(!client.packets.iter().any(|packet| packet.starts_with("41")), "{:?}", client.packets);
+    assert!(client.unread().iter().all(|packet| packet.kind != '1'), "{:?}", client.unread());
 }
 
-/// A Socket.IO client over HTTP long polling.
-struct Poller {
-    url: String,
-    /// What came and nobody has waited for yet.
-    packets: Vec<String>,
-}
-
-impl Poller {
-    fn open(server: &str) -> Self {
-        let url = format!("{server}/socket.io/?EIO=4&transport=polling");
-        let text = ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
-        let open: serde_json::Value = serde_json::from_str(text.strip_prefix('0').unwrap()).unwrap();
-        Self { url: format!("{url}&sid={}", open["sid"].as_str().unwrap()), packets: Vec::new() }
-    }
-
-    fn connect(server: &str, namespace: &str) -> Self {
-        let mut client = Self::open(server);
-        let answer = client.join(namespace);
-        assert!(answer.starts_with("40"), "{answer}");
-        client
-    }
-
-    /// The answer to the wish to join a namespace.
-    fn join(&mut self, namespace: &str) -> String {
-        self.send(&format!("40{namespace},"));
-        self.wait_for(namespace)
-    }
-
-    fn send(&self, packet: &str) {
-        let sent = ureq::post(&self.url).header("content-type", "text/plain").send(packet).unwrap();
-        assert_eq!(sent.status(), 200);
-    }
-
-    /// The next packet that contains `part`; the others before it stay.
-    fn wait_for(&mut self, part: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(place) = self.packets.iter().position(|packet| packet.contains(part)) {
-                return self.packets.remove(place);
-            }
-            assert!(Instant::now() < deadline, "no {part} in {:?}", self.packets);
-            let text = ureq::get(&self.url).call().unwrap().body_mut().read_to_string().unwrap();
-            for packet in text.split('\u{1e}') {
-                if packet == "2" {
-                    self.send("3");
-                } else {
-                    self.packets.push(packet.to_owned());
-                }
-            }
+/// Sends events until one is refused: the signal takes a moment. How many were accepted, and the
+/// ack of the refused one.
+fn ask_until_refused(client: &mut Polling) -> (usize, Json) {
+    let start = Instant::now();
+    for accepted in 0.. {
+        let ack = client.ask("quick", &json!({}));
+        if ack["accepted"] != true {
+            return (accepted, ack);
         }
+        assert!(start.elapsed() < PATIENCE, "it never stopped");
     }
-
-    /// Sends events until one is refused: the signal takes a moment. How many were accepted, and
-    /// the ack of the refused one.
-    fn ask_until_refused(&mut self) -> (usize, String) {
-        let deadline = Instant::now() + PATIENCE;
-        for accepted in 0.. {
-            let number = 100 + accepted;
-            self.send(&format!("42/drain,{number}[\"quick\",{{}}]"));
-            let ack = self.wait_for(&format!("43/drain,{number}"));
-            if !ack.contains("\"accepted\":true") {
-                return (accepted, ack);
-            }
-            assert!(Instant::now() < deadline, "it never stopped");
-        }
-        unreachable!()
-    }
+    unreachable!()
 }

@@ -1,10 +1,11 @@
 //! A Socket.IO client over long polling, by hand.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 
-use super::server::{Server, send};
+use super::server::{PATIENCE, Server, send};
 
 /// As much of a Socket.IO client over long polling as tests without Node need. It sees every
 /// packet in order, so "nothing came in between" can be told without waiting.
@@ -55,6 +56,11 @@ impl Polling {
         &self.session
     }
 
+    /// Emits without an ack.
+    pub fn emit(&self, event: &str, payload: &Json) {
+        self.post(&format!("42{},{}", self.namespace, json!([event, payload])));
+    }
+
     /// Emits with an ack; gives back the ack. Packets that came before it stay to be read.
     pub fn ask(&mut self, event: &str, payload: &Json) -> Json {
         self.acks += 1;
@@ -74,6 +80,11 @@ impl Polling {
         self.take(is_outcome).data[1].clone()
     }
 
+    /// What comes with the next event of this name. Packets that came before it stay to be read.
+    pub fn wait_for(&mut self, event: &str) -> Json {
+        self.take(|packet| packet.kind == '2' && packet.data[0] == event).data[1].clone()
+    }
+
     /// The next packet.
     pub fn packet(&mut self) -> Packet {
         self.take(|_| true)
@@ -84,12 +95,15 @@ impl Polling {
         self.inbox.iter().cloned().collect()
     }
 
-    /// Takes the first packet that matches, polling for as long as it takes.
+    /// Takes the first packet that matches, polling until it is there.
     fn take(&mut self, matches: impl Fn(&Packet) -> bool) -> Packet {
+        let start = Instant::now();
         loop {
             if let Some(at) = self.inbox.iter().position(&matches) {
                 return self.inbox.remove(at).unwrap();
             }
+            // Pings end a poll for as long as one waits.
+            assert!(start.elapsed() < PATIENCE, "not in {PATIENCE:?}; came: {:?}", self.inbox);
             self.poll();
         }
     }
