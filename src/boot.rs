@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use gatewright_core::auth::{Accounts, NewUser, ROLE_ADMIN, Secret};
@@ -18,6 +19,8 @@ use gatewright_core::store::Store;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tower::Layer;
 use tracing_subscriber::EnvFilter;
 
@@ -25,8 +28,10 @@ use crate::gateway::{GuardLayer, Hub, watch_changes};
 use crate::http::{self, HttpState, ReadPlaces};
 use crate::packs;
 
+/// How long a stop waits for what serves and watches; the longest is the install of a pack.
+const TASKS_MAX: Duration = Duration::from_secs(10);
 /// How long a stop waits for the database, which may have gone.
-const CLOSE_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// Random characters of a password that is made up.
 const PASSWORD_CHARS: usize = 20;
@@ -151,40 +156,43 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     let router = http::router(state.clone(), demo.is_some());
     let guarded = http::ClientLayer.layer(GuardLayer(hub.clone()).layer(router));
     let service = tower::util::MapResponseLayer::new(http::guarded).layer(guarded);
-    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (stop, stopped) = watch::channel(false);
     let patience = http::Patience::new(&app.config);
-    let server = tokio::spawn(http::serve(listener, service, patience.clone(), until(stopped.clone())));
-    let metrics = metrics_listener.map(|listener| {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(http::serve(listener, service, patience.clone(), until(stopped.clone())));
+    if let Some(listener) = metrics_listener {
         let service = tower::ServiceExt::map_request(
             http::metrics_router(state)
                 .layer(axum::middleware::map_response(async |answer| http::guarded(answer))),
             |request: axum::http::Request<http::TimedBody>| request.map(axum::body::Body::new),
         );
-        tokio::spawn(http::serve(listener, service, patience, until(stopped)))
-    });
-    let changes = tokio::spawn(watch_changes(hub.clone()));
-    let folder =
-        watched.map(|watched| tokio::spawn(watched.keep_installed(app.catalog.clone(), hub.clone())));
+        tasks.spawn(http::serve(listener, service, patience, until(stopped.clone())));
+    }
+    tasks.spawn(watch_changes(hub.clone(), until(stopped.clone())));
+    if let Some(watched) = watched {
+        tasks.spawn(watched.keep_installed(app.catalog.clone(), hub.clone(), until(stopped)));
+    }
     announce(address, demo);
 
     signals.next().await;
-    let force = tokio::spawn(exit_on_second_signal(signals));
     tracing::info!("stopping: accepted events finish first");
+    tokio::select! {
+        () = end(&hub, stop, tasks, app.store.clone()) => tracing::info!("stopped"),
+        () = signals.next() => exit_at_once(),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Comes down in order: events, then what serves and watches, then the database.
+async fn end(hub: &Hub, stop: watch::Sender<bool>, mut tasks: JoinSet<()>, store: Store) {
     hub.begin_drain();
     hub.drain().await;
     let _ = stop.send(true);
-    let _ = server.await;
-    if let Some(metrics) = metrics {
-        let _ = metrics.await;
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(TASKS_MAX, ended).await.is_err() {
+        tracing::warn!("a task did not end in time: perhaps a pack is installed in part");
     }
-    changes.abort();
-    if let Some(folder) = folder {
-        folder.abort();
-    }
-    force.abort();
-    close(app.store.clone()).await;
-    tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    close(store).await;
 }
 
 /// Closes the database, as far as it answers.
@@ -208,7 +216,7 @@ async fn bind(address: &ListenAddress) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}; choose another with --listen or `listen`"))
 }
 
-async fn until(mut stopped: tokio::sync::watch::Receiver<bool>) {
+async fn until(mut stopped: watch::Receiver<bool>) {
     // An error means that the sender has gone, which is the same.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
@@ -271,8 +279,7 @@ impl StopSignals {
     }
 }
 
-async fn exit_on_second_signal(mut signals: StopSignals) {
-    signals.next().await;
+fn exit_at_once() -> ! {
     let _ = writeln!(std::io::stderr(), "stopped at once by a second signal");
     std::process::exit(130);
 }

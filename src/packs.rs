@@ -1,6 +1,7 @@
 //! Where packs come from: folders, and those that are built in.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,18 +135,33 @@ impl Watched {
         Ok(Self { folder, changes, _watcher: watcher })
     }
 
-    /// Installs the folder now and whenever its files change.
-    pub async fn keep_installed(mut self, catalog: Arc<Catalog>, hub: Arc<Hub>) {
+    /// Installs the folder now and whenever its files change, until `stopped` comes. An install
+    /// that has begun is finished: half a pack would stand as an admin's edits.
+    pub async fn keep_installed(
+        mut self,
+        catalog: Arc<Catalog>,
+        hub: Arc<Hub>,
+        stopped: impl Future<Output = ()>,
+    ) {
+        let mut stopped = pin!(stopped);
         loop {
             install_folder(&self.folder, &catalog).await;
             hub.reconcile();
-            if self.changes.recv().await.is_none() {
+            let changed = tokio::select! {
+                changed = self.change() => changed,
+                () = &mut stopped => None,
+            };
+            if changed.is_none() {
                 return;
             }
-            while tokio::time::timeout(QUIET, self.changes.recv()).await.is_ok_and(|change| change.is_some())
-            {
-            }
         }
+    }
+
+    /// Waits until files have changed and are quiet again; none when they are not watched any more.
+    async fn change(&mut self) -> Option<()> {
+        let changed = self.changes.recv().await;
+        while tokio::time::timeout(QUIET, self.changes.recv()).await.is_ok_and(|change| change.is_some()) {}
+        changed
     }
 }
 

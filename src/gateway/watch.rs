@@ -22,15 +22,21 @@ const WORTH_A_LOOK_BYTES: u64 = 16 << 20;
 /// How often quiet addresses are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(10);
 
-/// Watches until it is dropped.
-pub async fn watch_changes(hub: Arc<Hub>) {
-    tokio::join!(
-        watch_database(&hub),
-        hub.expiries.watch(),
-        forget_quiet_addresses(&hub),
-        count_runs(&hub),
-        give_memory_back(),
-    );
+/// Watches until `stopped` comes.
+pub async fn watch_changes(hub: Arc<Hub>, stopped: impl Future<Output = ()>) {
+    let watches = async {
+        tokio::join!(
+            watch_database(&hub),
+            hub.expiries.watch(),
+            forget_quiet_addresses(&hub),
+            count_runs(&hub),
+            give_memory_back(),
+        )
+    };
+    tokio::select! {
+        _ = watches => {}
+        () = stopped => {}
+    }
 }
 
 async fn watch_database(hub: &Arc<Hub>) {

@@ -383,19 +383,11 @@ fn cli_check() {
     place.run(&["check"]).check(2, &["PATH"]);
 }
 
-/// A pack with one gateway and one event, and a test of it.
-fn small_pack(place: &Place, folder: &str, script: &str) {
-    place.write(&format!("{folder}/pack.toml"), "name = \"small\"\ndescription = \"a small one\"\n\
-        [[gateways]]\npath = \"/small\"\nrequireAuth = false\n[[gateways.events]]\nname = \"e\"\nscript = \"e.rhai\"\n");
-    place.write(&format!("{folder}/e.rhai"), script);
-}
-
 #[test]
 fn cli_test() {
     let place = Place::new();
     place.run(&["test", &scripts()]).check(0, &["chat"]);
-    small_pack(
-        &place,
+    place.small_pack(
         "small",
         "@LOGS(\"l\"); @SOCKET.reply(\"r\", @BODY); return #{ n: @BODY.n, who: @USER.id };",
     );
@@ -522,12 +514,12 @@ fn event(server: &Server, token: &str, gateway: &str, name: &str) -> Option<Json
 fn cli_pack_on_a_running_server() {
     let server = Server::start();
     let (place, data, token) = (Place::beside(&server), data_of(&server), server.admin_token());
-    small_pack(&place, "small", "return 1;");
+    place.small_pack("small", "return 1;");
     place.run(&["pack", "install", "small", "--data", &data]).check(0, &["/small"]);
     let mut socket =
         until("the gateway of the pack", || Polling::try_connect(&server.url, "/small", None).ok());
     assert_eq!(socket.run("e", &json!({}))["result"], 1);
-    small_pack(&place, "small", "return 2;");
+    place.small_pack("small", "return 2;");
     place.run(&["pack", "diff", "small", "--data", &data]).check(0, &["/small e", "return 1;", "return 2;"]);
     place.run(&["pack", "install", "small", "--data", &data]).check(0, &["/small e"]);
     until("the new script, on the open socket", || {
@@ -558,7 +550,7 @@ fn cli_pack_on_a_running_server() {
 #[test]
 fn cli_serve_pack() {
     let place = Place::new();
-    small_pack(&place, "small", "return 1;");
+    place.small_pack("small", "return 1;");
     let folder = place.text("small");
     let flags = ["--pack", "chat", "--pack", folder.as_str()];
     let server = Server::start_with(&[], &flags);
@@ -586,7 +578,7 @@ fn cli_serve_pack() {
 #[test]
 fn cli_serve_pack_after_an_edit() {
     let place = Place::new();
-    small_pack(&place, "small", "return 1;");
+    place.small_pack("small", "return 1;");
     let folder = place.text("small");
     let server = Server::start_with(&[], &["--pack", &folder]);
     let token = server.admin_token();
@@ -603,7 +595,7 @@ fn cli_serve_pack_after_an_edit() {
 #[test]
 fn cli_serve_watch() {
     let place = Place::new();
-    small_pack(&place, "watched/small", "return 1;");
+    place.small_pack("watched/small", "return 1;");
     let server = Server::start_with(&[], &["--watch", &place.text("watched")]);
     let mut socket = until("the watched gateway", || Polling::try_connect(&server.url, "/small", None).ok());
     let result = |socket: &mut Polling| socket.run("e", &json!({}))["result"].clone();
@@ -612,7 +604,7 @@ fn cli_serve_watch() {
     until("the edited script", || (result(&mut socket) == 2).then_some(()));
     // What does not compile is not taken over, and the next edit is.
     place.write("watched/small/e.rhai", "return ;;; {{{");
-    small_pack(&place, "watched/other", "return 1;");
+    place.small_pack("watched/other", "return 1;");
     let manifest = std::fs::read_to_string(place.path("watched/other/pack.toml")).unwrap();
     let manifest = manifest.replace("\"small\"", "\"other\"").replace("/small", "/other");
     place.write("watched/other/pack.toml", &manifest);

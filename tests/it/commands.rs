@@ -26,18 +26,10 @@ const READERS: [&[&str]; 14] = [
     &["completions", "bash"],
 ];
 
-fn small_pack(place: &Place) {
-    place.write(
-        "small/pack.toml",
-        "name = \"small\"\n[[gateways]]\npath = \"/small\"\n[[gateways.events]]\nname = \"e\"\nscript = \"e.rhai\"\n",
-    );
-    place.write("small/e.rhai", "return 1;");
-}
-
 #[test]
 fn commands_that_read_make_no_folder() {
     let place = Place::new();
-    small_pack(&place);
+    place.small_pack("small", "return 1;");
     for reader in READERS {
         place.run(reader);
         let left: Vec<_> =
@@ -53,7 +45,7 @@ fn commands_that_read_make_no_folder() {
 #[test]
 fn commands_end_quietly_when_their_reader_has_gone() {
     let place = Place::new();
-    small_pack(&place);
+    place.small_pack("small", "return 1;");
     for reader in READERS {
         let mut command = place.command(reader, &[]);
         let (gone, pipe) = std::io::pipe().unwrap();
@@ -138,7 +130,7 @@ fn commands_refuse_to_watch_what_is_not_there() {
 #[test]
 fn commands_refuse_to_test_nothing() {
     let place = Place::new();
-    small_pack(&place);
+    place.small_pack("small", "return 1;");
     place.write("empty/readme", "");
     place.run(&["test", "small"]).check(1, &["no tests"]);
     place.run(&["test", "empty"]).check(1, &["empty", "no pack"]);

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::support::api::make_gateway;
 use super::support::database::{Data, Database, run_sql};
+use super::support::place::Place;
 use super::support::polling::Polling;
 use super::support::server::{Server, until};
 
@@ -21,6 +22,14 @@ const SOON: Duration = Duration::from_secs(20);
 const CONNECTIONS: usize = 8;
 /// Keeps everybody from the gateways, until it is ended by [`GO_ON`].
 const HOLD_UP: &str = "BEGIN; LOCK TABLE gw_gateway; SELECT pg_sleep(600)";
+/// Keeps everybody from changing what is known of packs, until it is ended by [`GO_ON`].
+const HOLD_PACKS_UP: &str = "BEGIN; LOCK TABLE gw_pack IN EXCLUSIVE MODE; SELECT pg_sleep(600)";
+/// Fails until an install waits for the end of [`HOLD_PACKS_UP`].
+const INSTALL_WAITS: &str = "DO $$ BEGIN ASSERT EXISTS (SELECT FROM pg_locks WHERE NOT granted
+    AND relation = 'gw_pack'::regclass); END $$";
+/// Fails until [`HOLD_PACKS_UP`] has begun.
+const IS_HELD_UP: &str = "DO $$ BEGIN ASSERT EXISTS (SELECT FROM pg_locks WHERE granted
+    AND relation = 'gw_pack'::regclass AND mode = 'ExclusiveLock'); END $$";
 /// Fails until as many statements wait as the pool has connections.
 const ALL_WAIT: &str = "DO $$ BEGIN ASSERT (SELECT count(*) FROM pg_locks WHERE NOT granted
     AND relation = 'gw_gateway'::regclass) >= 8; END $$";
@@ -114,6 +123,35 @@ fn lose(cut: fn(&Proxy)) {
         UPDATE gw_change SET number = number + 1";
     run_sql(data.database_url(), elsewhere).unwrap();
     until("the change of another", || (socket.run("e", &json!({}))["result"] == 3).then_some(()));
+}
+
+#[test]
+fn a_stop_waits_for_the_install_of_a_watched_pack() {
+    if Database::postgres_server().is_none() {
+        return;
+    }
+    let place = Place::new();
+    place.small_pack("small", "return 1;");
+    let data = Data::on(Database::Postgres);
+    let url = data.database_url();
+    let mut server = Server::start_in(data.clone(), &[], &["--watch", &place.text("small")]);
+    let is_installed = |script: &str| {
+        let installed = format!("SELECT FROM gw_pack WHERE content::text LIKE '%{script}%'");
+        run_sql(url, &format!("DO $$ BEGIN ASSERT EXISTS ({installed}); END $$"))
+    };
+    until("the pack", || is_installed("return 1;").ok());
+    std::thread::scope(|scope| {
+        scope.spawn(move || run_sql(url, HOLD_PACKS_UP).expect_err("it is ended from outside"));
+        until("the lock", || run_sql(url, IS_HELD_UP).ok());
+        place.small_pack("small", "return 2;");
+        until("an install that waits", || run_sql(url, INSTALL_WAITS).ok());
+        server.signal("TERM");
+        let address = server.url.strip_prefix("http://").unwrap();
+        until("a server that takes no connections", || TcpStream::connect(address).err());
+        run_sql(url, GO_ON).unwrap();
+    });
+    assert!(server.wait().success());
+    is_installed("return 2;").unwrap();
 }
 
 /// A network between the server and its database that can fail.

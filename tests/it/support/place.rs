@@ -75,6 +75,15 @@ impl Place {
         std::fs::write(path, text).unwrap();
     }
 
+    /// A pack `small` with one gateway and one event, `e`.
+    pub fn small_pack(&self, folder: &str, script: &str) {
+        let manifest = "name = \"small\"\ndescription = \"a small one\"\n\
+            [[gateways]]\npath = \"/small\"\nrequireAuth = false\n\
+            [[gateways.events]]\nname = \"e\"\nscript = \"e.rhai\"\n";
+        self.write(&format!("{folder}/pack.toml"), manifest);
+        self.write(&format!("{folder}/e.rhai"), script);
+    }
+
     pub fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
         let mut command = gatewright();
         command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
