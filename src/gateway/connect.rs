@@ -21,10 +21,10 @@ use super::handshake::Handshake;
 use super::hub::Hub;
 use super::job::{Job, JobKind, SocketJob};
 use super::namespace::Namespace;
-use super::packets::Refused;
+use super::packets::ConnectError;
 
 /// The database fails; or the server is draining or full, which no client hears.
-const UNAVAILABLE: Refused = Refused(ErrorCode::Unavailable, "Server unavailable");
+const UNAVAILABLE: ConnectError = ConnectError(ErrorCode::Unavailable, "Server unavailable");
 
 /// A connection between the middleware that lets it in and the handler that opens it.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ async fn let_in(
     namespace: Arc<Namespace>,
     socket: SocketRef,
     auth: Json,
-) -> Result<(), Refused> {
+) -> Result<(), ConnectError> {
     let gateway = namespace.gateway.load_full();
     // The guard gives each request both.
     let extensions = &socket.req_parts().extensions;
@@ -89,14 +89,17 @@ async fn check(
     gateway: &LiveGateway,
     handshake: &Handshake,
     auth: &Json,
-) -> Result<Option<SignedIn>, Refused> {
+) -> Result<Option<SignedIn>, ConnectError> {
     if !gateway.is_enabled {
-        return Err(Refused(ErrorCode::GatewayDisabled, "Gateway is disabled"));
+        return Err(ConnectError(ErrorCode::GatewayDisabled, "Gateway is disabled"));
     }
     if !handshake.origin_is_allowed(&gateway.allowed_origins) {
-        return Err(Refused(ErrorCode::OriginNotAllowed, "This origin is not in the gateway's allowed list"));
+        return Err(ConnectError(
+            ErrorCode::OriginNotAllowed,
+            "This origin is not in the gateway's allowed list",
+        ));
     }
-    let required = Refused(ErrorCode::AuthRequired, "Authentication token required");
+    let required = ConnectError(ErrorCode::AuthRequired, "Authentication token required");
     let token = auth.get("token").and_then(Json::as_str).filter(|token| !token.is_empty());
     if let Some(token) = token.or(handshake.bearer.as_deref()) {
         return authenticate(hub, token).await.map(Some);
@@ -112,9 +115,11 @@ async fn check(
     }
 }
 
-async fn authenticate(hub: &Hub, token: &str) -> Result<SignedIn, Refused> {
+async fn authenticate(hub: &Hub, token: &str) -> Result<SignedIn, ConnectError> {
     hub.accounts.authenticate_socket(token).await.map_err(|error| match error {
-        gatewright_core::Error::Refused(_) => Refused(ErrorCode::AuthInvalid, "Invalid authentication token"),
+        gatewright_core::Error::Refused(_) => {
+            ConnectError(ErrorCode::AuthInvalid, "Invalid authentication token")
+        }
         other => {
             // Logs the cause.
             let _ = other.into_failure();

@@ -81,14 +81,12 @@ fn shortened(name: Cow<'_, str>, bytes: usize) -> Cow<'_, str> {
     if name.len() <= bytes { name } else { name[..name.floor_char_boundary(bytes)].to_owned().into() }
 }
 
-type Refused = (Failure, Option<AckSender>);
-
 fn accept(
     connection: &Arc<Connection>,
     incoming: &Incoming<'_>,
     attachments: Vec<Vec<u8>>,
     mut ack: Option<AckSender>,
-) -> Result<(), Refused> {
+) -> Result<(), (Failure, Option<AckSender>)> {
     let gateway = connection.namespace.gateway.load();
     let handler = match check(connection, &gateway, incoming) {
         Ok(handler) => handler,

@@ -256,11 +256,11 @@ impl Serialize for WithBlobs<'_> {
     }
 }
 
-/// The text of a refused connection: Socket.IO carries nothing else here.
+/// The text of a `CONNECT_ERROR`: Socket.IO carries nothing else here.
 #[derive(Debug)]
-pub struct Refused(pub ErrorCode, pub &'static str);
+pub struct ConnectError(pub ErrorCode, pub &'static str);
 
-impl std::fmt::Display for Refused {
+impl std::fmt::Display for ConnectError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.0, self.1)
     }

@@ -147,7 +147,7 @@ impl FromRequestParts<HttpState> for Network {
     }
 }
 
-/// Whose reads this one is counted with.
+/// Whose places a read takes.
 fn reader(caller: &Caller, network: &Network) -> Reader {
     match caller {
         Caller::User(signed_in) => Reader::User(signed_in.user.id.clone()),
@@ -160,9 +160,9 @@ fn reader(caller: &Caller, network: &Network) -> Reader {
 async fn read(state: &HttpState, reader: Reader, table: &Table, find: &Find) -> Result<Found> {
     let patience = Duration::from_millis(state.hub.config.scripts.timeout_ms);
     let session = state.hub.catalog.data()?.session(Keep::Writes);
-    let counted = state.reads.count(reader)?;
+    let admitted = state.reads.admit(reader)?;
     let found = async {
-        let _place = counted.place().await;
+        let _place = admitted.place().await;
         session.find(table, find).await
     };
     match tokio::time::timeout(patience, found).await {

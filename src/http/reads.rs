@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-/// Whose reads are counted together.
+/// Who shares places.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Reader {
     /// Those of a user.
@@ -37,8 +37,8 @@ struct Places {
     reads: usize,
 }
 
-/// A read that is counted; no longer when this is dropped.
-pub(super) struct Counted<'a> {
+/// A read that has a place or may wait for one, until this is dropped.
+pub(super) struct AdmittedRead<'a> {
     all: &'a ReadPlaces,
     reader: Reader,
     free: Arc<Semaphore>,
@@ -54,11 +54,11 @@ impl ReadPlaces {
         }
     }
 
-    /// Counts one more read of this caller.
+    /// Admits one more read of this caller.
     ///
     /// # Errors
     /// `RATE_LIMIT_EXCEEDED` when as many wait as may.
-    pub(super) fn count(&self, reader: Reader) -> Result<Counted<'_>, Failure> {
+    pub(super) fn admit(&self, reader: Reader) -> Result<AdmittedRead<'_>, Failure> {
         let mut readers = self.readers.lock();
         let places = readers
             .entry(reader.clone())
@@ -68,18 +68,18 @@ impl ReadPlaces {
             return Err(Failure::new(ErrorCode::RateLimitExceeded, message));
         }
         places.reads += 1;
-        Ok(Counted { all: self, free: places.free.clone(), reader })
+        Ok(AdmittedRead { all: self, free: places.free.clone(), reader })
     }
 }
 
-impl Counted<'_> {
+impl AdmittedRead<'_> {
     /// Waits for a place.
     pub(super) async fn place(&self) -> OwnedSemaphorePermit {
         self.free.clone().acquire_owned().await.expect("places are never closed")
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for AdmittedRead<'_> {
     fn drop(&mut self) {
         let mut readers = self.all.readers.lock();
         let Entry::Occupied(mut places) = readers.entry(self.reader.clone()) else { return };

@@ -26,8 +26,8 @@ impl Accounts {
     /// `VALIDATION_ERROR` for a bad field, `RATE_LIMIT_EXCEEDED` after too many.
     pub async fn register(&self, new: NewUser, address: IpAddr) -> Result<()> {
         new.check()?;
-        let counted = self.registrations.attempt(&format!("address {address}")).await;
-        let _counted = counted.map_err(|wait| too_many("Too many registrations", wait))?;
+        let attempt = self.registrations.attempt(&format!("address {address}")).await;
+        let _attempt = attempt.map_err(|wait| too_many("Too many registrations", wait))?;
         match self.create_user(new).await {
             Err(Error::Refused(failure)) if failure.code == ErrorCode::DuplicateResource => {
                 // As long as it takes to make one.

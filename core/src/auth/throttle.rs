@@ -25,7 +25,7 @@ pub(super) struct Throttle {
     /// By the hash of their text, so that long ones take no memory.
     keys: Cache<u64, Arc<Key>>,
     hashes: RandomState,
-    counted_max: u32,
+    max: u32,
 }
 
 #[derive(Default)]
@@ -37,14 +37,14 @@ struct Key {
 
 #[derive(Default)]
 struct Counts {
-    /// When the first of those that are counted was.
+    /// When the first of those that are used up was.
     since: Option<Instant>,
-    counted: u32,
+    used: u32,
     under_way: u32,
     waiting: u32,
 }
 
-/// An attempt that is under way. One that is dropped counts.
+/// An attempt that is under way. One that is dropped is used up.
 pub(super) struct Attempt {
     key: Arc<Key>,
     outcome: Outcome,
@@ -52,16 +52,16 @@ pub(super) struct Attempt {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    Counted,
-    Uncounted,
-    /// And so are those before it.
+    Used,
+    GivenBack,
+    /// Given back, with those before it.
     Forgotten,
 }
 
 impl Throttle {
-    /// At most so many are counted in a minute.
-    pub(super) fn new(counted_max: u32) -> Self {
-        Self { keys: Cache::new(KEYS_MAX), hashes: RandomState::new(), counted_max }
+    /// At most so many are used up in a minute.
+    pub(super) fn new(max: u32) -> Self {
+        Self { keys: Cache::new(KEYS_MAX), hashes: RandomState::new(), max }
     }
 
     /// Begins an attempt; waits while those that are under way could use up what is left.
@@ -75,11 +75,11 @@ impl Throttle {
             let ended = key.ended.notified();
             {
                 let mut counts = key.counts.lock();
-                counts.check(self.counted_max)?;
-                if counts.under_way < AT_ONCE && counts.counted + counts.under_way < self.counted_max {
+                counts.check(self.max)?;
+                if counts.under_way < AT_ONCE && counts.used + counts.under_way < self.max {
                     counts.under_way += 1;
                     drop(counts);
-                    return Ok(Attempt { key: key.clone(), outcome: Outcome::Counted });
+                    return Ok(Attempt { key: key.clone(), outcome: Outcome::Used });
                 }
                 if waits.is_none() {
                     if counts.waiting >= WAITING_MAX {
@@ -96,13 +96,13 @@ impl Throttle {
 
 impl Counts {
     /// Whether there may be another attempt; else how long to wait.
-    fn check(&mut self, counted_max: u32) -> Result<(), Duration> {
+    fn check(&mut self, max: u32) -> Result<(), Duration> {
         let left = self.since.and_then(|since| WINDOW.checked_sub(since.elapsed()));
         match left {
-            Some(left) if self.counted >= counted_max => Err(left),
+            Some(left) if self.used >= max => Err(left),
             Some(_) => Ok(()),
             None => {
-                (self.since, self.counted) = (None, 0);
+                (self.since, self.used) = (None, 0);
                 Ok(())
             }
         }
@@ -119,12 +119,12 @@ impl Drop for Waiting<'_> {
 }
 
 impl Attempt {
-    /// It does not count.
+    /// It is not used up.
     pub(super) fn give_back(mut self) {
-        self.outcome = Outcome::Uncounted;
+        self.outcome = Outcome::GivenBack;
     }
 
-    /// It does not count, and those before it no longer do.
+    /// It is not used up, and those before it no longer are.
     pub(super) fn forget(mut self) {
         self.outcome = Outcome::Forgotten;
     }
@@ -136,12 +136,12 @@ impl Drop for Attempt {
             let mut counts = self.key.counts.lock();
             counts.under_way -= 1;
             match self.outcome {
-                Outcome::Counted => {
+                Outcome::Used => {
                     counts.since.get_or_insert_with(Instant::now);
-                    counts.counted += 1;
+                    counts.used += 1;
                 }
-                Outcome::Uncounted => {}
-                Outcome::Forgotten => (counts.since, counts.counted) = (None, 0),
+                Outcome::GivenBack => {}
+                Outcome::Forgotten => (counts.since, counts.used) = (None, 0),
             }
         }
         self.key.ended.notify_waiters();
