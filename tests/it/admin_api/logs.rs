@@ -1,0 +1,140 @@
+//! The log of runs, and the counts.
+
+use serde_json::{Value as Json, json};
+
+use super::BAD;
+use crate::support::api::{Api, make_gateway};
+use crate::support::polling::Polling;
+use crate::support::server::until;
+
+#[test]
+fn admin_api_logs() {
+    let api = Api::start();
+    let scripts = [
+        ("good", "@LOGS(\"seen\", @BODY); return 1;"),
+        ("bad", "@LOGS(\"then\"); @THROW.notFound(\"gone\");"),
+    ];
+    make_gateway(&api.server, &api.token, json!({ "path": "/l" }), &scripts);
+    make_gateway(&api.server, &api.token, json!({ "path": "/other" }), &scripts);
+    let me = api.get("/me");
+    let mut guest = Polling::connect(&api.server, "/l", None);
+    let mut member = Polling::connect(&api.server, "/other", Some(&api.token));
+    let ids = [
+        guest.run("good", &json!({ "n": 1 }))["requestId"].clone(),
+        guest.run("bad", &json!({}))["requestId"].clone(),
+        member.run("good", &json!({}))["requestId"].clone(),
+        member.run("bad", &json!({}))["requestId"].clone(),
+    ];
+    until("all runs in the log", || {
+        (api.get("/admin/logs")["data"].as_array().unwrap().len() == 4).then_some(())
+    });
+    let check = |query: &str, expected: &[usize]| {
+        let found = api.get(&format!("/admin/logs?{query}"));
+        let found: Vec<_> =
+            found["data"].as_array().unwrap().iter().map(|run| run["requestId"].clone()).collect();
+        let expected: Vec<_> = expected.iter().map(|index| ids[*index].clone()).collect();
+        assert_eq!(found, expected, "{query}: newest first");
+    };
+    check("", &[3, 2, 1, 0]);
+    check("gateway=/l", &[1, 0]);
+    check("gateway=/nowhere", &[]);
+    check("eventName=good", &[2, 0]);
+    check("outcome=error", &[3, 1]);
+    check("outcome=ok", &[2, 0]);
+    check("code=RESOURCE_NOT_FOUND", &[3, 1]);
+    check("code=SCRIPT_TIMEOUT", &[]);
+    check(&format!("userId={}", me["id"].as_str().unwrap()), &[3, 2]);
+    check(&format!("requestId={}", ids[1].as_str().unwrap()), &[1]);
+    check("gateway=/l&outcome=error", &[1]);
+    check("limit=1", &[3]);
+    check("limit=1&page=2", &[2]);
+    check("limit=3&page=2", &[0]);
+    check("page=9", &[]);
+
+    let runs = api.get("/admin/logs");
+    let (bad, good) = (&runs["data"][2], &runs["data"][3]);
+    let expected = json!({
+        "requestId": ids[0], "gateway": "/l", "eventName": "good", "userId": null, "outcome": "ok", "code": null,
+        "logs": ["seen", { "n": 1 }],
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&good[name], value, "{good}");
+    }
+    let failed = (&bad["outcome"], &bad["code"], &bad["logs"]);
+    assert_eq!(failed, (&json!("error"), &json!("RESOURCE_NOT_FOUND"), &json!(["then"])));
+    assert_eq!(runs["data"][0]["userId"], me["id"]);
+    for field in ["durationMs", "queuedMs"] {
+        assert!(good[field].as_f64().unwrap() >= 0.0, "{good}");
+    }
+    assert!(good["operations"].as_u64().unwrap() > 0);
+    for wrong in ["colour=1", "requestId=5", "outcome=maybe"] {
+        let name = wrong.split('=').next().unwrap();
+        api.refuses(("GET", &format!("/admin/logs?{wrong}")), None, BAD, &[name]);
+    }
+}
+
+#[test]
+fn admin_api_logs_take_the_parameters_of_lists() {
+    let api = Api::start();
+    let mut wrong = Vec::new();
+    let mut check = |query: &str, status: &[u16]| {
+        let answer = api.try_call("GET", &format!("/admin/logs?{query}"), None);
+        if !status.contains(&answer.status) {
+            wrong.push(format!("{query}: {} {}", answer.status, answer.body));
+        }
+    };
+    for refused in ["limit=0", "limit=1001", "page=0"] {
+        check(refused, &[400, 422]);
+    }
+    for taken in
+        ["filter=%7B%22outcome%22:%22error%22%7D", "sort=-durationMs", "fields=requestId,code", "meta=*"]
+    {
+        check(taken, &[200]);
+    }
+    assert!(wrong.is_empty(), "other than every list:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn admin_api_stats() {
+    let api = Api::start();
+    let scripts = [("good", "return 1;"), ("bad", "throw 1;")];
+    make_gateway(
+        &api.server,
+        &api.token,
+        json!({ "path": "/st", "connectionScript": "return 1;" }),
+        &scripts,
+    );
+    let stats = api.get("/admin/stats");
+    assert_eq!(stats["connections"]["total"], 0);
+    let mut one = Polling::connect(&api.server, "/st", None);
+    let mut two = Polling::connect(&api.server, "/st", None);
+    for _ in 0..3 {
+        assert_eq!(one.run("good", &json!({}))["success"], true);
+    }
+    assert_eq!(two.run("bad", &json!({}))["success"], false);
+    // A refused event is no run.
+    assert_eq!(two.ask("nobody", &json!({}))["error"]["code"], "NO_HANDLER");
+    let handler = |stats: &Json, name: &str| {
+        let handlers = stats["handlers"].as_array().unwrap();
+        handlers
+            .iter()
+            .find(|row| row["gateway"] == "/st" && row["eventName"] == name)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let stats = until("the counts", || {
+        let stats = api.get("/admin/stats");
+        (handler(&stats, "good")["count"] == 3 && handler(&stats, "bad")["count"] == 1).then_some(stats)
+    });
+    assert_eq!(
+        (&handler(&stats, "good")["errors"], &handler(&stats, "bad")["errors"]),
+        (&json!(0), &json!(1))
+    );
+    let good = handler(&stats, "good");
+    let quantiles: Vec<_> =
+        ["p50Ms", "p95Ms", "p99Ms"].iter().map(|name| good[name].as_f64().unwrap()).collect();
+    assert!(quantiles.is_sorted() && quantiles[0] > 0.0, "{good}");
+    assert_eq!(stats["connections"], json!({ "total": 2, "gateways": { "/st": 2 } }));
+    assert_eq!(stats["queueDepth"], 0);
+    assert!(stats["eventsPerSecond"].as_f64().unwrap() >= 0.0);
+}
