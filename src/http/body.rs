@@ -1,4 +1,4 @@
-//! The body of a request, which has to be there in time.
+//! The body of a request, which has to arrive in time.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,12 +11,12 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-/// A body that fails when all of it takes too long, however steadily it drips.
+/// A body that fails when the whole of it takes too long, even if bytes arrive steadily.
 #[derive(Debug)]
 pub struct TimedBody {
     body: Incoming,
     timeout: Duration,
-    /// Runs from the first time that one has to wait for the body.
+    /// Starts the first time that the body has to be waited for.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 

@@ -14,7 +14,7 @@ use axum::http::header::{
 use axum::http::{Method, Request, Response, StatusCode};
 use futures_util::future::{Either, Ready, ready};
 
-/// Both names: whoever reads the client has its repository.
+/// Under both names the minified file: readers of the source have its repository.
 const PATHS: [&str; 2] = ["/socket.io/socket.io.js", "/socket.io/socket.io.min.js"];
 const CLIENT: &str = include_str!("socket.io.min.js");
 static TAG: LazyLock<HeaderValue> = LazyLock::new(|| {
@@ -60,7 +60,7 @@ where
     }
 }
 
-/// The file, or that the browser has it already. The server leaves a body out that HEAD asks for.
+/// The file, or 304 when the browser has it. hyper leaves the body out of an answer to HEAD.
 fn client(asked: &HeaderMap) -> Response<Body> {
     let known = asked.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let tag = TAG.to_str().unwrap_or_default();
@@ -73,7 +73,7 @@ fn client(asked: &HeaderMap) -> Response<Body> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=0, must-revalidate"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Any page may load it, as it may from its package's own servers.
+    // Any page may load it, as from a CDN.
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(ETAG, TAG.clone());
     answer

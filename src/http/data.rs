@@ -104,7 +104,7 @@ pub async fn delete(
     write(&state, caller, &table, RowsChange::Delete(id), StatusCode::NO_CONTENT).await
 }
 
-/// The table, and what its rules take the caller for.
+/// The table, and the caller as its rules see them.
 fn table_and_actor(
     state: &HttpState,
     table: &str,
@@ -115,7 +115,7 @@ fn table_and_actor(
     Ok((state.hub.catalog.data()?.table(table)?, actor))
 }
 
-/// What the rules of tables take a caller for: an app key with the scope is trusted.
+/// The caller as the rules of tables see them: an app key with the scope is trusted.
 fn actor(caller: &Caller, scope: Scope) -> std::result::Result<Actor, Failure> {
     match caller {
         Caller::Anonymous => Ok(Actor::Anonymous),
@@ -128,7 +128,7 @@ fn actor(caller: &Caller, scope: Scope) -> std::result::Result<Actor, Failure> {
     }
 }
 
-/// Whether there may be rows with which the caller may do this.
+/// Whether the rules let the caller do this with any row at all.
 pub(super) fn may(caller: &Caller, table: &Table, action: Action) -> bool {
     let scope = if action == Action::Read { Scope::DataRead } else { Scope::DataWrite };
     actor(caller, scope).and_then(|actor| table.grant(action, &actor)).is_ok()
@@ -156,7 +156,7 @@ fn reader(caller: &Caller, network: &Network) -> Reader {
     }
 }
 
-/// Reads no longer than a script may take.
+/// Reads, for no longer than a script may take.
 async fn read(state: &HttpState, reader: Reader, table: &Table, find: &Find) -> Result<Found> {
     let patience = Duration::from_millis(state.hub.config.scripts.timeout_ms);
     let session = state.hub.catalog.data()?.session(Keep::Writes);

@@ -1,5 +1,5 @@
-//! What holds for every operation of the API and is therefore said here once: who may call it, its
-//! errors, the parameters of its path, and an example of its body.
+//! What every operation of the API has, said once: who may call it, its errors, the parameters of
+//! its path, and an example of its body.
 
 use gatewright_core::catalog::RouteAccess;
 use serde_json::{Map, Value as Json, json};
@@ -45,7 +45,7 @@ const TAGS: [(&str, &str); 13] = [
     ("operation", "How the server is, and what it does."),
 ];
 
-/// What the whole document has besides its paths.
+/// Adds what the document has besides its paths.
 pub fn complete_document(api: &mut Json) {
     let tags = TAGS.iter().map(|(name, description)| json!({ "name": name, "description": description }));
     api["tags"] = tags.collect();
@@ -81,7 +81,7 @@ fn error_example(status: &str) -> Json {
         "code": code, "message": message, "requestId": "01890a5d-ac96-774b-bcce-b302099a8057" } })
 }
 
-/// What each operation of these paths has besides what is its own.
+/// Adds to each operation of these paths what all operations have.
 pub fn complete(paths: &mut Map<String, Json>) {
     let examples: Json = serde_json::from_str(EXAMPLES).unwrap_or_default();
     for (path, item) in paths {
@@ -101,12 +101,12 @@ pub fn complete(paths: &mut Map<String, Json>) {
     }
 }
 
-/// Who may call what is no script's route.
+/// Who may call an operation of the server itself.
 fn security(path: &str) -> Json {
     match path {
         path if OPEN.contains(&path) => json!([]),
         "/metrics" => json!([{ "token": [] }, { "appKey": [] }]),
-        // The rules of a table may let in who is not signed in.
+        // The rules of a table may let anonymous callers in.
         path if path.starts_with("/data/") => json!([{ "token": [] }, { "appKey": [] }, {}]),
         path if path.starts_with("/api/socket") => json!([{ "token": [] }, { "appKey": [] }]),
         _ => json!([{ "token": [] }]),

@@ -1,4 +1,4 @@
-//! `/health` and `/metrics`: for whoever keeps the server running.
+//! `/health` and `/metrics`, for operators.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub async fn metrics(State(state): State<HttpState>, caller: Caller) -> Result<R
     Ok(text(&state))
 }
 
-/// The metrics, for whoever can reach their listener.
+/// The metrics, without sign-in, on a listener of their own.
 pub async fn open_metrics(State(state): State<HttpState>) -> Response {
     text(&state)
 }

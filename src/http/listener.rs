@@ -29,8 +29,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long idle keep-alive connections may take to end at the stop.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-/// How long a client may take for its request where the server can hold no more connections: the few
-/// places that are left are soon free again.
+/// How long a client may take for its request when the server is full: the few places that are left
+/// have to be free again soon.
 const HEAD_BEYOND: Duration = Duration::from_secs(1);
 
 /// What a connection may take, and how long.
@@ -55,7 +55,8 @@ impl Patience {
     }
 }
 
-/// Serves `service` on `listener` until `shutdown` comes, and then what has begun.
+/// Serves `service` on `listener` until `shutdown` comes. Then it takes no more connections, and gives
+/// requests that have begun a moment to end.
 pub async fn serve<S>(
     listener: TcpListener,
     service: S,
@@ -81,7 +82,7 @@ pub async fn serve<S>(
                 None => tracing::debug!(%peer, "closed: too many connections"),
             },
             Err(error) => {
-                // Of one connection, or of the whole process: the next may work.
+                // Whether it concerns one connection or the whole process, the next may work.
                 tracing::debug!(%error, "could not accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

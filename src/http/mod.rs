@@ -38,7 +38,7 @@ pub use router::{metrics_router, router};
 pub struct HttpState {
     pub hub: Arc<Hub>,
     pub store: gatewright_core::store::Store,
-    /// Who reads rows at this moment.
+    /// Bounds how many rows' reads each caller has at once.
     pub reads: Arc<ReadPlaces>,
     /// The packs that are built in.
     pub packs: Arc<Vec<Pack>>,

@@ -1,5 +1,5 @@
-//! What answers tell browsers: to take them for what they say they are, who may frame them, what
-//! they may load. A script's own headers go before these.
+//! The headers that tell browsers how to treat an answer: no guessing of its type, who may frame it,
+//! what it may load. Headers that a script sets itself win over these.
 
 use axum::body::Body;
 use axum::http::header::{
@@ -7,14 +7,15 @@ use axum::http::header::{
 };
 use axum::http::{HeaderName, HeaderValue, Response};
 
-/// Data: loads nothing, runs nothing, is in no frame.
+/// For data, which loads nothing, runs nothing and may not be framed.
 const DATA: &str = "default-src 'none'; frame-ancestors 'none'";
-/// A page of our own, from our own files. Swagger UI has images and fonts within its styles.
+/// For the server's own pages, which load only the server's own files. Swagger UI has images and fonts as
+/// `data:` URLs in its styles.
 const OWN_PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
-/// What a script of a route serves, unless it says otherwise: a page of an origin of its own, which
-/// has nothing of its visitor's session here.
+/// For what a route's script serves, unless it says otherwise: a page with an opaque origin, which
+/// cannot use its visitor's session here.
 const OF_SCRIPT: &str = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads; \
     frame-ancestors 'none'";
 
@@ -23,7 +24,7 @@ pub fn guarded(mut response: Response<Body>) -> Response<Body> {
     or_else(&mut response, X_CONTENT_TYPE_OPTIONS, "nosniff");
     or_else(&mut response, CONTENT_SECURITY_POLICY, DATA);
     or_else(&mut response, X_FRAME_OPTIONS, "DENY");
-    // Stricter, and browsers would say no origin with the forms of our own pages.
+    // With a stricter policy browsers would send `Origin: null` with the forms of our own pages.
     or_else(&mut response, REFERRER_POLICY, "same-origin");
     response
 }

@@ -1,4 +1,4 @@
-//! How many TCP connections there are, in all and of each address.
+//! Counts TCP connections, in all and per address.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,9 +10,9 @@ use gatewright_admin_api::request::network_of;
 use gatewright_core::config::Config;
 use parking_lot::Mutex;
 
-/// Open files that are kept for the database, the log and what else the process opens.
+/// Open files that are reserved for the database, the log and what else the process opens.
 const FILES_KEPT: u64 = 128;
-/// Connections beyond the capacity that still get an answer: that the server is full, or its health.
+/// Connections beyond the capacity that still get an answer: 503, or the server's health.
 const ANSWERED_BEYOND: usize = 64;
 
 /// The connections of a listener.
@@ -22,7 +22,7 @@ pub struct Peers(Arc<Counts>);
 struct Counts {
     /// Connections at once of one address; 0 means none.
     of_one_max: u32,
-    /// Connections at once that the open files suffice for.
+    /// Connections at once, by the limit of open files.
     capacity: usize,
     open: AtomicUsize,
     by_network: Mutex<HashMap<IpAddr, u32>>,
@@ -65,13 +65,13 @@ impl Peers {
         }
         let open = self.0.open.fetch_add(1, Ordering::Relaxed);
         let place = Place { peers: self.clone(), network, is_beyond: open >= self.0.capacity };
-        // Dropping the place gives it back.
+        // Dropped, the place is given back.
         (open < self.0.capacity.saturating_add(ANSWERED_BEYOND)).then_some(place)
     }
 }
 
 impl Place {
-    /// Whether it is beyond what the server holds: it gets one answer, and no socket.
+    /// Whether it is beyond the capacity: it gets one answer, and no socket.
     pub fn is_beyond_capacity(&self) -> bool {
         self.is_beyond
     }

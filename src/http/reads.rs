@@ -1,5 +1,5 @@
-//! Places for reads of rows: one caller has a few at once, so that nobody's slow lists take all of
-//! the database's readers.
+//! Bounds how many reads of rows each caller has at once, so that one caller's slow lists do not take
+//! all of the database's readers.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,11 +16,11 @@ use uuid::Uuid;
 /// Who shares places.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Reader {
-    /// Those of a user.
+    /// A user.
     User(UserId),
-    /// Those by one app key.
+    /// An app key.
     App(Uuid),
-    /// Those of nobody known, from one network.
+    /// Anonymous callers from one network.
     Network(IpAddr),
 }
 

@@ -108,7 +108,7 @@ fn arguments(body: &[u8], is_json: bool, depth_max: usize) -> Result<Arguments> 
     if !is_json {
         return Ok(Arguments::one(&Json::from(text)));
     }
-    // Before it is parsed, which recurses.
+    // Checked before it is parsed, since parsing recurses.
     if nesting_of(text) > depth_max {
         return Err(refused(format!("The body nests deeper than {depth_max}")));
     }
@@ -132,7 +132,7 @@ fn answer(answer: RouteAnswer) -> Response {
         }
         Err(failure) => {
             let mut response = ApiError::of_run(failure, request_id).into_response();
-            // What the script said of its own body is not true of this one.
+            // The script's headers describe its own body, not this one.
             set_headers(response.headers_mut(), &set, |name| name != CONTENT_TYPE);
             response
         }
@@ -155,7 +155,7 @@ fn body_text(json: String, set: &HttpResponse) -> String {
 
 fn set_headers(headers: &mut HeaderMap, set: &HttpResponse, may: impl Fn(&HeaderName) -> bool) {
     for (name, value) in &set.headers {
-        // The script's calls have checked both.
+        // Both were checked when the script set them.
         let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
             continue;
         };

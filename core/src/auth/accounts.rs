@@ -20,9 +20,9 @@ use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::store::{self, Store, Time, session, user};
 
-/// Sessions that one query asks for; databases bound the number of parameters.
+/// Sessions in one query, at most: databases bound the number of parameters.
 const SESSIONS_AT_ONCE: usize = 500;
-/// The longest token that is looked at.
+/// Bytes of a token; a longer one is refused unread.
 const TOKEN_BYTES_MAX: usize = 16 << 10;
 
 /// All that concerns users and their tokens.
@@ -31,14 +31,14 @@ pub struct Accounts {
     secret: Arc<Secret>,
     issuer: Option<Issuer>,
     settings: config::Auth,
-    /// Of passwords that were wrong.
+    /// Bounds wrong passwords.
     throttle: Throttle,
-    /// Of accounts that people make.
+    /// Bounds registrations.
     pub(super) registrations: Throttle,
     pub(super) hashing: Hashing,
 }
 
-/// A password that is being tried. One that is dropped was wrong.
+/// An attempt to sign in. If dropped, the password counts as wrong.
 pub(super) struct PasswordAttempt {
     of_account: Attempt,
     of_address: Attempt,
@@ -47,11 +47,11 @@ pub(super) struct PasswordAttempt {
 /// What a sign-in gives.
 #[derive(Debug, Clone)]
 pub struct SignIn {
-    /// For requests and sockets.
+    /// The token for requests and sockets.
     pub access_token: String,
     /// When the access token expires.
     pub access_expires_at: Time,
-    /// For the next sign-in without a password; counts once.
+    /// The token for the next sign-in without a password; it can be used once.
     pub refresh_token: String,
     /// When the refresh token expires.
     pub refresh_expires_at: Time,
@@ -117,8 +117,8 @@ impl Accounts {
         }
     }
 
-    /// Begins to try a password. The address goes first: one that may not try any more leaves
-    /// nothing behind for the accounts that it names.
+    /// Begins to try a password. The address is checked first, so that one that has used up its attempts
+    /// uses up none of the accounts that it names.
     pub(super) async fn attempt(&self, email: &str, address: IpAddr) -> Result<PasswordAttempt> {
         let refused = |wait| too_many("Too many failed logins", wait);
         let of_address = self.throttle.attempt(&format!("address {address}")).await.map_err(refused)?;
@@ -209,7 +209,7 @@ impl Accounts {
     async fn authenticate_with_issuer(&self, token: &str) -> Result<SignedIn> {
         let issuer = self.issuer.as_ref().ok_or_else(invalid_token)?;
         let (user, expires_at) = issuer.verify(token)?;
-        // However it is spelled: a column of UUIDs would take it for that user's.
+        // However the UUID is spelled: a column of UUIDs reads every spelling as the same id.
         if let Ok(id) = Uuid::parse_str(user.id.as_str())
             && user::Entity::find_by_id(id).one(self.store.db()).await?.is_some()
         {
@@ -332,14 +332,14 @@ impl Accounts {
 }
 
 impl PasswordAttempt {
-    /// The password was right. The address keeps its failures: an own account must not buy more
-    /// guesses at others.
+    /// The password was right: the account's failures are forgotten. The address keeps its own, or an
+    /// attacker could sign in to an own account in between and guess on.
     pub(super) fn succeed(self) {
         self.of_account.forget();
         self.of_address.give_back();
     }
 
-    /// The password was not looked at.
+    /// The password was not checked; the attempt is given back.
     pub(super) fn give_back(self) {
         self.of_account.give_back();
         self.of_address.give_back();

@@ -15,14 +15,14 @@ use crate::store::{self, Time, app_key};
 
 /// What a key begins with, so that people and secret scanners know one when they see it.
 const PREFIX: &str = "gwk_";
-/// Random bytes of a key: nothing to guess, so a plain hash keeps it well.
+/// Random bytes of a key. They cannot be guessed, so a fast hash is enough to keep it.
 const KEY_BYTES: usize = 32;
 const NAME_CHARS_MAX: usize = 200;
 
 /// What a key may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// Who is connected and in which room; the metrics.
+    /// Reading which sockets are connected and in which rooms, and the metrics.
     SocketRead,
     /// Emits, and ending connections.
     SocketBroadcast,
@@ -187,7 +187,7 @@ impl Accounts {
     /// # Errors
     /// `AUTH_INVALID` for a key that is unknown or has expired.
     pub async fn app_key(&self, key: &str) -> Result<AppKey> {
-        // What cannot be a key costs no question.
+        // Text that cannot be a key costs no query.
         if !key.starts_with(PREFIX) {
             return Err(invalid_token().into());
         }

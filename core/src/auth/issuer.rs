@@ -1,4 +1,4 @@
-//! Tokens of another issuer: whose they are, if they are genuine and meant for here.
+//! Tokens of another issuer: whether they are genuine and meant for us, and who they belong to.
 //!
 //! The algorithm and the key's kind come from the configuration. A token's header only chooses
 //! among the keys of a set, never how it is verified.
@@ -77,7 +77,7 @@ impl Issuer {
     /// Whose token this is, and when it expires.
     ///
     /// # Errors
-    /// `AUTH_INVALID`; the reason is in the log, for whoever connects the issuer.
+    /// `AUTH_INVALID`; the log has the reason, for the operator who sets the issuer up.
     pub(super) fn verify(&self, token: &str) -> Result<(User, Time)> {
         self.claims(token).and_then(|claims| self.user(&claims)).map_err(|reason| {
             tracing::debug!(reason, "a token is neither ours nor the issuer's");

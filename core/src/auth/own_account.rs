@@ -1,5 +1,5 @@
-//! What people do with their own accounts: register, and change what is theirs. Nobody hears here
-//! which addresses have an account, as far as that can be without mail.
+//! What users do with their own accounts: register, and change them. As far as that is possible
+//! without mail, the answers do not tell which addresses have an account.
 
 use std::net::IpAddr;
 
@@ -19,8 +19,8 @@ pub struct OwnChange {
 }
 
 impl Accounts {
-    /// Makes an account, unless there is one with this address, which is not told: whoever has it
-    /// signs in with the password that they have. Each attempt counts for its address.
+    /// Makes an account. If the e-mail address has one already, it stays as it is and the answer is the
+    /// same. Each attempt counts for the network address.
     ///
     /// # Errors
     /// `VALIDATION_ERROR` for a bad field, `RATE_LIMIT_EXCEEDED` after too many.
@@ -30,7 +30,7 @@ impl Accounts {
         let _attempt = attempt.map_err(|wait| too_many("Too many registrations", wait))?;
         match self.create_user(new).await {
             Err(Error::Refused(failure)) if failure.code == ErrorCode::DuplicateResource => {
-                // As long as it takes to make one.
+                // One write, so that this takes as long as making an account.
                 self.store.bump_change_number().await
             }
             made => made.map(drop),
@@ -64,7 +64,7 @@ impl Accounts {
             return Err(Failure::invalid("currentPassword", "is wrong").into());
         }
         match self.update_user(id, change).await {
-            // Counted like a wrong password, so that few addresses can be tried.
+            // Used up like a wrong password, so that few addresses can be tried.
             Err(Error::Refused(failure)) if failure.code == ErrorCode::DuplicateResource => {
                 Err(Failure::invalid("email", "cannot be used; choose another").into())
             }
@@ -76,7 +76,7 @@ impl Accounts {
     }
 }
 
-/// The refusal of who tried too often.
+/// The refusal after too many attempts.
 pub(super) fn too_many(what: &'static str, wait: std::time::Duration) -> Error {
     let failure = Failure::new(ErrorCode::RateLimitExceeded, format!("{what}. Try again later"));
     failure.with_details(serde_json::json!({ "retryAfterMs": wait.as_millis() as u64 })).into()

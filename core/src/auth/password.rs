@@ -15,7 +15,7 @@ const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// Passwords that are hashed at once, at most: each takes 19 MiB and a core.
 const AT_ONCE_MAX: usize = 4;
-/// How long who finds the queue full is asked to wait.
+/// How long a client is asked to wait when the queue is full.
 const RETRY_MS: u64 = 1000;
 
 /// The PHC string of a password with a fresh salt. Takes tens of milliseconds and 19 MiB.
@@ -53,8 +53,8 @@ pub fn verify_password(password: &str, hash: Option<&str>) -> bool {
     known && matches
 }
 
-/// Where passwords are hashed: on threads for blocking work, some at once, and with a bounded queue.
-/// That no account or address fills it is the business of the throttle.
+/// Hashes passwords on threads for blocking work: a few at once, the rest in a bounded queue. The
+/// throttle keeps one account or address from filling it.
 pub(super) struct Hashing {
     places: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -78,7 +78,7 @@ impl Hashing {
     ) -> Result<T> {
         let place = self.place().await?;
         let work = move || {
-            // Taken along: the work goes on when nobody waits for it any more.
+            // The permit moves into the work, which goes on when nobody waits for it any more.
             let _place = place;
             work()
         };
@@ -99,7 +99,7 @@ impl Hashing {
     }
 }
 
-/// One that waits, for as long as it does.
+/// Counts one that waits, until it is dropped.
 struct Waiting<'a> {
     all: &'a AtomicUsize,
     before: usize,

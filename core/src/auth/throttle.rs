@@ -1,5 +1,5 @@
-//! Attempts at what may be tried only so often, such as passwords, per account and per address. An
-//! attempt takes a place before it begins, so that many at once are no more guesses than one after
+//! Bounds how often something such as a password may be tried, per account and per address. An
+//! attempt takes a place before it begins, so that many at once allow no more guesses than one after
 //! the other. A plain rate limiter would count successes too.
 
 use std::hash::{BuildHasher, RandomState};
@@ -12,11 +12,11 @@ use tokio::sync::Notify;
 
 /// Keys that are remembered at most; the least used go first.
 const KEYS_MAX: u64 = 100_000;
-/// Attempts of one key that are under way at once: whoever shares a key waits, and not all others.
+/// Attempts of one key that are under way at once. More of the same key wait; other keys do not.
 const AT_ONCE: u32 = 4;
 /// Attempts of one key that wait; more are refused.
 const WAITING_MAX: u32 = 32;
-/// How long who is refused for that is asked to wait.
+/// How long a client is asked to wait that is refused because too many wait.
 const SOON: Duration = Duration::from_secs(1);
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -31,7 +31,7 @@ pub(super) struct Throttle {
 #[derive(Default)]
 struct Key {
     counts: Mutex<Counts>,
-    /// An attempt has ended.
+    /// Notified when an attempt has ended.
     ended: Notify,
 }
 
@@ -109,7 +109,7 @@ impl Counts {
     }
 }
 
-/// One that waits, for as long as it does.
+/// Counts one that waits, until it is dropped.
 struct Waiting<'a>(&'a Key);
 
 impl Drop for Waiting<'_> {

@@ -86,7 +86,7 @@ impl Secret {
         jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation)
             .ok()
             .map(|data| data.claims)
-            // The library lets a token count in the very second of its end.
+            // The library still accepts a token in the very second in which it expires.
             .filter(|claims| kinds.contains(&claims.typ) && claims.exp > (crate::id::unix_ms() / 1000) as i64)
             .ok_or_else(|| invalid_token().into())
     }
@@ -109,7 +109,7 @@ impl Secret {
     }
 }
 
-/// Makes the file of the secret: whole or not at all, and of two processes one's.
+/// Makes the file of the secret, whole or not at all. Of two processes that try at once, one succeeds.
 fn make_secret(data_dir: &Path, path: &Path) -> std::io::Result<()> {
     let draft = data_dir.join(format!("{SECRET_FILE}.{}", crate::id::new_id()));
     let mut bytes = [0; SECRET_BYTES];

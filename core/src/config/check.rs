@@ -27,7 +27,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     at_least("limits.request_head_timeout_ms", limits.request_head_timeout_ms, 100)?;
     at_least("limits.request_body_timeout_ms", limits.request_body_timeout_ms, 100)?;
     if limits.outgoing_bytes > 0 {
-        // One result has to fit.
+        // A buffer has to hold at least one result.
         at_least("limits.outgoing_bytes", limits.outgoing_bytes as u64, config.scripts.result_bytes as u64)?;
     }
     at_least("limits.burst", u64::from(limits.burst), u64::from(limits.events_per_second > 0))?;
@@ -67,7 +67,7 @@ fn check_scripts(config: &Config) -> Result<(), ConfigError> {
     at_least("scripts.transaction_ms", scripts.transaction_ms, scripts.transaction_idle_ms)?;
     at_least("scripts.memory_bytes", scripts.memory_bytes as u64, 1 << 16)?;
     at_least("scripts.elements", scripts.elements as u64, 1)?;
-    // Past these the stack of a worker thread is no longer known to suffice.
+    // The stack of a worker thread is known to suffice up to these.
     at_most("scripts.elements", scripts.elements as u64, 100_000)?;
     at_most("scripts.memory_bytes", scripts.memory_bytes as u64, 1 << 26)?;
     for (key, depth) in [

@@ -144,7 +144,7 @@ fn reject_unknown(
     if known.contains_key(key) {
         return Ok(());
     }
-    // The section may have been forgotten.
+    // Perhaps the section was left out.
     let in_section = known.keys().map(String::as_str).find(|known| known.ends_with(&format!(".{key}")));
     let nearest = in_section.or_else(|| nearest(key, known.keys().map(String::as_str)));
     let hint = nearest.map_or_else(String::new, |nearest| format!(" Did you mean `{nearest}`?"));

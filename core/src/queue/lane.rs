@@ -1,4 +1,4 @@
-//! Lanes and groups: who is next.
+//! Lanes and groups: which job runs next.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::waiting::NextPlace;
 use super::{Job, Refusal, Shared, Ticket};
 
-/// One gateway has a fourth of the threads that may wait.
+/// One gateway may have a fourth of the threads that wait.
 const WAITING_PARTS: usize = 4;
 
 /// The jobs of one socket, in order.
@@ -21,9 +21,9 @@ pub struct Lane<J: Job> {
 struct LaneState<J> {
     jobs: VecDeque<J>,
     bytes: usize,
-    /// Before this, jobs wait: the first has still to come.
+    /// False until [`Lane::open`]: jobs wait, because the first one is still to come.
     is_open: bool,
-    /// In the group's list, or with a worker.
+    /// Whether it is in the group's list or with a worker.
     is_scheduled: bool,
 }
 
@@ -37,10 +37,10 @@ pub(super) struct Group<J: Job> {
 }
 
 struct Ready<J: Job> {
-    /// Threads that have waited and want a worker's place.
+    /// Threads that are done waiting and want a worker's place.
     returning: VecDeque<Arc<NextPlace>>,
     lanes: VecDeque<Arc<Lane<J>>>,
-    /// In the channel or with a worker.
+    /// Tickets in the channel or with a worker.
     tickets: usize,
     /// Threads that wait.
     waiting: usize,
@@ -88,7 +88,7 @@ impl<J: Job> Lane<J> {
         Ok(())
     }
 
-    /// Adds a job that the product itself needs done, whatever the bounds (there is at most one).
+    /// Adds a job that the product itself needs done, ignoring the bounds. A lane gets one at most.
     pub fn push_last(self: &Arc<Self>, job: J) {
         let mut state = self.state.lock();
         let bytes = job.bytes();
@@ -108,7 +108,7 @@ impl<J: Job> Lane<J> {
         self.wake(state);
     }
 
-    /// Lets go of the lane, and has it scheduled if it wants a worker.
+    /// Unlocks the lane, and schedules it if it has a job to run.
     fn wake(self: &Arc<Self>, mut state: MutexGuard<'_, LaneState<J>>) {
         let wakes = state.wants_worker();
         drop(state);
@@ -194,7 +194,7 @@ impl<J: Job> Group<J> {
         None
     }
 
-    /// Gives the ticket of a thread that waits from now on to the next, or back.
+    /// Passes on the ticket of a thread that begins to wait, or gives it back.
     pub(super) fn begin_waiting(self: &Arc<Self>) {
         self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         let mut ready = self.ready.lock();
@@ -203,7 +203,7 @@ impl<J: Job> Group<J> {
         self.send_ticket(ready);
     }
 
-    /// Puts a thread before all lanes that has waited.
+    /// Puts a thread that is done waiting before all lanes.
     pub(super) fn end_waiting(self: &Arc<Self>, place: Arc<NextPlace>) {
         self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
         let mut ready = self.ready.lock();
@@ -222,8 +222,8 @@ impl<J: Job> Group<J> {
         }
     }
 
-    /// Whether another job may be begun: not while as many wait as may, since this one may wait too.
-    /// One that waits wakes the group when it has waited.
+    /// Whether another job may begin: not while as many threads wait as may, since this job may wait
+    /// too. A thread that is done waiting wakes the group.
     fn may_begin(&self, ready: &Ready<J>) -> bool {
         let most = self.shared.settings.waiting;
         ready.waiting == 0

@@ -36,7 +36,7 @@ pub(crate) const SCRIPT_STACK_BYTES: usize = 256 << 20;
 pub trait Job: Send + 'static {
     /// Does the work, on a script thread.
     fn run(self);
-    /// What it holds in memory while it waits, about.
+    /// Roughly the bytes that it holds in memory while it waits.
     fn bytes(&self) -> usize;
 }
 
@@ -147,7 +147,7 @@ impl<J: Job> Queue<J> {
         true
     }
 
-    /// Ends the workers once they are done with what they do.
+    /// Ends the workers when they are done with the work that they have begun.
     pub fn stop(&self) {
         self.close();
         (0..self.workers).for_each(|_| self.shared.send(Ticket::Stop));

@@ -1,8 +1,8 @@
-//! Scripts that wait give their place to another thread meanwhile: what sleeps keeps nobody from
+//! A script that waits gives its place to another thread meanwhile: one that sleeps keeps no other from
 //! running, and there are always as many workers as are configured.
 //!
-//! A thread that begins to wait gives its ticket up and has a spare thread become a worker. When it
-//! has waited, it stands before the lanes of its group for the next of the group's tickets; the
+//! A thread that begins to wait gives its ticket up, and a spare thread becomes a worker. When it is
+//! done waiting, it stands before the lanes of its group for the next of the group's tickets; the
 //! worker that finds it there gives it both its ticket and its place, and becomes a spare itself.
 //! Spares end when nobody has needed them for a while.
 
@@ -23,15 +23,15 @@ thread_local! {
     static PLACE: RefCell<Option<Arc<dyn Place>>> = const { RefCell::new(None) };
 }
 
-/// What a worker can give up while it waits.
+/// What a worker gives up while it waits, and gets back.
 trait Place {
-    /// False where that cannot be: no thread is to be had.
+    /// False when the system refuses a thread; the worker keeps its place then.
     fn give_up(self: Arc<Self>) -> bool;
     /// Returns when the thread may go on.
     fn take_again(self: Arc<Self>);
 }
 
-/// Waits: another works meanwhile. On a thread that is no worker it just waits.
+/// Runs `wait` while another thread works in this one's place. On a thread that is no worker it just runs it.
 pub(crate) fn wait<T>(wait: impl FnOnce() -> T) -> T {
     struct Back(Arc<dyn Place>);
     impl Drop for Back {
@@ -44,7 +44,7 @@ pub(crate) fn wait<T>(wait: impl FnOnce() -> T) -> T {
     wait()
 }
 
-/// Notes whom this thread works for.
+/// Notes the group that this thread works for.
 pub(super) fn work_for<J: Job>(group: &Arc<Group<J>>) {
     PLACE.with_borrow_mut(|place| {
         if place.as_ref().is_none_or(|place| !std::ptr::addr_eq(Arc::as_ptr(place), Arc::as_ptr(group))) {
@@ -69,7 +69,7 @@ impl<J: Job> Place for Group<J> {
     }
 }
 
-/// The place that a thread stands for that has waited.
+/// What a thread that is done waiting has in the group's list, until a worker gives it its place.
 #[derive(Default)]
 pub(super) struct NextPlace {
     is_given: Mutex<bool>,
@@ -77,7 +77,7 @@ pub(super) struct NextPlace {
 }
 
 impl NextPlace {
-    /// Has the thread go on; who calls this has no place any more.
+    /// Lets the thread go on in the caller's place, which the caller loses.
     pub(super) fn give(&self) {
         *self.is_given.lock() = true;
         self.given.notify_one();
@@ -106,7 +106,7 @@ struct SparesState {
 }
 
 impl Spares {
-    /// Has a spare take a place, or else a new thread; false when the system refuses it.
+    /// Gives a place to a spare thread, or else to a new one; false when the system refuses a thread.
     fn fill_place(&self, start: impl FnOnce() -> std::io::Result<()>) -> bool {
         let mut state = self.state.lock();
         if state.idle > state.places {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::lane::{Group, Lane, Next};
 use super::{Job, SCRIPT_STACK_BYTES, Shared, Ticket, waiting};
 
-/// What one lane may do before the next gets its turn: so many jobs, or so long.
+/// How many jobs, and for how long, one lane may run before the next gets its turn.
 const TURN_JOBS: usize = 32;
 const TURN_TIME: Duration = Duration::from_millis(1);
 
@@ -51,7 +51,7 @@ fn serve<J: Job>(group: &Arc<Group<J>>, shared: &Shared<J>) -> bool {
     true
 }
 
-/// Runs jobs of one lane; true when its turn ended before its jobs.
+/// Runs jobs of one lane; true when its turn ended with jobs left.
 fn take_turn<J: Job>(lane: &Lane<J>) -> bool {
     let start = Instant::now();
     for _ in 0..TURN_JOBS {

@@ -1,7 +1,7 @@
-//! Connections to the database, and how long one may keep anybody waiting.
+//! Connections to the database, and how long anything may wait for one.
 //!
-//! An SQLite file always answers, in its turn. A PostgreSQL can be gone, or lost behind a network that swallows
-//! every packet: then what waits for it fails within seconds, and when it is back all works again.
+//! An SQLite file always answers, in its turn. A PostgreSQL server can be down, or unreachable behind a network
+//! that drops every packet: then statements fail within seconds, and work again when it is back.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -27,15 +27,15 @@ use crate::metrics::Metrics;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long anything waits for a connection to PostgreSQL, an attempt to connect included.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a connection of PostgreSQL may take to say that it lives, when it comes back to its pool.
-/// One whose statement was given up is still busy with that, and makes room for another.
+/// How long a connection to PostgreSQL may take to answer a ping when it comes back to its pool. One that is
+/// still busy with a statement that timed out does not answer; it is closed, and another takes its place.
 const PING_MAX: Duration = Duration::from_millis(500);
-/// How long one statement may take, its wait for a connection included; on PostgreSQL, how long the
-/// next row may of one that gives its rows one by one.
+/// How long one statement may take, including its wait for a connection. On PostgreSQL, where rows are
+/// streamed, also how long each next row may take.
 const STATEMENT_MAX: Duration = Duration::from_secs(5);
 
-/// How often PostgreSQL looks, while a statement runs, whether anyone still waits for it. Older ones
-/// than 14 do not know it and run the statement to its end.
+/// How often PostgreSQL checks, while a statement runs, that its client is still connected. Versions
+/// before 14 cannot check, and run the statement to its end.
 const LOOK_FOR_CLIENT: &str = "SET client_connection_check_interval = '500ms'";
 
 /// What a pool is for.
@@ -43,8 +43,8 @@ const LOOK_FOR_CLIENT: &str = "SET client_connection_check_interval = '500ms'";
 pub(super) struct Purpose {
     /// Connections, at most.
     pub connections: u32,
-    /// How long a transaction on PostgreSQL may be without a statement: what it holds locked is free
-    /// then, also when its server was lost and PostgreSQL has not noticed.
+    /// How long a transaction on PostgreSQL may be idle. Then PostgreSQL ends it and frees its locks,
+    /// even where it has not noticed that our process is gone.
     pub idle_in_transaction: Duration,
 }
 
@@ -76,13 +76,13 @@ pub(super) async fn connect(url: &str, purpose: Purpose, metrics: &Metrics) -> R
                 let idle = idle.clone();
                 Box::pin(async move {
                     connection.execute(AssertSqlSafe(idle)).await?;
-                    // As the constant says.
+                    // See the constant.
                     let _ = connection.execute(LOOK_FOR_CLIENT).await;
                     Ok(())
                 })
             });
-            // The pool asks every connection that comes back whether it lives, and would wait for
-            // the answer of a dead one for ever, and keep its place.
+            // The pool pings every connection that comes back. Without a bound it would wait for a dead
+            // one for ever, and the connection would keep its place in the pool.
             options.after_release(|connection, _| {
                 Box::pin(async {
                     let answer = tokio::time::timeout(PING_MAX, connection.ping()).await;
@@ -107,14 +107,14 @@ pub(super) fn sqlite_file(url: &str) -> Result<Option<PathBuf>> {
     Ok((!url.contains(":memory:") && !url.contains("mode=memory")).then(|| file.to_owned()))
 }
 
-/// The database as everyone uses it: a pool whose statements end in time, and on SQLite one writer
-/// for all that write, since two would only wait for each other. Transactions are their
-/// connection's own, and without the bound. The product's own tables and the rows of others have one
-/// each, so that whatever is asked of those, there is a connection left for sign-in.
+/// The database as the rest of the code uses it: a pool whose statements time out, and on SQLite one
+/// writer for all writes, since two would only wait for each other. A transaction has a connection of
+/// its own, and its statements do not time out. The product's own tables and admins' tables have a
+/// pool each, so that sign-in finds a connection however busy the rows are.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
     connections: DatabaseConnection,
-    /// PostgreSQL needs none of it.
+    /// None on PostgreSQL.
     sqlite: Option<Sqlite>,
 }
 
@@ -126,7 +126,7 @@ pub(super) struct Sqlite {
 }
 
 impl Pool {
-    /// A pool that leaves statements outside of transactions to `sqlite`, if that is there.
+    /// A pool; statements outside transactions go to `sqlite` instead, where there is one.
     pub(super) fn new(connections: DatabaseConnection, sqlite: Option<Sqlite>) -> Self {
         Self { connections, sqlite }
     }

@@ -1,6 +1,6 @@
-//! SQLite's connections for rows, without a pool. A pool asks a connection whether it lives before
-//! and after every statement, and takes it back in a task of its own: three more switches between
-//! threads for a statement of some microseconds. An SQLite file always lives, so these are just kept.
+//! SQLite's connections for rows, without a pool. A pool pings a connection before and after every
+//! statement, and takes it back in a task of its own: three more switches between threads for a
+//! statement of some microseconds. A connection to a file does not die, so these are just kept open.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,11 +18,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Result;
 
-/// Instructions of SQLite's machine between two looks at whether a statement is to end: some tens of
-/// microseconds.
+/// How many instructions SQLite's virtual machine runs between two checks of whether the statement is
+/// to be interrupted: some tens of microseconds.
 const LOOK_EVERY: i32 = 1000;
 
-/// Ends what runs on a connection, which is not used again then.
+/// Interrupts the statement that runs on a connection. The connection is not used again.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Interrupt(Arc<AtomicBool>);
 
@@ -41,7 +41,7 @@ impl Interrupt {
 pub(crate) struct Direct {
     options: Arc<SqliteConnectOptions>,
     idle: Mutex<Vec<(SqliteConnection, Interrupt)>>,
-    /// For each connection one.
+    /// One permit for each connection.
     places: Arc<Semaphore>,
     connections: u32,
     seconds: Histogram,
@@ -55,9 +55,9 @@ pub(crate) struct DirectConnection {
     connection: Option<SqliteConnection>,
     place: Option<OwnedSemaphorePermit>,
     interrupt: Interrupt,
-    /// Whether nothing runs on it and it may be used again.
+    /// Whether no statement runs on it, so that it may be used again.
     is_reusable: bool,
-    /// Whether there is something on it that is neither kept nor undone.
+    /// Whether a transaction is open on it.
     is_in_transaction: bool,
 }
 
@@ -100,7 +100,7 @@ impl Direct {
         Ok((connection, interrupt))
     }
 
-    /// Closes all connections, once they are not in use; there is none from now on.
+    /// Waits until no connection is in use and closes them all. From now on there is none to be had.
     pub(super) async fn close(&self) -> Result<(), DbErr> {
         let all = self.places.acquire_many(self.connections).await;
         self.places.close();
@@ -139,7 +139,7 @@ impl DirectConnection {
         Ok(())
     }
 
-    /// What ends what runs on it.
+    /// The handle that interrupts its statements.
     pub(super) fn interrupt(&self) -> Interrupt {
         self.interrupt.clone()
     }
@@ -182,7 +182,7 @@ impl DirectConnection {
         taken
     }
 
-    /// Who does not come to the end leaves the connection to be closed, as what it runs may go on.
+    /// If dropped before the end, the connection is closed, not reused: its statement may still run.
     fn start(&mut self) -> (Instant, &mut SqliteConnection) {
         self.is_reusable = false;
         (Instant::now(), self.connection.as_mut().expect("it is there until this is dropped"))
@@ -206,7 +206,7 @@ impl Drop for DirectConnection {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let place = self.place.take();
             runtime.spawn(async move {
-                // Waits for what it still does, which is interrupted.
+                // Waits for the statement that still runs; it has been interrupted.
                 let _ = connection.close().await;
                 drop(place);
             });

@@ -3,8 +3,8 @@
 //! A field that is not known, an operator that does not exist or a value of the wrong type is a
 //! `VALIDATION_ERROR` that lists what is known. Values only ever travel as bound parameters.
 //!
-//! Every database answers alike, and as [`super::in_memory`] does: null is a value, and the least of
-//! all; text has the order of its characters' numbers, and its case counts.
+//! Both databases answer alike, and as [`super::in_memory`] does: null sorts before every value, and
+//! text is compared by code points, so case matters.
 
 use sea_orm::sea_query::{Cond, IntoIden, NullOrdering, Order, SelectStatement};
 use sea_orm::{
@@ -21,7 +21,7 @@ use crate::filter::{Field, FieldKind, Filter, comparable};
 pub const LIMIT_DEFAULT: u64 = 20;
 /// Rows of a page at most.
 pub const LIMIT_MAX: u64 = 1000;
-/// The last page: what lies behind it is out of any database's reach.
+/// The last page. The offset of any page behind it might overflow.
 pub const PAGE_MAX: u64 = 1_000_000_000;
 /// Fields to sort by.
 const SORT_FIELDS_MAX: usize = 100;
@@ -116,7 +116,7 @@ impl Store {
         for (field, order) in sort_order(query.sort.as_deref().unwrap_or("id"), &fields)? {
             order_by(QueryTrait::query(&mut select), field, order, backend);
         }
-        // Rows that are equal in what is asked for still have one order, so that pages do not overlap.
+        // Rows that are equal in these fields are ordered by id, so that pages do not overlap.
         for key in E::PrimaryKey::iter() {
             QueryTrait::query(&mut select).order_by(key.into_column(), Order::Asc);
         }
@@ -149,7 +149,7 @@ pub(crate) fn sort_order<'a>(text: &str, fields: &'a [Field]) -> Result<Vec<(&'a
 pub(crate) fn order_by(select: &mut SelectStatement, field: &Field, order: Order, backend: DbBackend) {
     let column = comparable(field, backend);
     if field.is_nullable && backend == DbBackend::Postgres {
-        // Null is the least of all values: SQLite's own way, which PostgreSQL has to be told.
+        // Null sorts first: SQLite's default, which PostgreSQL has to be told.
         let nulls = if order == Order::Desc { NullOrdering::Last } else { NullOrdering::First };
         select.order_by_expr_with_nulls(column, order, nulls);
     } else {

@@ -38,17 +38,17 @@ pub use entity::{app_key, change, event, gateway, hook, pack, revision, route, s
 pub(crate) use transaction::{WriterTransaction, overdue};
 pub(crate) use writer::{Wanted, Writer, Written, begin_writing, run_write};
 
-/// Connections for the product's own tables. One that waits for its turn to start holds one of them
-/// for so long.
+/// Connections for the product's own tables. A server that waits for its turn to start holds one of
+/// them meanwhile.
 const OWN: Purpose = Purpose { connections: 4, idle_in_transaction: Duration::from_secs(60) };
-/// Connections for rows of admins' tables. A script that computes for longer in a transaction than
-/// others should wait for its locks loses it.
+/// Connections for rows of admins' tables. A script that computes in a transaction for longer than
+/// others should wait for its locks loses the transaction.
 const ROWS: Purpose = Purpose { connections: 8, idle_in_transaction: Duration::from_secs(2) };
 /// The only row of `gw_change`.
 const CHANGE_ROW: i32 = 1;
 /// The number of the advisory lock that [`Store::turn`] takes in PostgreSQL; `gw` and a number.
 const TURN_LOCK: i32 = 0x6777_0001;
-/// How long one waits for its turn: whoever has it may hang.
+/// How long a server waits for its turn: the one that has it may hang.
 const TURN_MAX: &str = "60s";
 
 /// The open database.
@@ -58,7 +58,7 @@ pub struct Store {
     rows: Pool,
 }
 
-/// One process's turn with a PostgreSQL; it ends with this.
+/// One process's turn with a PostgreSQL database; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Turn {
     _lock: Option<DatabaseTransaction>,
@@ -159,7 +159,7 @@ impl Store {
     }
 
     /// A number that grows with every change of gateways, events, users or sessions by any
-    /// process: who sees it grow reads those anew.
+    /// process: a process that sees it grow reads those anew.
     pub async fn change_number(&self) -> Result<i64> {
         let row = change::Entity::find_by_id(CHANGE_ROW).one(&self.db).await?;
         Ok(row.map_or(0, |row| row.number))
@@ -214,7 +214,7 @@ impl Store {
         private::create(file)
             .map_err(|error| Error::Internal(format!("cannot make {}: {error}", file.display())))?;
         let quoted = file.to_string_lossy().replace('\'', "''");
-        // It takes as long as it takes.
+        // Not bounded: the copy of a large database takes long.
         let copied = (*self.db).execute_unprepared(&format!("VACUUM INTO '{quoted}'")).await;
         if copied.is_err() {
             let _ = std::fs::remove_file(file);

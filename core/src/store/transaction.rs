@@ -1,5 +1,5 @@
-//! Transactions of rows on SQLite's one writer. Nobody else writes meanwhile, so one that keeps
-//! others waiting for too long is ended: between its statements, or with the one that runs.
+//! Transactions of rows on SQLite's one writer. Nothing else is written meanwhile, so a transaction
+//! that keeps others waiting for too long is rolled back, and a statement that it runs interrupted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,11 +22,11 @@ pub(super) struct Patience {
     pub whole: Duration,
 }
 
-/// A transaction of the writer; who drops it undoes it.
+/// A transaction of the writer. If dropped before it is committed, it is rolled back.
 #[derive(Debug)]
 pub(crate) struct WriterTransaction(Arc<Open>);
 
-/// What a transaction has, also for those who wait for its end.
+/// The state of a transaction, shared with those who wait for its end.
 #[derive(Debug)]
 pub(super) struct Open {
     /// None once it has ended. Locked while a statement runs.
@@ -41,7 +41,7 @@ pub(super) struct Open {
 struct Held {
     connection: DirectConnection,
     used: Instant,
-    /// After the connection: the next begins when this has ended.
+    /// Dropped after the connection: the next transaction begins when this one has ended.
     _turn: Turn,
 }
 

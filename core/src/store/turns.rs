@@ -1,5 +1,5 @@
-//! Whose turn it is with SQLite's one writer. The product's own statements go before rows, and
-//! whoever waits looks whether the transaction that has the turn keeps it for too long.
+//! Whose turn it is with SQLite's one writer. The product's own statements go before rows. Those who
+//! wait check whether the transaction that has the turn keeps it for too long.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::transaction::Open;
 
-/// How often who waits looks at the transaction that has the turn.
+/// How often those who wait check the transaction that has the turn.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// For whom something is written.
@@ -31,14 +31,14 @@ pub(super) struct Turns {
 #[derive(Debug, Default)]
 struct State {
     is_taken: bool,
-    /// Who waits: our own statements, and all others.
+    /// Those who wait: for the product's own statements, and for all others.
     own: VecDeque<oneshot::Sender<Turn>>,
     rows: VecDeque<oneshot::Sender<Turn>>,
     /// The transaction that has the turn, if one has it.
     transaction: Weak<Open>,
 }
 
-/// The turn; who drops it gives it to the next.
+/// The turn. Dropping it gives it to the next.
 #[derive(Debug)]
 pub(super) struct Turn(Option<Arc<Turns>>);
 
@@ -67,7 +67,7 @@ impl Turns {
     }
 
     fn end_overdue(&self) {
-        // Not while the state is locked: what is ended gives the turn to the next.
+        // Unlocked before `end_if_overdue`: a transaction that ends locks the state to pass the turn on.
         let transaction = self.state.lock().transaction.upgrade();
         if let Some(open) = transaction {
             open.end_if_overdue();
@@ -99,7 +99,7 @@ impl Drop for Turn {
             let Some(next) = next else { return };
             match next.send(Self(Some(turns.clone()))) {
                 Ok(()) => return,
-                // They no longer wait; the turn goes to the one after them.
+                // This one no longer waits; the turn goes to the one after it.
                 Err(mut refused) => drop(refused.0.take()),
             }
         }

@@ -18,9 +18,9 @@ use super::transaction::{Patience, WriterTransaction};
 use super::turns::{self, Turns, Whose};
 use crate::error::Result;
 
-/// Statements of one transaction, at most: what waits behind them waits so long.
+/// Statements of one transaction, at most. The statements behind them wait until it is committed.
 const GROUP_MAX: usize = 256;
-/// Statements that wait, at most; who comes then waits for a place.
+/// Statements that wait, at most. The sender of one more waits for a place.
 const WAITING_MAX: usize = 4096;
 
 /// What a write is asked for.
@@ -48,7 +48,7 @@ struct Request {
     reply: oneshot::Sender<Result<Written, DbErr>>,
 }
 
-/// The one writer of an SQLite database, as one of those who write sees it.
+/// A handle to the one writer of an SQLite database, for one kind of writes.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     whose: Whose,
@@ -140,7 +140,7 @@ async fn work(whose: Whose, writer: Arc<Direct>, turns: Arc<Turns>, mut waiting:
     }
 }
 
-/// A statement that no other waits with is its own transaction, which spares two more.
+/// A statement that waits alone is run without a transaction, which saves `BEGIN` and `COMMIT`.
 async fn run_alone(mut connection: DirectConnection, request: Request) {
     if !request.is_given_up() {
         let outcome = run_directly(&mut connection, request.statement, request.wanted).await;
@@ -183,7 +183,7 @@ async fn run_group(
 }
 
 impl Request {
-    /// Who has stopped waiting was told that the database failed: then it must not be done.
+    /// A sender that stopped waiting was told that the database failed, so the statement must not run.
     fn is_given_up(&self) -> bool {
         self.reply.is_closed()
     }
@@ -194,7 +194,7 @@ impl Request {
 }
 
 fn answer(reply: oneshot::Sender<Result<Written, DbErr>>, outcome: Result<Written, DbErr>) {
-    // Whoever asked has gone when this does not arrive.
+    // Fails when the sender no longer waits, which is fine.
     let _ = reply.send(outcome);
 }
 

@@ -1,5 +1,6 @@
 //! The frames of a WebSocket, as its client sends them: where packets begin and end in a stream
-//! of bytes. What the bytes mean is for [`super::packets`], what is no WebSocket for the library.
+//! of bytes. [`super::packets`] knows what the bytes mean; the library refuses frames that break the
+//! WebSocket protocol.
 
 use super::packets::{Broken, Packet, Rated, Watch};
 
@@ -10,12 +11,12 @@ const HEADER_MAX: usize = 14;
 #[derive(Debug, Default)]
 pub struct Frames {
     header: [u8; HEADER_MAX],
-    /// Bytes of the header that have come.
+    /// How many bytes of the header have been read.
     header_bytes: usize,
-    /// Bytes of the frame that have not come.
+    /// How many bytes of the frame are still to be read.
     left: u64,
     mask: [u8; 4],
-    /// Where in the frame the next byte that comes stands, and the next that goes on.
+    /// Where in the frame the next byte is that is read, and the next that is passed on.
     came: usize,
     went: usize,
     is_control: bool,
@@ -24,7 +25,7 @@ pub struct Frames {
     packet: Option<Packet>,
 }
 
-/// What goes on of a chunk, within the chunk's own memory as long as it fits.
+/// The bytes of a chunk that are passed on, written into the chunk itself as long as they fit.
 struct Out<'a> {
     chunk: &'a mut [u8],
     at: usize,
@@ -68,8 +69,8 @@ impl Frames {
         self.header_bytes == 0
     }
 
-    /// Reads the next bytes; how many of the chunk go on. What does not fit any more, because
-    /// bytes that were held back go first, is put in `spill`, which is empty otherwise.
+    /// Reads the next bytes; returns how many bytes of the chunk are passed on. Bytes that were held
+    /// back go first; what then no longer fits into the chunk is put in `spill`, which must be empty.
     pub fn read<R: FnMut(Rated) -> bool>(
         &mut self,
         watch: &mut Watch<R>,

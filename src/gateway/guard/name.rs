@@ -2,14 +2,14 @@
 //!
 //! The library reads names without unescaping and ends the connection where it would have to; and
 //! some clients escape every letter beyond ASCII. So a name is spelled out before the library sees
-//! it, in as many bytes: what is left over becomes spaces behind it. A character that has to be
-//! escaped goes as another in its place, one that no name may have itself.
+//! it, in the same number of bytes: those left over become spaces behind it. A character that JSON has
+//! to escape is replaced by another one that no name may have itself.
 
 use std::borrow::Cow;
 
-/// For a backslash. Not assigned in Unicode.
+/// Stands for a backslash. Not assigned in Unicode.
 const BACKSLASH: char = '\u{378}';
-/// For a quote, which takes the place of the C1 character that NUL would have.
+/// Stands for a quote, in the place of the C1 character that NUL would have.
 const QUOTE: char = '\u{80}';
 
 /// A name that cannot be passed on.
@@ -23,7 +23,7 @@ pub struct Name {
     escape: Escape,
     /// A first half of a surrogate pair.
     high: Option<u16>,
-    /// Bytes that have come less those that have gone on.
+    /// Bytes read and not yet passed on.
     owed: usize,
 }
 
@@ -38,7 +38,7 @@ enum Escape {
 }
 
 impl Name {
-    /// Looks at the next byte; true when it is the quote behind the name. `put` gets what goes on.
+    /// Reads the next byte; true when it is the quote behind the name. `put` gets the bytes to pass on.
     pub fn look(&mut self, byte: u8, put: &mut impl FnMut(u8)) -> Result<bool, BadName> {
         match self.escape {
             Escape::None => self.plain(byte, put),
@@ -47,7 +47,7 @@ impl Name {
         }
     }
 
-    /// Whether bytes have come for which none have gone on yet.
+    /// Whether bytes were read for which none were passed on yet.
     pub fn owes(&self) -> bool {
         self.owed > 0
     }

@@ -1,11 +1,11 @@
-//! The rules for packets, as far as they can be told from a packet's first bytes: its types, its
-//! namespace, how many attachments it announces, and its event's name. What follows is counted.
+//! The rules for packets, as far as a packet's first bytes show: its types, its namespace, how many
+//! attachments it announces, and its event's name. Of the rest only the bytes are counted.
 //!
 //! Nothing is kept but counts, and nothing here knows what carries the packets.
 
 use super::name::{BadName, Name};
 
-/// What packets may be.
+/// The limits of packets.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
     /// Bytes of a namespace.
@@ -84,11 +84,11 @@ impl From<BadName> for Broken {
 #[derive(Debug)]
 pub struct Watch<R> {
     rules: Rules,
-    /// Whether another of these may come.
+    /// Whether the rate lets another of these pass.
     allow: R,
     /// Text packets so far.
     packets: u64,
-    /// Attachments that the last packet announced and that have not come.
+    /// Attachments that the last packet announced and that are still to come.
     awaited: u32,
     /// Bytes of those that have come.
     attachment_bytes: usize,
@@ -143,7 +143,7 @@ enum Place {
     Ack,
     BeforeName,
     Name(Name),
-    /// Past what is looked at.
+    /// Behind the bytes that matter.
     Rest,
 }
 
@@ -212,7 +212,7 @@ impl Packet {
         Ok(())
     }
 
-    /// The packet ends, or a piece of it: nothing may be owed then.
+    /// The packet ends, or a piece of it: no byte may be held back then.
     pub fn pause(&self) -> Result<(), Broken> {
         match &self.place {
             Place::Name(name) if name.owes() => Err(Broken::EventName),

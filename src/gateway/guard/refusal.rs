@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::packets::Broken;
 
-/// When a client may try again that was sent away by a server that is stopping or full.
+/// When to try again, for clients of a server that is stopping or full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a request is refused.

@@ -1,7 +1,7 @@
 //! The requests of Engine.IO: who may open a session, and who speaks for one.
 //!
-//! What the library gets are requests made here: it keeps a session's first one for as long as the
-//! session lives, and a client's own would keep hyper's read buffer with it.
+//! The library gets requests that are made here: it keeps a session's first request for as long as the
+//! session lives, and a client's own would keep hyper's read buffer alive.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -97,7 +97,7 @@ struct Guard(Arc<Hub>);
 impl Guard {
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
         self.take(request).await.unwrap_or_else(|refusal| {
-            // A broken rule is told where its session ends.
+            // A broken rule is logged and counted where the session is ended.
             if !matches!(refusal, Refusal::Broken(_)) {
                 tracing::debug!(reason = refusal.reason(), "request of Socket.IO refused");
                 self.0.metrics.guard.with_label_values(&[refusal.reason()]).inc();
@@ -140,7 +140,7 @@ impl Guard {
         }
     }
 
-    /// Whether another session may be opened; what is kept of the request that opens it.
+    /// Checks whether another session may be opened; returns what is kept of its first request.
     fn admit(&self, request: &Request<Body>) -> Result<Handshake, Refusal> {
         if self.0.is_draining() {
             return Err(Refusal::Stopping);
@@ -168,7 +168,7 @@ impl Guard {
         Ok(answer)
     }
 
-    /// The packet that opens a session, with its secret in the place of its id.
+    /// The packet that opens a session, with the secret in place of the id.
     fn keyed(&self, session: &Arc<Session>, packet: &[u8]) -> Option<String> {
         let mut open: Json = serde_json::from_slice(packet.strip_prefix(b"0")?).ok()?;
         let id: SocketId = open["sid"].as_str()?.parse().ok()?;
@@ -215,7 +215,7 @@ impl Guard {
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
             match upgrade.await {
-                // What the library thinks of `opening` is known: it was made here.
+                // The library's answer is known, since `opening` was made here.
                 Ok(stream) => drop(library.call((Guarded::new(stream, transport), opening)).await),
                 Err(error) => tracing::debug!(%error, "a WebSocket did not open"),
             }
@@ -229,12 +229,12 @@ impl Guard {
         Ok(answer)
     }
 
-    /// What the session has for its client. The library's first ping comes at once; it is answered
-    /// here, and the client hears the one after it.
+    /// Answers a poll. The library sends its first ping at once; it is answered here, and the client
+    /// gets the pings after it.
     async fn poll(&self, session: &Session, id: SocketId) -> Result<Response<Body>, Refusal> {
         loop {
             let answer = self.ask_library(polling_request(Method::GET, id, Body::empty())).await;
-            // Ended meanwhile: its client comes back for a new one, whatever the last packet says.
+            // Ended meanwhile: the client is told so, whatever the last packet was, and opens a new session.
             if session.is_ended() {
                 return Err(Refusal::UnknownSession);
             }
@@ -288,7 +288,7 @@ impl Guard {
     }
 }
 
-/// Ends a session whose packet of this number is then still waiting for attachments.
+/// After `time`, ends the session if the packet of this number still waits for attachments.
 async fn end_late(session: Weak<Session>, number: u64, time: Duration) {
     tokio::time::sleep(time).await;
     if let Some(session) = session.upgrade()
@@ -298,7 +298,7 @@ async fn end_late(session: Weak<Session>, number: u64, time: Duration) {
     }
 }
 
-/// The packets of a body as they may go on.
+/// The packets of a body as the library may get them.
 fn check<R: FnMut(Rated) -> bool>(watch: &mut Watch<R>, body: &[u8]) -> Result<Vec<u8>, Broken> {
     let mut out = Vec::with_capacity(body.len());
     for (number, bytes) in body.split(|byte| *byte == SEPARATOR).enumerate() {
@@ -308,7 +308,7 @@ fn check<R: FnMut(Rated) -> bool>(watch: &mut Watch<R>, body: &[u8]) -> Result<V
         let is_binary = bytes.first() == Some(&b'b');
         let mut packet = Packet::begin(watch, is_binary)?;
         if is_binary {
-            // In base64.
+            // Base64: three bytes in four characters.
             packet.skip(watch, bytes.len() / 4 * 3)?;
         }
         let mut rest = bytes.iter();
@@ -326,7 +326,7 @@ fn check<R: FnMut(Rated) -> bool>(watch: &mut Watch<R>, body: &[u8]) -> Result<V
     Ok(out)
 }
 
-/// Packets without the first ping among them, and whether there was one.
+/// The packets without the first ping, and whether there was one.
 fn without_ping(packets: Bytes) -> (Bytes, bool) {
     let mut all = packets.split(|byte| *byte == SEPARATOR);
     let Some(at) = all.position(|packet| packet == b"2") else { return (packets, false) };
@@ -335,7 +335,7 @@ fn without_ping(packets: Bytes) -> (Bytes, bool) {
     (others.join(&SEPARATOR).into(), true)
 }
 
-/// A session's request that is being read; the next may come when it is dropped.
+/// Marks that a session's POST is being read, until it is dropped.
 struct Posting<'a>(&'a Session);
 
 impl Drop for Posting<'_> {

@@ -1,7 +1,7 @@
 //! A client's session of Engine.IO, from its first request until its last transport has gone.
 //!
-//! A session's id is its sockets' id too, and those are no secret. So what a client has to show is
-//! the id with a keyed check behind it.
+//! A session's id is also the id of its sockets, which is no secret. So a client has to show the id
+//! with a keyed check behind it.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -37,24 +37,24 @@ const ID_CHARS: usize = 16;
 /// The library's own service, with nothing behind it.
 pub(super) type Library = SocketIoService<Router>;
 
-/// What it watches packets with.
+/// The watch over a session's packets.
 type SessionWatch = Watch<Box<dyn FnMut(Rated) -> bool + Send>>;
 
 /// The rate of events in one namespace.
 type EventRate = (Arc<str>, Arc<Mutex<Rate>>);
 
-/// All sessions that poll or have polled: those that a request can name.
+/// All sessions that poll or have polled: only those can be named by a request.
 pub struct Sessions {
     library: Library,
     limits: config::Limits,
     metrics: Arc<Metrics>,
-    /// Of this process: a session does not outlive it.
+    /// Random for each process: a session does not outlive it.
     key: [u8; 32],
     by_id: Mutex<HashMap<SocketId, Weak<Session>>>,
 }
 
 impl Sessions {
-    /// None yet.
+    /// Unset until the library has given one.
     pub fn new(library: &SocketIoLayer, limits: config::Limits, metrics: Arc<Metrics>) -> Arc<Self> {
         let library = library.layer(Router::new());
         Arc::new(Self { library, limits, metrics, key: rand::random(), by_id: Mutex::default() })
@@ -65,13 +65,13 @@ impl Sessions {
         self.library.clone()
     }
 
-    /// What a client has to show to speak for this session.
+    /// What a client has to show to act for this session.
     pub(super) fn secret(&self, id: SocketId) -> String {
         let check = self.mac(id.as_str()).finalize().into_bytes();
         format!("{id}{}", URL_SAFE_NO_PAD.encode(&check[..CHECK_BYTES]))
     }
 
-    /// The session that a client speaks for by what it shows.
+    /// The session whose secret this is.
     pub(super) fn find(&self, shown: &str) -> Option<Arc<Session>> {
         let (id, check) = shown.split_at_checked(ID_CHARS)?;
         let check = URL_SAFE_NO_PAD.decode(check).ok().filter(|check| check.len() == CHECK_BYTES)?;
@@ -239,14 +239,14 @@ impl Drop for Session {
 
 impl Drop for Transport {
     fn drop(&mut self) {
-        // A session that polled and failed to move would wait for its new transport for ever.
+        // The library would wait for the new transport of a session that failed to move for ever.
         if self.session.id.get().is_some() {
             self.session.end();
         }
     }
 }
 
-/// How many packets that are no events may come. None: as many as like.
+/// The rate of packets that are no events; none: not limited.
 struct PacketRates {
     connects: Option<DefaultDirectRateLimiter>,
     others: Option<DefaultDirectRateLimiter>,

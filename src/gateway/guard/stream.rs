@@ -21,7 +21,7 @@ use crate::gateway::connection::SocketId;
 const PING: &[u8] = &[0x81, 1, b'2'];
 /// The answer to it, as a client would send it.
 const PONG: &[u8] = &[0x81, 0x81, 0, 0, 0, 0, b'3'];
-/// What an id stands behind in the packet that opens a session.
+/// The bytes before the id in the packet that opens a session.
 const BEFORE_ID: &[u8] = b"0{\"sid\":\"";
 
 /// A WebSocket's bytes.
@@ -29,21 +29,21 @@ pub(super) struct Guarded {
     stream: TokioIo<Upgraded>,
     transport: Arc<Transport>,
     frames: Frames,
-    /// What was read and did not fit.
+    /// Bytes that were read and did not fit.
     spill: Vec<u8>,
-    /// When the packet of this number must be finished; set once one was not there in one piece.
+    /// When the packet of this number must be finished; set when a packet comes in pieces.
     deadline: Option<(u64, Pin<Box<Sleep>>)>,
     outgoing: Outgoing,
-    /// Whoever reads, while there is nothing to read.
+    /// Wakes the reader while there is nothing to read.
     reader: Option<Waker>,
 }
 
-/// What is known of the bytes that leave.
+/// The state of the bytes that are written.
 #[derive(Default)]
 struct Outgoing {
     /// The id that the session was opened with here.
     id: Option<SocketId>,
-    /// Bytes that the current frame still has.
+    /// Bytes left of the current frame.
     left: usize,
     /// Whether the library waits for an answer to the ping that its client did not get.
     owes_pong: bool,
@@ -71,7 +71,7 @@ impl Guarded {
         io::ErrorKind::ConnectionAborted.into()
     }
 
-    /// Whether the packet that is being read is late, for whoever waits for the rest of it.
+    /// Whether the packet that is being read is late; else wakes the reader when it is.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         let unfinished = {
             let watch = self.transport.session.watch.lock();
@@ -102,7 +102,7 @@ impl Guarded {
         polled
     }
 
-    /// Bytes that are there without reading any.
+    /// Puts bytes that need no read of the connection into `buffer`; whether there were any.
     fn take_waiting(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
         if !self.spill.is_empty() {
             let count = self.spill.len().min(buffer.remaining());
@@ -145,7 +145,7 @@ impl AsyncRead for Guarded {
             }
             let read = this.frames.read(&mut this.transport.session.watch.lock(), chunk, &mut this.spill);
             match read {
-                // All of it was held back, and nothing read would mean the end.
+                // All of it was held back: read on, since an empty read would mean the end.
                 Ok(0) => buffer.set_filled(before),
                 Ok(count) => {
                     buffer.set_filled(before + count);
@@ -179,7 +179,7 @@ impl Outgoing {
     }
 }
 
-/// The lengths of a server's frame: of its header, and of the rest. The library writes frames whole.
+/// The lengths of a server's frame: the header's and the payload's. The library writes whole frames.
 fn frame_of(bytes: &[u8]) -> (usize, usize) {
     let number = |range| {
         let bytes: &[u8] = bytes.get::<std::ops::Range<usize>>(range).unwrap_or_default();
