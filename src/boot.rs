@@ -170,7 +170,7 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     }
     tasks.spawn(watch_changes(hub.clone(), until(stopped.clone())));
     if let Some(watched) = watched {
-        tasks.spawn(watched.keep_installed(app.catalog.clone(), hub.clone(), until(stopped)));
+        tasks.spawn(watched.keep_installed(app.catalog.clone(), until(stopped)));
     }
     announce(address, demo);
 

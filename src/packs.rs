@@ -14,7 +14,6 @@ use rust_embed::Embed;
 use tokio::sync::mpsc;
 
 use crate::boot::App;
-use crate::gateway::Hub;
 
 /// Editors write a file in several steps; a change is taken over when it has been quiet for so long.
 const QUIET: Duration = Duration::from_millis(150);
@@ -136,17 +135,11 @@ impl Watched {
     }
 
     /// Installs the folder now and whenever its files change, until `stopped` comes. An install
-    /// that has begun is finished: half a pack would stand as an admin's edits.
-    pub async fn keep_installed(
-        mut self,
-        catalog: Arc<Catalog>,
-        hub: Arc<Hub>,
-        stopped: impl Future<Output = ()>,
-    ) {
+    /// that has begun is finished.
+    pub async fn keep_installed(mut self, catalog: Arc<Catalog>, stopped: impl Future<Output = ()>) {
         let mut stopped = pin!(stopped);
         loop {
             install_folder(&self.folder, &catalog).await;
-            hub.reconcile();
             let changed = tokio::select! {
                 changed = self.change() => changed,
                 () = &mut stopped => None,

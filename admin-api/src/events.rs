@@ -79,7 +79,6 @@ pub async fn create(
     Json(body): Json<EventBody>,
 ) -> Result<(StatusCode, axum::Json<EventView>)> {
     let event = state.catalog.create_event(gateway_id, body.into(), admin.user.author()).await?;
-    state.live.catalog_changed();
     Ok((StatusCode::CREATED, axum::Json(event.into())))
 }
 
@@ -103,7 +102,6 @@ pub async fn update(
     Json(body): Json<EventBody>,
 ) -> Result<axum::Json<EventView>> {
     let event = state.catalog.update_event(id, body.into(), admin.user.author()).await?;
-    state.live.catalog_changed();
     Ok(axum::Json(event.into()))
 }
 
@@ -111,7 +109,6 @@ pub async fn update(
 #[utoipa::path(delete, path = "/admin/events/{id}", operation_id = "deleteEvent", tag = "events", responses((status = 204)))]
 pub async fn delete(State(state): State<AdminState>, _: Admin, Path(id): Path<Uuid>) -> Result<StatusCode> {
     state.catalog.delete_event(id).await?;
-    state.live.catalog_changed();
     Ok(StatusCode::NO_CONTENT)
 }
 

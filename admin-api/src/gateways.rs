@@ -113,7 +113,6 @@ pub async fn create(
     Json(body): Json<GatewayBody>,
 ) -> Result<(StatusCode, axum::Json<GatewayView>)> {
     let gateway = state.catalog.create_gateway(body.into(), admin.user.author(), None).await?;
-    state.live.catalog_changed();
     Ok((StatusCode::CREATED, axum::Json(gateway.into())))
 }
 
@@ -138,7 +137,6 @@ pub async fn update(
     Json(body): Json<GatewayBody>,
 ) -> Result<axum::Json<GatewayView>> {
     let gateway = state.catalog.update_gateway(id, body.into(), admin.user.author()).await?;
-    state.live.catalog_changed();
     Ok(axum::Json(gateway.into()))
 }
 
@@ -146,7 +144,6 @@ pub async fn update(
 #[utoipa::path(delete, path = "/admin/gateways/{id}", operation_id = "deleteGateway", tag = "gateways", responses((status = 204)))]
 pub async fn delete(State(state): State<AdminState>, _: Admin, Path(id): Path<Uuid>) -> Result<StatusCode> {
     state.catalog.delete_gateway(id).await?;
-    state.live.catalog_changed();
     Ok(StatusCode::NO_CONTENT)
 }
 

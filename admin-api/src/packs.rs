@@ -128,10 +128,7 @@ pub async fn install(
     let (status, plan) = if body.dry_run {
         (StatusCode::OK, pack::plan(&state.catalog, &pack, options).await?)
     } else {
-        let done = install_pack(&state.catalog, &pack, options).await;
-        // What was written before an error is live too.
-        state.live.catalog_changed();
-        (StatusCode::CREATED, done?)
+        (StatusCode::CREATED, install_pack(&state.catalog, &pack, options).await?)
     };
     let answer = InstallAnswer { pack: view_of(&state, &body.name).await?, changes: changes_of(&plan) };
     Ok((status, axum::Json(answer)))
@@ -158,9 +155,7 @@ pub async fn uninstall(
     Path(name): Path<String>,
     Query(params): Query<UninstallParams>,
 ) -> Result<StatusCode> {
-    let done = pack::uninstall(&state.catalog, &name, InstallOptions::forced(params.force)).await;
-    state.live.catalog_changed();
-    done?;
+    pack::uninstall(&state.catalog, &name, InstallOptions::forced(params.force)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

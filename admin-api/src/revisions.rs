@@ -91,7 +91,6 @@ pub async fn restore_event(
     Path((id, number)): Path<(Uuid, i64)>,
 ) -> Result<axum::Json<EventView>> {
     let event = state.catalog.restore_event(id, number, admin.user.author()).await?;
-    state.live.catalog_changed();
     Ok(axum::Json(event.into()))
 }
 
@@ -104,7 +103,6 @@ pub async fn restore_gateway(
     Path((id, number)): Path<(Uuid, i64)>,
 ) -> Result<axum::Json<GatewayView>> {
     let gateway = state.catalog.restore_gateway(id, number, admin.user.author()).await?;
-    state.live.catalog_changed();
     Ok(axum::Json(gateway.into()))
 }
 
@@ -117,7 +115,6 @@ pub async fn restore_route(
     Path((id, number)): Path<(Uuid, i64)>,
 ) -> Result<axum::Json<RouteView>> {
     let route = state.catalog.restore_route(id, number, admin.user.author()).await?;
-    state.live.catalog_changed();
     Ok(axum::Json(route.into()))
 }
 

@@ -80,7 +80,6 @@ pub async fn create(
     Json(body): Json<RouteBody>,
 ) -> Result<(StatusCode, axum::Json<RouteView>)> {
     let route = state.catalog.create_route(body.into(), admin.user.author(), None).await?;
-    state.live.catalog_changed();
     Ok((StatusCode::CREATED, axum::Json(route.into())))
 }
 
@@ -104,7 +103,6 @@ pub async fn update(
     Json(body): Json<RouteBody>,
 ) -> Result<axum::Json<RouteView>> {
     let route = state.catalog.update_route(id, body.into(), admin.user.author()).await?;
-    state.live.catalog_changed();
     Ok(axum::Json(route.into()))
 }
 
@@ -112,7 +110,6 @@ pub async fn update(
 #[utoipa::path(delete, path = "/admin/routes/{id}", operation_id = "deleteRoute", tag = "routes", responses((status = 204)))]
 pub async fn delete(State(state): State<AdminState>, _: Admin, Path(id): Path<Uuid>) -> Result<StatusCode> {
     state.catalog.delete_route(id).await?;
-    state.live.catalog_changed();
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -10,8 +10,6 @@ use gatewright_core::pack::Pack;
 
 /// What the admin API needs to know of the running gateway: one of the two trait borders.
 pub trait Live: Send + Sync {
-    /// The catalog has changed: bring the live namespaces in line with it, now.
-    fn catalog_changed(&self);
     /// Open connections by gateway path.
     fn connections(&self) -> BTreeMap<String, usize>;
     /// Jobs that wait or run.

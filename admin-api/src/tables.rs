@@ -149,7 +149,7 @@ pub async fn create(
         access: body.access.map(AccessBody::read).transpose()?,
         ..TableChange::default()
     };
-    let table = state.catalog.data()?.create_table(change, None).await?;
+    let table = state.catalog.create_table(change).await?;
     Ok((StatusCode::CREATED, axum::Json(table.into())))
 }
 
@@ -184,10 +184,7 @@ pub async fn update(
         access: body.access.map(AccessBody::read).transpose()?,
         confirm: body.confirm,
     };
-    let table = state.catalog.data()?.update_table(id, change).await?;
-    // Hooks follow a table that is renamed.
-    state.catalog.reload().await?;
-    Ok(axum::Json(table.into()))
+    Ok(axum::Json(state.catalog.update_table(id, change).await?.into()))
 }
 
 /// Deletes a table; one with rows needs `confirm=true`.
@@ -199,7 +196,7 @@ pub async fn delete(
     Path(id): Path<Uuid>,
     Query(params): Query<DeleteParams>,
 ) -> Result<StatusCode> {
-    state.catalog.data()?.delete_table(id, params.confirm).await?;
+    state.catalog.delete_table(id, params.confirm).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -36,6 +36,8 @@ pub struct Metrics {
     pub rate_limited: IntCounter,
     /// Requests and connections that the guard of Socket.IO refused or ended, by its reason.
     pub guard: IntCounterVec,
+    /// How often the definitions were read anew.
+    pub definitions_loaded: IntCounter,
     /// Seconds of database work.
     pub db_seconds: Histogram,
 }
@@ -72,6 +74,10 @@ impl Metrics {
                 &["reason"],
             )
             .expect(VALID),
+            definitions_loaded: counter(
+                "definitions_loaded_total",
+                "Times that gateways, routes, tables and all else that admins define were read anew",
+            ),
             db_seconds: Histogram::with_opts(times("db_seconds", "Time of database work")).expect(VALID),
             registry,
         };
@@ -80,7 +86,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let collectors: [Box<dyn Collector>; 11] = [
+        let collectors: [Box<dyn Collector>; 12] = [
             Box::new(self.connections.clone()),
             Box::new(self.events.clone()),
             Box::new(self.queue_depth.clone()),
@@ -91,6 +97,7 @@ impl Metrics {
             Box::new(self.slow_disconnects.clone()),
             Box::new(self.rate_limited.clone()),
             Box::new(self.guard.clone()),
+            Box::new(self.definitions_loaded.clone()),
             Box::new(self.db_seconds.clone()),
         ];
         for collector in collectors {

@@ -11,7 +11,7 @@ use anyhow::Context;
 use gatewright_core::ErrorCode;
 use gatewright_core::config::{self, Config, Sources};
 use gatewright_core::pack::{Pack, problems};
-use gatewright_core::script::{CompileError, ScriptEngine, run_on_script_thread};
+use gatewright_core::script::{CompileError, ScriptEngine, ScriptWork, run_on_script_thread};
 use tempfile::TempDir;
 
 use crate::boot::{App, temporary_folder};
@@ -103,7 +103,8 @@ fn scripts_of(folder: &Path, pack: &Pack) -> Vec<Source> {
 
 async fn compile(engine: &Arc<ScriptEngine>, script: Source) -> anyhow::Result<Option<CompileError>> {
     let engine = engine.clone();
-    let checked = run_on_script_thread(move || engine.check(&script.source, script.tables.as_ref()));
+    let check = move || engine.check(&script.source, script.tables.as_ref());
+    let checked = run_on_script_thread(ScriptWork::Compile, check);
     Ok(checked.await?.err())
 }
 

@@ -113,13 +113,19 @@ impl Hub {
         });
         // The hub is made once, so the cell is empty.
         let _ = hub.io.set(io);
+        let this = Arc::downgrade(&hub);
+        hub.catalog.on_change(move || {
+            if let Some(hub) = this.upgrade() {
+                hub.reconcile();
+            }
+        });
         hub.reconcile();
         Ok(hub)
     }
 
     /// Brings the namespaces in line with the catalog. Disconnects nobody but the sockets of a
     /// gateway that has gone or is disabled, and the anonymous ones of one that now needs a token.
-    pub fn reconcile(&self) {
+    fn reconcile(&self) {
         let live = self.catalog.live();
         let namespaces = self.namespaces();
         for namespace in namespaces.values().filter(|namespace| !live.contains_key(&namespace.path)) {
@@ -291,10 +297,6 @@ impl Hub {
 }
 
 impl Live for Hub {
-    fn catalog_changed(&self) {
-        self.reconcile();
-    }
-
     fn connections(&self) -> BTreeMap<String, usize> {
         let count = |namespace: &Arc<Namespace>| (namespace.path.to_string(), namespace.connection_count());
         self.namespaces().values().map(count).collect()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gatewright_core::auth::SignedIn;
 use gatewright_core::script::memory::give_back;
+use gatewright_core::store::ChangeNumbers;
 
 use super::hub::Hub;
 
@@ -40,14 +41,14 @@ pub async fn watch_changes(hub: Arc<Hub>, stopped: impl Future<Output = ()>) {
 }
 
 async fn watch_database(hub: &Arc<Hub>) {
-    let mut seen = None;
+    let mut sessions_seen = None;
     loop {
-        match hub.accounts.change_number().await {
-            Ok(number) if seen == Some(number) => {}
-            Ok(number) => match follow(hub).await {
-                Ok(()) => seen = Some(number),
-                Err(error) => tracing::warn!(%error, "could not follow a change; trying again"),
-            },
+        match hub.accounts.change_numbers().await {
+            Ok(numbers) => {
+                if let Err(error) = follow(hub, numbers, &mut sessions_seen).await {
+                    tracing::warn!(%error, "could not follow a change; trying again");
+                }
+            }
             Err(error) => tracing::warn!(%error, "the database does not answer"),
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -55,9 +56,21 @@ async fn watch_database(hub: &Arc<Hub>) {
 }
 
 /// Takes over what changed.
-async fn follow(hub: &Arc<Hub>) -> gatewright_core::Result<()> {
-    hub.catalog.reload().await?;
-    hub.reconcile();
+async fn follow(
+    hub: &Hub,
+    numbers: ChangeNumbers,
+    sessions_seen: &mut Option<i64>,
+) -> gatewright_core::Result<()> {
+    hub.catalog.catch_up(numbers.definitions).await?;
+    if *sessions_seen != Some(numbers.sessions) {
+        follow_sessions(hub).await?;
+        *sessions_seen = Some(numbers.sessions);
+    }
+    Ok(())
+}
+
+/// Ends the connections whose session no longer counts; the others have their user as it is now.
+async fn follow_sessions(hub: &Hub) -> gatewright_core::Result<()> {
     let connections = hub.signed_in_connections();
     let sessions: Vec<_> =
         connections.iter().filter_map(|connection| connection.identity()?.session_id).collect();

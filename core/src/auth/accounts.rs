@@ -18,7 +18,7 @@ use super::users::User;
 use crate::config;
 use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
-use crate::store::{self, Store, Time, session, user};
+use crate::store::{self, ChangeNumbers, Store, Time, session, user};
 
 /// Sessions in one query, at most: databases bound the number of parameters.
 const SESSIONS_AT_ONCE: usize = 500;
@@ -240,9 +240,9 @@ impl Accounts {
         Ok(live)
     }
 
-    /// See [`Store::change_number`].
-    pub async fn change_number(&self) -> Result<i64> {
-        self.store.change_number().await
+    /// See [`Store::change_numbers`].
+    pub async fn change_numbers(&self) -> Result<ChangeNumbers> {
+        self.store.change_numbers().await
     }
 
     /// A token for `auth.token` of the session's user, which counts nowhere else.
@@ -312,7 +312,7 @@ impl Accounts {
             .filter(session::Column::RevokedAt.is_null())
             .exec(self.store.db())
             .await?;
-        self.store.bump_change_number().await
+        self.store.sessions_changed().await
     }
 
     fn sign_in(&self, row: &session::Model, user: User) -> SignIn {

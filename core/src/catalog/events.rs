@@ -13,7 +13,7 @@ use super::gateways::later_than;
 use super::revisions::delete_revisions;
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::id::new_id;
-use crate::script::{CompileError, Handler, SCRIPT_EVENT, run_on_script_thread};
+use crate::script::{CompileError, Handler, SCRIPT_EVENT, ScriptWork, run_on_script_thread};
 use crate::store::list::{ListQuery, Page};
 use crate::store::{self, Time, event};
 
@@ -164,7 +164,7 @@ impl Catalog {
     /// What is wrong with a script, if it were to be saved.
     pub async fn check_script(&self, source: String) -> Result<Option<CompileError>> {
         let (engine, tables) = (self.engine.clone(), self.table_names());
-        run_on_script_thread(move || engine.check(&source, Some(&tables)).err()).await
+        run_on_script_thread(ScriptWork::Compile, move || engine.check(&source, Some(&tables)).err()).await
     }
 
     /// Compiles scripts that are about to be saved.
@@ -184,7 +184,7 @@ impl Catalog {
             return Ok(());
         }
         let engine = self.engine.clone();
-        let checked = run_on_script_thread(move || {
+        let checked = run_on_script_thread(ScriptWork::Compile, move || {
             sources.iter().try_for_each(|source| engine.check(source, Some(&tables)))
         });
         Ok(checked.await?.map_err(Failure::from)?)

@@ -14,9 +14,10 @@ use super::{Catalog, LiveGateways};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::script::{
-    Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT, run_on_script_thread,
+    Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT, ScriptWork,
+    run_on_script_thread,
 };
-use crate::store::{event, gateway, hook, route};
+use crate::store::{definitions_number, event, gateway, hook, route, table};
 
 /// A gateway as events and connections see it.
 pub struct LiveGateway {
@@ -95,26 +96,22 @@ struct Rows {
     events: Vec<event::Model>,
     routes: Vec<route::Model>,
     hooks: Vec<hook::Model>,
+    tables: Vec<table::Model>,
+    /// Of the last edit that they are of.
+    number: i64,
 }
 
 impl Catalog {
-    /// Makes the snapshots anew from the database. Handlers that have not changed are kept, with
-    /// their record.
-    pub async fn reload(&self) -> Result<()> {
-        let _one_at_a_time = self.reloading.lock().await;
-        if let Some(data) = self.engine.data() {
-            data.reload().await?;
-        }
-        let rows = Rows {
-            gateways: gateway::Entity::find().all(self.store.db()).await?,
-            events: event::Entity::find().all(self.store.db()).await?,
-            routes: route::Entity::find().all(self.store.db()).await?,
-            hooks: hook::Entity::find().all(self.store.db()).await?,
-        };
-        let tables = self.engine.data().map(|data| data.tables()).unwrap_or_default();
+    /// Makes the snapshots anew from the database; the number of the last edit that is in them.
+    /// Handlers that have not changed are kept, with their record.
+    pub(super) async fn load(&self) -> Result<i64> {
+        let rows = self.read_rows().await?;
+        let (number, data) = (rows.number, self.engine.data());
+        let tables = data.map(|data| data.read(&rows.tables)).transpose()?.map(Arc::new).unwrap_or_default();
+        let of_hooks = tables.clone();
         let (engine, metrics, config, before) =
             (self.engine.clone(), self.metrics.clone(), self.config.clone(), self.handlers());
-        let (live, routes, hooks) = run_on_script_thread(move || {
+        let (live, routes, hooks) = run_on_script_thread(ScriptWork::Compile, move || {
             let kept: HashMap<_, _> =
                 before.into_iter().map(|handler| ((handler.owner, handler.script_name), handler)).collect();
             let make = |from: HandlerSource<'_>| match kept.get(&(from.owner, from.script)) {
@@ -122,21 +119,38 @@ impl Catalog {
                 _ => Arc::new(Handler::new(&from, &engine, &metrics)),
             };
             let routes = live_routes(rows.routes, &config, &make);
-            let hooks = live_hooks(rows.hooks, &config, &tables, &make);
+            let hooks = live_hooks(rows.hooks, &config, &of_hooks, &make);
             (snapshot(&rows.gateways, &rows.events, &config, &make), routes, hooks)
         })
         .await?;
-        self.live.store(Arc::new(live.map_err(Error::Internal)?));
+        let live = live.map_err(Error::Internal)?;
+        if let Some(data) = data {
+            data.set(tables);
+        }
+        self.live.store(Arc::new(live));
         self.live_routes.store(Arc::new(routes));
         let handlers = hooks.values().flatten().map(|hook| hook.handler.clone()).collect();
         self.live_hooks.store(Arc::new(handlers));
         self.engine.set_hooks(hooks);
         self.forget_gone_series();
-        Ok(())
+        Ok(number)
     }
-}
 
-impl Catalog {
+    /// All rows as they are between two edits.
+    async fn read_rows(&self) -> Result<Rows> {
+        let read = self.store.read_together(async |on| {
+            Ok(Rows {
+                number: definitions_number(on).await?,
+                gateways: gateway::Entity::find().all(on).await?,
+                events: event::Entity::find().all(on).await?,
+                routes: route::Entity::find().all(on).await?,
+                hooks: hook::Entity::find().all(on).await?,
+                tables: table::Entity::find().all(on).await?,
+            })
+        });
+        read.await
+    }
+
     /// What is gone is counted no more: a server whose gateways come and go would never stop growing.
     fn forget_gone_series(&self) {
         let (handlers, gateways) = (self.handlers(), self.live());

@@ -5,6 +5,7 @@
 //! This module must not know sockets; the edge looks at the snapshots and adjusts.
 
 mod change;
+mod edit;
 mod events;
 mod gateways;
 mod hooks;
@@ -15,19 +16,23 @@ mod route_path;
 mod routes;
 mod runs;
 mod saved;
+mod tables;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::RwLock;
 
 use crate::config::Config;
 use crate::data::Data;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::script::{Handler, ScriptEngine};
-use crate::store::Store;
+use crate::store::{Edit, Store};
+
+use edit::Listener;
 
 pub use change::{EventChange, GatewayChange, LimitsChange, RouteChange};
 pub use events::{Event, Suspension};
@@ -56,8 +61,9 @@ pub struct Catalog {
     live_hooks: ArcSwap<Vec<Arc<Handler>>>,
     /// One change of routes at a time, so that no two take the same requests.
     changing_routes: tokio::sync::Mutex<()>,
-    /// One reload at a time, so that an older one never replaces a newer.
-    reloading: tokio::sync::Mutex<()>,
+    /// The number of the last edit that is live.
+    live_number: tokio::sync::Mutex<i64>,
+    listeners: RwLock<Vec<Listener>>,
 }
 
 impl Catalog {
@@ -77,9 +83,10 @@ impl Catalog {
             live_routes: ArcSwap::default(),
             live_hooks: ArcSwap::default(),
             changing_routes: tokio::sync::Mutex::default(),
-            reloading: tokio::sync::Mutex::default(),
+            live_number: tokio::sync::Mutex::default(),
+            listeners: RwLock::default(),
         };
-        catalog.reload().await?;
+        *catalog.live_number.lock().await = catalog.load().await?;
         Ok(catalog)
     }
 
@@ -132,7 +139,6 @@ impl Catalog {
 
     /// Tells other processes of a change and makes it live here.
     async fn changed(&self) -> Result<()> {
-        self.store.bump_change_number().await?;
-        self.reload().await
+        self.edit(Edit::Definitions, async |_| Ok(())).await
     }
 }

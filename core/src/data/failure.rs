@@ -61,11 +61,6 @@ pub(super) fn refused_delete(error: Error, table: &Table) -> Error {
     }
 }
 
-/// The database's own code of an error.
-pub(super) fn code_of(error: &DbErr) -> Option<String> {
-    Some(database_error(error)?.code()?.into_owned())
-}
-
 fn database_error(error: &DbErr) -> Option<&(dyn DatabaseError + 'static)> {
     match error {
         DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {

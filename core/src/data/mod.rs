@@ -11,7 +11,6 @@ mod failure;
 mod name;
 mod reads;
 mod schema;
-mod schema_transaction;
 mod session;
 mod statement;
 mod table;
@@ -25,7 +24,7 @@ use arc_swap::ArcSwap;
 use sea_orm::{DbBackend, EntityTrait};
 
 use crate::error::{Failure, Result};
-use crate::store::{Pool, Store, Writer, table as table_row};
+use crate::store::{Pool, Store, table as table_row};
 
 pub use access::{Access, Action, Actor, Grant, Rule};
 pub use alter::HOOK_CHANGED;
@@ -46,24 +45,16 @@ pub type Tables = HashMap<Box<str>, Arc<Table>>;
 pub struct Data {
     store: Store,
     live: ArcSwap<Tables>,
-    /// One change of definitions at a time.
-    changing: tokio::sync::Mutex<()>,
-    /// One look at the definitions at a time, so that an older one never replaces a newer.
-    reading: tokio::sync::Mutex<()>,
     runtime: tokio::runtime::Handle,
 }
 
 impl Data {
     /// The tables of this database. Call it within a runtime, which then runs its work.
     pub async fn open(store: Store) -> Result<Arc<Self>> {
-        let data = Arc::new(Self {
-            store,
-            live: ArcSwap::default(),
-            changing: tokio::sync::Mutex::default(),
-            reading: tokio::sync::Mutex::default(),
-            runtime: tokio::runtime::Handle::current(),
-        });
-        data.reload().await?;
+        let data =
+            Arc::new(Self { store, live: ArcSwap::default(), runtime: tokio::runtime::Handle::current() });
+        let rows = table_row::Entity::find().all(data.db()).await?;
+        data.set(Arc::new(data.read(&rows)?));
         Ok(data)
     }
 
@@ -83,19 +74,20 @@ impl Data {
         self.live.load_full()
     }
 
-    /// Reads the definitions anew.
-    pub async fn reload(&self) -> Result<()> {
-        let _one_at_a_time = self.reading.lock().await;
+    /// The tables of these rows.
+    pub(crate) fn read(&self, rows: &[table_row::Model]) -> Result<Tables> {
         let is_sqlite = self.backend() == DbBackend::Sqlite;
-        let rows = table_row::Entity::find().all(self.db()).await?;
         let tables = rows.iter().map(|row| {
             let table =
                 Table::of_row(row, is_sqlite).or_else(|error| Table::of_admins(row, is_sqlite, &error))?;
             Ok((table.name.as_str().into(), Arc::new(table)))
         });
-        let tables: Tables = tables.collect::<Result<_>>()?;
-        self.live.store(Arc::new(tables));
-        Ok(())
+        tables.collect()
+    }
+
+    /// Makes these the present tables.
+    pub(crate) fn set(&self, tables: Arc<Tables>) {
+        self.live.store(tables);
     }
 
     /// Work with rows whose writes stay, or with [`Keep::Nothing`] are undone at its end.
@@ -115,11 +107,6 @@ impl Data {
     /// Where the rows are.
     fn rows(&self) -> &Pool {
         self.store.rows()
-    }
-
-    /// The one writer of SQLite, for definitions.
-    fn writer(&self) -> Option<&Writer> {
-        self.db().writer()
     }
 
     fn backend(&self) -> DbBackend {

@@ -1,15 +1,14 @@
 //! Definitions: making, changing and deleting tables, with what they hold.
 //!
-//! Each change reads the definition, alters the table and writes the definition in one
-//! transaction that holds it locked, so that two admins at once change one after the other.
+//! Each change is part of an edit ([`crate::store::Store::edit`]): it reads the definition, alters the
+//! table and writes the definition in its transaction. Who edits makes the outcome live.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait,
-    IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect, TransactionTrait,
+    IntoActiveModel, PaginatorTrait, QueryFilter,
 };
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -17,9 +16,8 @@ use uuid::Uuid;
 use super::alter::{self, Alteration};
 use super::column::{Column, ColumnSpec};
 use super::name::check_table_name;
-use super::schema_transaction::to_its_end;
 use super::table::Table;
-use super::{Access, Data, refusal, schema};
+use super::{Access, Data, Tables, refusal, schema};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::store::list::{ListQuery, Page};
@@ -77,8 +75,7 @@ impl Data {
     /// # Errors
     /// `RESOURCE_NOT_FOUND`.
     pub async fn table_view(&self, id: Uuid) -> Result<TableView> {
-        let row = table_row::Entity::find_by_id(id).one(self.db()).await?;
-        view(row.ok_or_else(|| Failure::not_found("table", id))?)
+        view(row_on(self.db(), id).await?)
     }
 
     /// A definition by name.
@@ -87,43 +84,33 @@ impl Data {
         row.map(view).transpose()
     }
 
-    /// Makes a table. It is there when this returns.
+    /// Makes a table.
     ///
     /// # Errors
     /// `VALIDATION_ERROR`, or `DUPLICATE_RESOURCE` for a taken name.
-    pub async fn create_table(
-        self: &Arc<Self>,
+    pub(crate) async fn create_table(
+        &self,
+        on: &DatabaseTransaction,
         change: TableChange,
         pack: Option<&str>,
     ) -> Result<TableView> {
-        let (data, pack) = (self.clone(), pack.map(str::to_owned));
-        to_its_end(async move { data.make_table(change, pack.as_deref()).await }).await
-    }
-
-    async fn make_table(&self, change: TableChange, pack: Option<&str>) -> Result<TableView> {
-        let _one_at_a_time = self.changing.lock().await;
         let row = self.new_row(change, pack)?;
         let table = Table::of_row(&row, self.backend() == DbBackend::Sqlite)?;
-        self.check_references(&table)?;
-        if self.tables().len() >= TABLES_MAX {
+        let tables = self.tables_on(on).await?;
+        check_references(&table, &tables)?;
+        if tables.len() >= TABLES_MAX {
             return Err(Failure::new(
                 ErrorCode::Validation,
                 format!("There are {TABLES_MAX} tables already"),
             )
             .into());
         }
-        self.check_name_is_free(&row.name, None)?;
-        let (to_insert, statements) = (row.clone(), schema::create(&table, self.backend()));
-        self.in_schema_transaction(async |on| {
-            let inserted = to_insert.into_active_model().insert(on).await;
-            inserted.map_err(|error| taken(error, &row.name))?;
-            for statement in statements {
-                on.execute_raw(statement).await.map_err(|error| exists(error, &row.name))?;
-            }
-            Ok(())
-        })
-        .await?;
-        self.definitions_changed().await?;
+        check_name_is_free(&row.name, None, &tables)?;
+        let inserted = row.clone().into_active_model().insert(on).await;
+        inserted.map_err(|error| taken(error, &row.name))?;
+        for statement in schema::create(&table, self.backend()) {
+            on.execute_raw(statement).await.map_err(|error| exists(error, &row.name))?;
+        }
         view(row)
     }
 
@@ -134,7 +121,7 @@ impl Data {
     /// `VALIDATION_ERROR`, or `DUPLICATE_RESOURCE` for a name that another differs from by case alone.
     pub(crate) fn check_table(&self, change: TableChange) -> Result<Table> {
         let table = Table::of_row(&self.new_row(change, None)?, self.backend() == DbBackend::Sqlite)?;
-        self.check_name_is_free(&table.name, Some(&table.name))?;
+        check_name_is_free(&table.name, Some(&table.name), &self.tables())?;
         Ok(table)
     }
 
@@ -142,13 +129,14 @@ impl Data {
     ///
     /// # Errors
     /// As [`Self::update_table`], but for losses.
-    pub(crate) async fn losses(&self, id: Uuid, change: &TableChange) -> Result<String> {
-        let on = self.db().begin().await?;
-        let row = table_row::Entity::find_by_id(id).one(&on).await?;
-        let row = row.ok_or_else(|| Failure::not_found("table", id))?;
-        let table = Table::of_row(&row, self.backend() == DbBackend::Sqlite)?;
-        let losses = alter::losses(&on, &table, &Alteration::new(&table, change)?).await?;
-        on.rollback().await?;
+    pub(crate) async fn losses(
+        &self,
+        on: &DatabaseTransaction,
+        id: Uuid,
+        change: &TableChange,
+    ) -> Result<String> {
+        let table = Table::of_row(&row_on(on, id).await?, self.backend() == DbBackend::Sqlite)?;
+        let losses = alter::losses(on, &table, &Alteration::new(&table, change)?).await?;
         Ok(alter::losses_text(&losses))
     }
 
@@ -176,56 +164,50 @@ impl Data {
     /// # Errors
     /// `RESOURCE_NOT_FOUND`; `VALIDATION_ERROR` that says what would be lost, or what does not fit
     /// the present rows; `DUPLICATE_RESOURCE` for a taken name, or values that are not unique.
-    pub async fn update_table(self: &Arc<Self>, id: Uuid, change: TableChange) -> Result<TableView> {
-        let data = self.clone();
-        to_its_end(async move { data.change_table(id, change).await }).await
-    }
-
-    async fn change_table(&self, id: Uuid, change: TableChange) -> Result<TableView> {
-        let _one_at_a_time = self.changing.lock().await;
+    pub(crate) async fn update_table(
+        &self,
+        on: &DatabaseTransaction,
+        id: Uuid,
+        change: TableChange,
+    ) -> Result<TableView> {
         let backend = self.backend();
-        let row = self
-            .in_schema_transaction(async |on| {
-                let before = locked_row(on, id, backend).await?;
-                let old = Table::of_row(&before, backend == DbBackend::Sqlite)?;
-                let alteration = Alteration::new(&old, &change)?;
-                let new = alteration.table(&old, &change, backend)?;
-                self.check_references(&new)?;
-                let losses = alter::losses(on, &old, &alteration).await?;
-                if !change.confirm {
-                    alter::refuse_losses(&losses)?;
-                }
-                for statement in schema::alter(&old, &new, &alteration.columns, backend) {
-                    on.execute_raw(statement).await.map_err(|error| refusal(error, &new))?;
-                }
-                alter::fill_defaults(on, &new, &alteration).await?;
-                alter::check_kept_references(on, &new).await?;
-                alter::check_hooks(on, &new).await?;
-                if let Some(name) = change.name.as_ref().filter(|name| **name != before.name) {
-                    self.rename(on, &new, name).await?;
-                }
-                let before_name = before.name.clone();
-                let mut row = before;
-                row.name = change.name.clone().unwrap_or(row.name);
-                if let Some(description) = &change.description {
-                    store::check_description(description)?;
-                    row.description.clone_from(description);
-                }
-                row.columns = json!(referring_to(new.own_columns(), &before_name, &row.name));
-                row.access = json!(new.access);
-                row.updated_at = store::now();
-                row.clone().into_active_model().reset_all().update(on).await?;
-                Ok(row)
-            })
-            .await?;
-        self.definitions_changed().await?;
+        let before = row_on(on, id).await?;
+        let old = Table::of_row(&before, backend == DbBackend::Sqlite)?;
+        let alteration = Alteration::new(&old, &change)?;
+        let new = alteration.table(&old, &change, backend)?;
+        let tables = self.tables_on(on).await?;
+        check_references(&new, &tables)?;
+        let losses = alter::losses(on, &old, &alteration).await?;
+        if !change.confirm {
+            alter::refuse_losses(&losses)?;
+        }
+        for statement in schema::alter(&old, &new, &alteration.columns, backend) {
+            on.execute_raw(statement).await.map_err(|error| refusal(error, &new))?;
+        }
+        alter::fill_defaults(on, &new, &alteration).await?;
+        alter::check_kept_references(on, &new).await?;
+        alter::check_hooks(on, &new).await?;
+        if let Some(name) = change.name.as_ref().filter(|name| **name != before.name) {
+            self.rename(on, &new, name, &tables).await?;
+        }
+        let before_name = before.name.clone();
+        let mut row = before;
+        row.name = change.name.unwrap_or(row.name);
+        if let Some(description) = change.description {
+            store::check_description(&description)?;
+            row.description = description;
+        }
+        row.columns = json!(referring_to(new.own_columns(), &before_name, &row.name));
+        row.access = json!(new.access);
+        row.updated_at = store::now();
+        row.clone().into_active_model().reset_all().update(on).await?;
         view(row)
     }
 
     /// Renames a table with all that names it.
-    async fn rename(&self, on: &DatabaseTransaction, table: &Table, to: &str) -> Result<()> {
+    async fn rename(&self, on: &DatabaseTransaction, table: &Table, to: &str, tables: &Tables) -> Result<()> {
         check_table_name(to)?;
-        self.check_name_is_free(to, Some(&table.name))?;
+        check_name_is_free(to, Some(&table.name), tables)?;
         on.execute_raw(schema::rename(table, to, self.backend())).await.map_err(|error| exists(error, to))?;
         hook::Entity::update_many()
             .col_expr(hook::Column::Table, Expr::value(to))
@@ -247,36 +229,25 @@ impl Data {
     /// # Errors
     /// `RESOURCE_NOT_FOUND`; `VALIDATION_ERROR` when rows would be lost; `DUPLICATE_RESOURCE` when
     /// hooks or other tables need it.
-    pub async fn delete_table(self: &Arc<Self>, id: Uuid, confirm: bool) -> Result<()> {
-        let data = self.clone();
-        to_its_end(async move { data.drop_table(id, confirm).await }).await
-    }
-
-    async fn drop_table(&self, id: Uuid, confirm: bool) -> Result<()> {
-        let _one_at_a_time = self.changing.lock().await;
+    pub(crate) async fn delete_table(&self, on: &DatabaseTransaction, id: Uuid, confirm: bool) -> Result<()> {
         let backend = self.backend();
-        self.in_schema_transaction(async |on| {
-            let row = locked_row(on, id, backend).await?;
-            let table = Table::of_row(&row, backend == DbBackend::Sqlite)?;
-            self.check_unneeded(on, &table).await?;
-            let rows = alter::count_rows(on, &table, None).await?;
-            if rows > 0 && !confirm {
-                let message =
-                    format!("This would lose the {rows} rows of {}; confirm=true does it", table.name);
-                let failure = Failure::new(ErrorCode::Validation, message);
-                return Err(failure.with_details(json!({ "rows": rows })).into());
-            }
-            on.execute_raw(schema::drop(&table, backend)).await?;
-            table_row::Entity::delete_by_id(id).exec(on).await?;
-            Ok(())
-        })
-        .await?;
-        self.definitions_changed().await
+        let row = row_on(on, id).await?;
+        let table = Table::of_row(&row, backend == DbBackend::Sqlite)?;
+        self.check_unneeded(on, &table).await?;
+        let rows = alter::count_rows(on, &table, None).await?;
+        if rows > 0 && !confirm {
+            let message = format!("This would lose the {rows} rows of {}; confirm=true does it", table.name);
+            let failure = Failure::new(ErrorCode::Validation, message);
+            return Err(failure.with_details(json!({ "rows": rows })).into());
+        }
+        on.execute_raw(schema::drop(&table, backend)).await?;
+        table_row::Entity::delete_by_id(id).exec(on).await?;
+        Ok(())
     }
 
     async fn check_unneeded(&self, on: &DatabaseTransaction, table: &Table) -> Result<()> {
         let hooks = hook::Entity::find().filter(hook::Column::Table.eq(&table.name)).count(on).await?;
-        let tables = self.tables();
+        let tables = self.tables_on(on).await?;
         let refers = |other: &Table| {
             let names_it = |column: &Column| column.references.as_ref() == Some(&table.name);
             other.id != table.id && other.own_columns().iter().any(names_it)
@@ -295,32 +266,30 @@ impl Data {
         Err(Failure::new(ErrorCode::DuplicateResource, message).into())
     }
 
-    fn check_references(&self, table: &Table) -> Result<()> {
-        let tables = self.tables();
-        for column in table.own_columns() {
-            if let Some(referenced) = &column.references
-                && *referenced != table.name
-                && !tables.contains_key(referenced.as_str())
-            {
-                let message = format!("references {referenced:?}, which is no table");
-                return Err(Failure::invalid(&column.name, message).into());
-            }
-        }
-        Ok(())
+    /// The tables as an edit sees them, its own changes among them.
+    pub(crate) async fn tables_on(&self, on: &DatabaseTransaction) -> Result<Tables> {
+        self.read(&table_row::Entity::find().all(on).await?)
     }
+}
 
-    /// SQLite does not tell names apart by case.
-    fn check_name_is_free(&self, name: &str, but: Option<&str>) -> Result<()> {
-        let tables = self.tables();
-        match tables.keys().find(|known| known.eq_ignore_ascii_case(name) && Some(&***known) != but) {
-            Some(known) => Err(already(known).into()),
-            None => Ok(()),
+fn check_references(table: &Table, tables: &Tables) -> Result<()> {
+    for column in table.own_columns() {
+        if let Some(referenced) = &column.references
+            && *referenced != table.name
+            && !tables.contains_key(referenced.as_str())
+        {
+            let message = format!("references {referenced:?}, which is no table");
+            return Err(Failure::invalid(&column.name, message).into());
         }
     }
+    Ok(())
+}
 
-    async fn definitions_changed(&self) -> Result<()> {
-        self.store.bump_change_number().await?;
-        self.reload().await
+/// SQLite does not tell names apart by case.
+fn check_name_is_free(name: &str, but: Option<&str>, tables: &Tables) -> Result<()> {
+    match tables.keys().find(|known| known.eq_ignore_ascii_case(name) && Some(&***known) != but) {
+        Some(known) => Err(already(known).into()),
+        None => Ok(()),
     }
 }
 
@@ -356,12 +325,9 @@ pub(super) fn check_columns<'a>(columns: impl Iterator<Item = &'a Column>) -> Re
     Ok(())
 }
 
-async fn locked_row(on: &DatabaseTransaction, id: Uuid, backend: DbBackend) -> Result<table_row::Model> {
-    let mut find = table_row::Entity::find_by_id(id);
-    if backend == DbBackend::Postgres {
-        find = find.lock_exclusive();
-    }
-    Ok(find.one(on).await?.ok_or_else(|| Failure::not_found("table", id))?)
+async fn row_on(on: &impl ConnectionTrait, id: Uuid) -> Result<table_row::Model> {
+    let row = table_row::Entity::find_by_id(id).one(on).await?;
+    Ok(row.ok_or_else(|| Failure::not_found("table", id))?)
 }
 
 fn already(name: &str) -> Failure {
@@ -375,7 +341,7 @@ fn taken(error: sea_orm::DbErr, name: &str) -> Error {
 /// A table that is there without a definition is somebody else's.
 fn exists(error: sea_orm::DbErr, name: &str) -> Error {
     // SQLSTATE: a table, index or view of this name; a type. SQLite has a sentence alone.
-    let is_taken = match super::failure::code_of(&error).as_deref() {
+    let is_taken = match store::code_of(&error).as_deref() {
         Some("42P07" | "42710") => true,
         _ => error.to_string().contains("already exists") || error.to_string().contains("there is already"),
     };

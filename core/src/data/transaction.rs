@@ -3,7 +3,6 @@
 use futures_util::TryStreamExt;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Statement, StreamTrait};
 
-use super::failure::code_of;
 use crate::error::{Error, Result};
 use crate::store::{self, Wanted, WriterTransaction, Written, run_write};
 
@@ -93,7 +92,7 @@ pub(super) async fn each(
 }
 
 fn failed(error: DbErr) -> Error {
-    if code_of(&error).as_deref() == Some(IDLE_IN_TRANSACTION) {
+    if store::code_of(&error).as_deref() == Some(IDLE_IN_TRANSACTION) {
         store::overdue().into()
     } else {
         error.into()

@@ -13,6 +13,7 @@ use super::thing::{EventSpec, GatewaySpec, HookSpec, RouteSpec, TableSpec, Thing
 use crate::catalog::{Catalog, EventChange, GatewayChange, HookChange, LimitsChange, RouteChange};
 use crate::data::{Table, TableChange};
 use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::store::Edit;
 
 /// Installs a pack; what it did.
 ///
@@ -172,7 +173,9 @@ async fn apply_change(catalog: &Catalog, change: &Change, pack: &str, options: I
 async fn create(catalog: &Catalog, thing: &Thing, author: &str, pack: &str) -> Result<()> {
     match thing {
         Thing::Table(spec) => {
-            catalog.data()?.create_table(table_change(spec, false), Some(pack)).await.map(drop)
+            let (data, change) = (catalog.data()?, table_change(spec, false));
+            let made = catalog.edit(Edit::Tables, async |on| data.create_table(on, change, Some(pack)).await);
+            made.await.map(drop)
         }
         Thing::Gateway(spec) => {
             catalog.create_gateway(gateway_change(spec), author, Some(pack)).await.map(drop)
@@ -196,7 +199,7 @@ async fn update(
 ) -> Result<()> {
     match thing {
         Thing::Table(spec) => {
-            catalog.data()?.update_table(id, table_change(spec, options.lose_values)).await.map(drop)
+            catalog.update_table(id, table_change(spec, options.lose_values)).await.map(drop)
         }
         Thing::Gateway(spec) => catalog.update_gateway(id, gateway_change(spec), author).await.map(drop),
         Thing::Event { event, .. } => catalog.update_event(id, event_change(event), author).await.map(drop),
@@ -207,7 +210,7 @@ async fn update(
 
 async fn delete(catalog: &Catalog, id: Uuid, thing: &Thing, options: InstallOptions) -> Result<()> {
     match thing {
-        Thing::Table(_) => catalog.data()?.delete_table(id, options.lose_values).await,
+        Thing::Table(_) => catalog.delete_table(id, options.lose_values).await,
         Thing::Gateway(_) => catalog.delete_gateway(id).await,
         Thing::Event { .. } => catalog.delete_event(id).await,
         Thing::Route(_) => catalog.delete_route(id).await,

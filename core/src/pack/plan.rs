@@ -173,7 +173,7 @@ async fn update(
 ) -> Result<Change> {
     let mut loss = String::new();
     if let Thing::Table(table) = thing {
-        let losses = catalog.data()?.losses(before.id, &table_change(table, true)).await;
+        let losses = catalog.losses(before.id, &table_change(table, true)).await;
         loss = losses.map_err(|error| inside(&thing.subject(), error))?;
     }
     Ok(Change::to(ChangeKind::Update, Some(before), Some(thing.clone())).losing(is_own, loss, options))

@@ -45,7 +45,7 @@ pub use rows::writes::{Operation, RowsChange, RowsWrite};
 pub use run::{Call, CallUser, RunOutput, TestInputs};
 pub(crate) use schema::Schema;
 pub use test_run::{TestCall, TestOutcome, run_test};
-pub use thread::{run_on_script_thread, spawn_script_thread};
+pub use thread::{ScriptWork, run_on_script_thread, spawn_script_thread};
 
 /// Text that somebody else made, cut to so many bytes.
 pub(crate) fn bounded_text(text: &str, bytes_max: usize) -> std::borrow::Cow<'_, str> {

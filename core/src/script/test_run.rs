@@ -11,7 +11,7 @@ use super::packet::Arguments;
 use super::recorded::{Emitted, RecordedHost};
 use super::request::{HttpRequest, HttpResponse};
 use super::run::{Call, CallUser, TestInputs};
-use super::thread::run_on_script_thread;
+use super::thread::{ScriptWork, run_on_script_thread};
 use crate::data::{Find, Keep, ROWS_MAX, Row, Session, Table, Write};
 use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
@@ -81,7 +81,7 @@ pub async fn run_test(engine: &Arc<ScriptEngine>, mut test: TestCall) -> Result<
     }
     let rows_of = std::mem::take(&mut test.rows_of);
     let (engine, of_run) = (engine.clone(), session.clone());
-    let mut outcome = run_on_script_thread(move || run(&engine, test, of_run)).await?;
+    let mut outcome = run_on_script_thread(ScriptWork::TestRun, move || run(&engine, test, of_run)).await?;
     for name in rows_of {
         let rows = all_rows(session.as_deref(), &name).await?;
         outcome.rows.insert(name, rows);

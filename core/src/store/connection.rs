@@ -46,6 +46,8 @@ pub(super) struct Purpose {
     /// How long a transaction on PostgreSQL may be idle. Then PostgreSQL ends it and frees its locks,
     /// even where it has not noticed that our process is gone.
     pub idle_in_transaction: Duration,
+    /// Whether SQLite sees to it that what a row names is there; PostgreSQL always does.
+    pub enforces_references: bool,
 }
 
 /// A pool of connections.
@@ -61,14 +63,14 @@ pub(super) async fn connect(url: &str, purpose: Purpose, metrics: &Metrics) -> R
         .max_connections(purpose.connections)
         .acquire_timeout(if is_sqlite { BUSY_TIMEOUT } else { ACQUIRE_TIMEOUT })
         .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|options| {
+        .map_sqlx_sqlite_opts(move |options| {
             // WAL with NORMAL loses nothing when the process dies; see sqlite.org/wal.html.
             options
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Normal)
                 .busy_timeout(BUSY_TIMEOUT)
-                .foreign_keys(true)
+                .foreign_keys(purpose.enforces_references)
         })
         .map_sqlx_postgres_pool_opts(move |options| {
             let idle = idle.clone();

@@ -295,7 +295,7 @@ pub mod pack {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// One row with a number that grows with every change.
+/// Numbers that grow with what changes: one row for each kind of change.
 pub mod change {
     use sea_orm::entity::prelude::*;
 

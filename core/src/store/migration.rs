@@ -15,7 +15,7 @@ impl MigratorTrait for Migrator {
     }
 
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(M0001Gateways), Box::new(M0002Data)]
+        vec![Box::new(M0001Gateways), Box::new(M0002Data), Box::new(M0003Changes)]
     }
 }
 
@@ -50,7 +50,7 @@ impl MigrationTrait for M0001Gateways {
             .col(session::Column::UserId)
             .to_owned();
         manager.create_index(by_user).await?;
-        change::Entity::insert(super::first_change_row())
+        change::Entity::insert(super::change_number::first_row())
             .exec_without_returning(manager.get_connection())
             .await?;
         Ok(())
@@ -79,6 +79,25 @@ impl MigrationTrait for M0002Data {
                 [route::Column::Method, route::Column::Path],
             ))
             .await
+    }
+}
+
+/// A number for definitions and one for sessions.
+struct M0003Changes;
+
+impl MigrationName for M0003Changes {
+    fn name(&self) -> &str {
+        "0003_changes"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for M0003Changes {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for row in super::change_number::rows_by_kind() {
+            change::Entity::insert(row).exec_without_returning(manager.get_connection()).await?;
+        }
+        Ok(())
     }
 }
 

@@ -3,8 +3,10 @@
 //! The product's tables begin with `gw_`. This module must not know what scripts, sockets or
 //! requests are; it holds rows.
 
+mod change_number;
 mod connection;
 mod direct;
+mod edit;
 mod entity;
 pub mod in_memory;
 pub mod list;
@@ -16,11 +18,11 @@ mod turns;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, ExprTrait,
-    QueryFilter, TransactionTrait,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 
@@ -31,21 +33,25 @@ pub(crate) use crate::moment::parse_time;
 pub use crate::moment::{Time, now, time_text};
 pub(crate) use crate::text::{check_description, check_json, check_text};
 
+pub use change_number::ChangeNumbers;
+pub(crate) use change_number::definitions_number;
 pub(crate) use connection::Pool;
 use connection::{Purpose, Sqlite};
 use direct::Direct;
-pub use entity::{app_key, change, event, gateway, hook, pack, revision, route, session, table, user};
+pub(crate) use edit::{Edit, code_of};
+pub use entity::{app_key, event, gateway, hook, pack, revision, route, session, table, user};
 pub(crate) use transaction::{WriterTransaction, overdue};
 pub(crate) use writer::{Wanted, Writer, Written, begin_writing, run_write};
 
 /// Connections for the product's own tables. A server that waits for its turn to start holds one of
 /// them meanwhile.
-const OWN: Purpose = Purpose { connections: 4, idle_in_transaction: Duration::from_secs(60) };
+const OWN: Purpose =
+    Purpose { connections: 4, idle_in_transaction: Duration::from_secs(60), enforces_references: true };
 /// Connections for rows of admins' tables. A script that computes in a transaction for longer than
 /// others should wait for its locks loses the transaction.
-const ROWS: Purpose = Purpose { connections: 8, idle_in_transaction: Duration::from_secs(2) };
-/// The only row of `gw_change`.
-const CHANGE_ROW: i32 = 1;
+const ROWS: Purpose = Purpose { connections: 8, idle_in_transaction: Duration::from_secs(2), ..OWN };
+/// SQLite's one connection for edits, see [`Store::edit`].
+const EDITS: Purpose = Purpose { connections: 1, enforces_references: false, ..OWN };
 /// The number of the advisory lock that [`Store::turn`] takes in PostgreSQL; `gw` and a number.
 const TURN_LOCK: i32 = 0x6777_0001;
 /// How long a server waits for its turn: the one that has it may hang.
@@ -56,6 +62,8 @@ const TURN_MAX: &str = "60s";
 pub struct Store {
     db: Pool,
     rows: Pool,
+    /// One edit of definitions at a time.
+    editing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// One process's turn with a PostgreSQL database; it ends when this is dropped.
@@ -86,9 +94,9 @@ impl Store {
             }
         }
         let connections = connection::connect(url, OWN, metrics).await?;
-        let store = if is_sqlite {
+        let (db, rows) = if is_sqlite {
             let direct = |count| Direct::new(&connections, count, metrics.db_seconds.clone());
-            let alone = connection::connect(url, Purpose { connections: 1, ..OWN }, metrics).await?;
+            let alone = connection::connect(url, EDITS, metrics).await?;
             let patience = transaction::Patience {
                 idle: Duration::from_millis(config.scripts.transaction_idle_ms),
                 whole: Duration::from_millis(config.scripts.transaction_ms),
@@ -97,11 +105,12 @@ impl Store {
                 .map_err(|error| Error::Internal(format!("no thread for the writer: {error}")))?;
             let own = Sqlite { writer: own, readers: direct(OWN.connections) };
             let rows = Sqlite { writer: rows, readers: direct(ROWS.connections) };
-            Self { db: Pool::new(connections.clone(), Some(own)), rows: Pool::new(connections, Some(rows)) }
+            (Pool::new(connections.clone(), Some(own)), Pool::new(connections, Some(rows)))
         } else {
             let rows = connection::connect(url, ROWS, metrics).await?;
-            Self { db: Pool::new(connections, None), rows: Pool::new(rows, None) }
+            (Pool::new(connections, None), Pool::new(rows, None))
         };
+        let store = Self { db, rows, editing: Arc::default() };
         let _turn = store.turn().await?;
         store.migrate().await?;
         Ok(store)
@@ -158,22 +167,6 @@ impl Store {
         Ok(applied.iter().map(|migration| migration.name().to_owned()).collect())
     }
 
-    /// A number that grows with every change of gateways, events, users or sessions by any
-    /// process: a process that sees it grow reads those anew.
-    pub async fn change_number(&self) -> Result<i64> {
-        let row = change::Entity::find_by_id(CHANGE_ROW).one(&self.db).await?;
-        Ok(row.map_or(0, |row| row.number))
-    }
-
-    /// Tells all processes on this database that something changed.
-    pub async fn bump_change_number(&self) -> Result<()> {
-        change::Entity::update_many()
-            .col_expr(change::Column::Number, sea_orm::sea_query::Expr::col(change::Column::Number).add(1))
-            .exec(&self.db)
-            .await?;
-        Ok(())
-    }
-
     /// A gateway's row by its path.
     pub(crate) async fn gateway_by_path(&self, path: &str) -> Result<Option<gateway::Model>> {
         if check_text("path", path).is_err() {
@@ -226,9 +219,4 @@ impl Store {
 /// Whether an insert or update failed because a unique value is taken.
 pub(crate) fn is_unique_violation(error: &sea_orm::DbErr) -> bool {
     matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
-}
-
-/// The first row of `gw_change`, for the migration that makes the table.
-pub(crate) fn first_change_row() -> change::ActiveModel {
-    change::ActiveModel { id: Set(CHANGE_ROW), number: Set(0) }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sea_orm::DatabaseTransaction;
 use serde_json::{Value as Json, json};
 
 use crate::auth::Secret;
@@ -16,6 +17,7 @@ use crate::store::{self, Store};
 /// An engine with the tables `message` and `room` in a folder of its own.
 pub(super) struct Fixture {
     engine: Arc<ScriptEngine>,
+    store: Store,
     data: Arc<Data>,
     folder: std::path::PathBuf,
     runtime: tokio::runtime::Runtime,
@@ -31,19 +33,30 @@ fn column(name: &str, kind: &str) -> ColumnSpec {
     ColumnSpec { name: name.into(), kind: kind.into(), ..ColumnSpec::default() }
 }
 
+/// Edits tables; they are live when this returns.
+async fn edit(
+    store: &Store,
+    data: &Data,
+    work: impl AsyncFnOnce(&DatabaseTransaction) -> crate::Result<()>,
+) -> crate::Result<()> {
+    store.edit(store::Edit::Tables, work).await?;
+    data.set(Arc::new(store.read_together(async |on| data.tables_on(on).await).await?));
+    Ok(())
+}
+
 pub(super) fn fixture() -> Fixture {
     let folder = std::env::temp_dir().join(format!("gatewright-test-{}", crate::id::new_id()));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let config = Config { data_dir: folder.clone(), ..Config::defaults() };
-    let data = runtime.block_on(async {
+    let (store, data) = runtime.block_on(async {
         let store = Store::open(&config, &Metrics::new()).await.unwrap();
-        let data = Data::open(store).await.unwrap();
+        let data = Data::open(store.clone()).await.unwrap();
         let room = TableChange {
             name: Some("room".into()),
             columns: Some(vec![ColumnSpec { unique: true, required: true, ..column("name", "string") }]),
             ..TableChange::default()
         };
-        data.create_table(room, None).await.unwrap();
+        edit(&store, &data, async |on| data.create_table(on, room, None).await.map(drop)).await.unwrap();
         let message = TableChange {
             name: Some("message".into()),
             columns: Some(vec![
@@ -58,15 +71,19 @@ pub(super) fn fixture() -> Fixture {
             access: Some(serde_json::from_value(json!({ "read": { "text": "@USER.id" } })).unwrap()),
             ..TableChange::default()
         };
-        data.create_table(message, None).await.unwrap();
-        data
+        edit(&store, &data, async |on| data.create_table(on, message, None).await.map(drop)).await.unwrap();
+        (store, data)
     });
     let engine =
         ScriptEngine::new(&config.scripts, Arc::new(Secret::from_bytes([7; 32])), Some(data.clone()));
-    Fixture { engine: Arc::new(engine), data, folder, runtime }
+    Fixture { engine: Arc::new(engine), store, data, folder, runtime }
 }
 
 impl Fixture {
+    fn edit(&self, work: impl AsyncFnOnce(&DatabaseTransaction) -> crate::Result<()>) -> crate::Result<()> {
+        self.runtime.block_on(edit(&self.store, &self.data, work))
+    }
+
     fn run(&self, source: &str) -> Result<Json, Failure> {
         self.run_call(source, Duration::from_secs(60)).0
     }
@@ -413,7 +430,8 @@ fn definitions_change_with_their_rows() {
     );
     let tables = fixture.data.tables();
     let message = tables["message"].id;
-    let change = |change: TableChange| fixture.runtime.block_on(fixture.data.update_table(message, change));
+    let change =
+        |change| fixture.edit(async |on| fixture.data.update_table(on, message, change).await.map(drop));
     let of = |rename: &[(&str, &str)], drop: &[&str], add: &[ColumnSpec], confirm: bool| TableChange {
         rename: rename.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect(),
         drop: drop.iter().map(|name| (*name).to_owned()).collect(),
@@ -447,8 +465,9 @@ fn definitions_change_with_their_rows() {
     fixture.check(r#"#message.find(#{ sort: "-stars" }).data[0].stars"#, json!(2.0));
     change(TableChange { name: Some("post".into()), ..TableChange::default() }).unwrap();
     fixture.check("#post.count()", json!(3));
-    let lost = fixture.runtime.block_on(fixture.data.delete_table(message, false)).unwrap_err().to_string();
+    let delete = |confirm| fixture.edit(async |on| fixture.data.delete_table(on, message, confirm).await);
+    let lost = delete(false).unwrap_err().to_string();
     assert!(lost.contains("3 rows"), "{lost}");
-    fixture.runtime.block_on(fixture.data.delete_table(message, true)).unwrap();
+    delete(true).unwrap();
     assert!(fixture.fails("#post.count()", "RESOURCE_NOT_FOUND").contains("post"));
 }
