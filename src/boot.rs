@@ -56,7 +56,9 @@ impl App {
         let store = Store::open(&config, &metrics).await?;
         let data = Data::open(store.clone()).await?;
         let engine = Arc::new(ScriptEngine::new(&config.scripts, secret.clone(), Some(data)));
-        let catalog = Catalog::open(store.clone(), engine, config.clone(), metrics.clone()).await?;
+        let catalog =
+            Catalog::open(store.clone(), engine, config.clone(), metrics.clone(), &http::BUILT_IN_PATHS)
+                .await?;
         let accounts = Accounts::new(store.clone(), secret, config.auth.clone())?;
         let (accounts, catalog) = (Arc::new(accounts), Arc::new(catalog));
         Ok(Self { config, store, accounts, catalog, metrics, _passing: None })

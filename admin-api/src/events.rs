@@ -2,156 +2,103 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use gatewright_core::catalog::{Event, EventChange};
-use gatewright_core::store::Time;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use gatewright_core::catalog::{Event, Fields, Place, Revision, Saved};
 use uuid::Uuid;
 
 use crate::error::Result;
 use crate::extract::{Admin, Json, Path, Query};
-use crate::gateways::SuspensionView;
-use crate::list::{ListAnswer, ListParams, nullable};
+use crate::list::{ListAnswer, ListParams};
 use crate::state::AdminState;
 
-/// An event.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct EventView {
-    id: Uuid,
-    gateway_id: Uuid,
-    /// Exact, or a prefix that ends in `*`.
-    event_name: String,
-    description: String,
-    is_enabled: bool,
-    source_code: String,
-    timeout_ms: Option<i64>,
-    /// A JSON Schema.
-    payload_schema: Option<serde_json::Value>,
-    delivery: String,
-    /// Why its script does not run, if it is suspended.
-    suspended: Option<SuspensionView>,
-    #[serde(with = "time::serde::rfc3339")]
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    #[serde(with = "time::serde::rfc3339")]
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Time,
-}
-
-/// What is set of an event; absent fields stay (PATCH) or have their default (POST).
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct EventBody {
-    event_name: Option<String>,
-    description: Option<String>,
-    is_enabled: Option<bool>,
-    /// `handlerScript` is accepted too.
-    #[serde(alias = "handlerScript")]
-    source_code: Option<String>,
-    /// `timeout` is accepted too.
-    #[serde(default, deserialize_with = "nullable", alias = "timeout")]
-    timeout_ms: Option<Option<i64>>,
-    #[serde(default, deserialize_with = "nullable")]
-    payload_schema: Option<Option<serde_json::Value>>,
-    delivery: Option<String>,
-}
+/// An event as it is answered.
+type View = Saved<Event>;
+/// What is set of an event.
+type Body = Fields<Event>;
 
 /// Lists a gateway's events.
 #[utoipa::path(get, path = "/admin/gateways/{id}/events", operation_id = "listEvents", tag = "events", params(ListParams),
-    responses((status = 200, body = ListAnswer<EventView>)))]
+    responses((status = 200, body = ListAnswer<View>)))]
 pub async fn list(
     State(state): State<AdminState>,
     _: Admin,
     Path(gateway_id): Path<Uuid>,
     Query(params): Query<ListParams>,
 ) -> Result<axum::Json<ListAnswer<serde_json::Value>>> {
-    params.answer::<_, EventView>(state.catalog.list_events(gateway_id, &params.query()?).await?)
+    params.answer::<_, View>(state.catalog.list_events(gateway_id, &params.query()?).await?)
 }
 
 /// Makes an event. It is live when the answer comes.
-#[utoipa::path(post, path = "/admin/gateways/{id}/events", operation_id = "createEvent", tag = "events", request_body = EventBody,
-    responses((status = 201, body = EventView)))]
+#[utoipa::path(post, path = "/admin/gateways/{id}/events", operation_id = "createEvent", tag = "events", request_body = Body,
+    responses((status = 201, body = View)))]
 pub async fn create(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Path(gateway_id): Path<Uuid>,
-    Json(body): Json<EventBody>,
-) -> Result<(StatusCode, axum::Json<EventView>)> {
-    let event = state.catalog.create_event(gateway_id, body.into(), admin.user.author()).await?;
-    Ok((StatusCode::CREATED, axum::Json(event.into())))
+    Json(fields): Json<Body>,
+) -> Result<(StatusCode, axum::Json<View>)> {
+    let place = Place::Gateway { gateway_id };
+    let event = state.catalog.create(place, &fields, admin.user.author()).await?;
+    Ok((StatusCode::CREATED, axum::Json(event)))
 }
 
 /// An event.
-#[utoipa::path(get, path = "/admin/events/{id}", operation_id = "getEvent", tag = "events", responses((status = 200, body = EventView)))]
+#[utoipa::path(get, path = "/admin/events/{id}", operation_id = "getEvent", tag = "events", responses((status = 200, body = View)))]
 pub async fn get(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
-) -> Result<axum::Json<EventView>> {
-    Ok(axum::Json(state.catalog.event(id).await?.into()))
+) -> Result<axum::Json<View>> {
+    Ok(axum::Json(state.catalog.get(id).await?))
 }
 
 /// Changes an event. It is live when the answer comes; accepted jobs run what was current.
-#[utoipa::path(patch, path = "/admin/events/{id}", operation_id = "updateEvent", tag = "events", request_body = EventBody,
-    responses((status = 200, body = EventView)))]
+#[utoipa::path(patch, path = "/admin/events/{id}", operation_id = "updateEvent", tag = "events", request_body = Body,
+    responses((status = 200, body = View)))]
 pub async fn update(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Path(id): Path<Uuid>,
-    Json(body): Json<EventBody>,
-) -> Result<axum::Json<EventView>> {
-    let event = state.catalog.update_event(id, body.into(), admin.user.author()).await?;
-    Ok(axum::Json(event.into()))
+    Json(fields): Json<Body>,
+) -> Result<axum::Json<View>> {
+    Ok(axum::Json(state.catalog.update(id, &fields, admin.user.author()).await?))
 }
 
 /// Deletes an event with its history.
 #[utoipa::path(delete, path = "/admin/events/{id}", operation_id = "deleteEvent", tag = "events", responses((status = 204)))]
 pub async fn delete(State(state): State<AdminState>, _: Admin, Path(id): Path<Uuid>) -> Result<StatusCode> {
-    state.catalog.delete_event(id).await?;
+    state.catalog.delete::<Event>(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lets a suspended event run again.
-#[utoipa::path(post, path = "/admin/events/{id}/resume", operation_id = "resumeEvent", tag = "events", responses((status = 200, body = EventView)))]
+#[utoipa::path(post, path = "/admin/events/{id}/resume", operation_id = "resumeEvent", tag = "events", responses((status = 200, body = View)))]
 pub async fn resume(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
-) -> Result<axum::Json<EventView>> {
-    state.catalog.resume(id)?;
-    Ok(axum::Json(state.catalog.event(id).await?.into()))
+) -> Result<axum::Json<View>> {
+    Ok(axum::Json(state.catalog.resume(id).await?))
 }
 
-impl From<Event> for EventView {
-    fn from(event: Event) -> Self {
-        Self {
-            id: event.id,
-            gateway_id: event.gateway_id,
-            event_name: event.event_name,
-            description: event.description,
-            is_enabled: event.is_enabled,
-            source_code: event.source_code,
-            timeout_ms: event.timeout_ms,
-            payload_schema: event.payload_schema,
-            delivery: event.delivery,
-            suspended: event.suspended.map(SuspensionView::from),
-            created_at: event.created_at,
-            updated_at: event.updated_at,
-        }
-    }
+/// Lists the versions of an event's script, newest first.
+#[utoipa::path(get, path = "/admin/events/{id}/revisions", operation_id = "listRevisionsOfEvent", tag = "events", params(ListParams),
+    responses((status = 200, body = ListAnswer<Revision>)))]
+pub async fn list_revisions(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+    Query(params): Query<ListParams>,
+) -> Result<axum::Json<ListAnswer<serde_json::Value>>> {
+    params.answer::<_, Revision>(state.catalog.list_revisions::<Event>(id, &params.query()?).await?)
 }
 
-impl From<EventBody> for EventChange {
-    fn from(body: EventBody) -> Self {
-        Self {
-            event_name: body.event_name,
-            description: body.description,
-            is_enabled: body.is_enabled,
-            source_code: body.source_code,
-            timeout_ms: body.timeout_ms,
-            payload_schema: body.payload_schema,
-            delivery: body.delivery,
-        }
-    }
+/// Saves an earlier version of an event's script again, as the newest.
+#[utoipa::path(post, path = "/admin/events/{id}/revisions/{number}/restore", operation_id = "restoreEvent", tag = "events",
+    responses((status = 200, body = View)))]
+pub async fn restore(
+    State(state): State<AdminState>,
+    Admin(admin): Admin,
+    Path((id, number)): Path<(Uuid, i64)>,
+) -> Result<axum::Json<View>> {
+    Ok(axum::Json(state.catalog.restore(id, number, admin.user.author()).await?))
 }

@@ -8,13 +8,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use gatewright_core::auth::{Accounts, SignedIn};
 use gatewright_core::config::Config;
+use gatewright_core::fields::fields_of;
 use gatewright_core::nearest::nearest;
 use gatewright_core::{ErrorCode, Failure};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Track;
 
 use crate::error::ApiError;
-use crate::fields::fields_of;
 use crate::request::{ACCESS_COOKIE, bearer, cookie, cookie_counts, own_origin};
 use crate::state::AdminState;
 

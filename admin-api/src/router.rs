@@ -4,35 +4,29 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::AdminState;
-use crate::{
-    app_keys, events, gateways, hooks, logs, packs, revisions, routes, script, stats, tables, test_run, users,
-};
+use crate::{app_keys, events, gateways, hooks, logs, packs, routes, script, stats, tables, test_run, users};
+
+/// What there is for each kind of definition.
+macro_rules! definitions {
+    ($kind:ident) => {
+        OpenApiRouter::new()
+            .routes(routes!($kind::list, $kind::create))
+            .routes(routes!($kind::get, $kind::update, $kind::delete))
+            .routes(routes!($kind::resume))
+            .routes(routes!($kind::list_revisions))
+            .routes(routes!($kind::restore))
+    };
+}
 
 /// The routes under `/admin`, with their description.
 pub fn router(state: AdminState) -> OpenApiRouter {
     OpenApiRouter::new()
-        .routes(routes!(gateways::list, gateways::create))
-        .routes(routes!(gateways::get, gateways::update, gateways::delete))
-        .routes(routes!(gateways::resume))
-        .routes(routes!(revisions::list_of_gateway))
-        .routes(routes!(revisions::restore_gateway))
-        .routes(routes!(events::list, events::create))
-        .routes(routes!(events::get, events::update, events::delete))
-        .routes(routes!(events::resume))
-        .routes(routes!(revisions::list_of_event))
-        .routes(routes!(revisions::restore_event))
-        .routes(routes!(routes::list, routes::create))
-        .routes(routes!(routes::get, routes::update, routes::delete))
-        .routes(routes!(routes::resume))
-        .routes(routes!(revisions::list_of_route))
-        .routes(routes!(revisions::restore_route))
+        .merge(definitions!(gateways))
+        .merge(definitions!(events))
+        .merge(definitions!(routes))
+        .merge(definitions!(hooks))
         .routes(routes!(tables::list, tables::create))
         .routes(routes!(tables::get, tables::update, tables::delete))
-        .routes(routes!(hooks::list, hooks::create))
-        .routes(routes!(hooks::get, hooks::update, hooks::delete))
-        .routes(routes!(hooks::resume))
-        .routes(routes!(revisions::list_of_hook))
-        .routes(routes!(revisions::restore_hook))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::get, users::update, users::delete))
         .routes(routes!(users::revoke_tokens))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewright_core::catalog::{ROUTES, SavedScript, ScriptSelector};
+use gatewright_core::catalog::{Gateway, Hook, ROUTES, SavedScript, ScriptSelector};
 use gatewright_core::script::HttpRequest;
 use gatewright_core::{ErrorCode, Failure};
 
@@ -41,7 +41,7 @@ pub async fn subject_of(state: &AdminState, body: &TestRunBody) -> Result<Subjec
 /// operation: what was sent, else an update where there is an old row.
 async fn of_hook(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     let saved = match body.hook_id {
-        Some(id) => Some(state.catalog.hook(id).await?),
+        Some(id) => Some(state.catalog.get::<Hook>(id).await?.definition),
         None => None,
     };
     let operation = match (body.operation(), &saved) {
@@ -140,7 +140,7 @@ async fn saved_script(
         return Ok(("/".to_owned(), None));
     }
     let path = match body.gateway_id {
-        Some(id) => state.catalog.gateway(id).await?.path,
+        Some(id) => state.catalog.get::<Gateway>(id).await?.definition.path,
         None => body.gateway_path.clone().unwrap_or_else(|| "/".to_owned()),
     };
     if body.script.is_some() {

@@ -2,10 +2,11 @@
 //! sandbox, the catalog of gateways and the packs.
 //!
 //! Nothing here knows HTTP or Socket.IO. A module may use only those listed before it:
-//! `error`, `id`, `nearest`, `moment`, `text`, `metrics`, `config`, `filter`, `store`, `auth`, `data`, `queue`,
-//! `script`, `catalog`, `pack`.
+//! `error`, `fields`, `id`, `nearest`, `moment`, `text`, `metrics`, `config`, `filter`, `store`, `auth`, `data`,
+//! `queue`, `script`, `catalog`, `pack`.
 
 pub mod error;
+pub mod fields;
 pub mod id;
 pub mod metrics;
 pub mod moment;

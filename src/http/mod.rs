@@ -3,6 +3,7 @@
 
 mod auth;
 mod body;
+mod built_in;
 mod client;
 mod data;
 mod demo;
@@ -27,6 +28,7 @@ use gatewright_core::pack::Pack;
 use crate::gateway::Hub;
 
 pub use body::TimedBody;
+pub use built_in::BUILT_IN_PATHS;
 pub use client::ClientLayer;
 pub use listener::{Patience, serve};
 pub use pages::guarded;

@@ -13,6 +13,7 @@ mod commands;
 mod conformance;
 mod connecting;
 mod data;
+mod edits;
 mod events;
 mod filters;
 mod hooks;

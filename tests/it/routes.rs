@@ -2,12 +2,16 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use gatewright_core::catalog::BUILT_IN_PATHS;
 use serde_json::{Value as Json, json};
 
 use super::support::api::make_gateway;
 use super::support::node::run_scenario;
 use super::support::server::{Answer, Server, send, until};
+
+#[path = "../../src/http/built_in.rs"]
+mod built_in;
+
+use built_in::BUILT_IN_PATHS;
 
 struct Api {
     server: Server,

@@ -4,7 +4,7 @@ use sea_orm::DatabaseTransaction;
 
 use super::Catalog;
 use crate::error::Result;
-use crate::store::{Edit, definitions_number};
+use crate::store::{Concerns, definitions_number};
 
 /// Who is told that the live definitions changed.
 pub(super) type Listener = Box<dyn Fn() + Send + Sync>;
@@ -37,10 +37,10 @@ impl Catalog {
     /// soon as the database answers.
     pub(crate) async fn edit<T>(
         &self,
-        edit: Edit,
+        concerns: Concerns,
         work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>,
     ) -> Result<T> {
-        let (done, number) = self.store.edit(edit, work).await?;
+        let (done, number) = self.store.edit(concerns, work).await?;
         self.catch_up(number).await?;
         Ok(done)
     }

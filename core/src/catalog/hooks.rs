@@ -1,187 +1,134 @@
-//! Hooks in the database: scripts that run around the writes of a table.
+//! Hooks: scripts that run around the writes of a table.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sea_orm::DatabaseTransaction;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use uuid::Uuid;
+use utoipa::ToSchema;
 
-use super::change::set;
-use super::gateways::later_than;
-use super::revisions::delete_revisions;
-use super::{Catalog, Suspension};
+use super::{Catalog, Definition, Place, Saved};
 use crate::config::Config;
 use crate::data::{HOOK_CHANGED, Table, Tables};
 use crate::error::{Failure, Result};
 use crate::filter::Filter;
-use crate::id::new_id;
 use crate::script::{self, Handler, HandlerSource, HookWhen, Hooks, Operation, SCRIPT_EVENT};
-use crate::store::list::{ListQuery, Page};
-use crate::store::{self, Time, hook};
+use crate::store::{check_description, check_text, hook};
 
 /// What the runs of hooks are counted under, in the place of a gateway's path.
 const HOOKS: &str = "hooks";
 
-/// A hook as an admin sees it.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "documented on the row")]
+/// A script that runs around the writes of a table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Hook {
-    pub id: Uuid,
+    /// The name of the table.
     pub table: String,
+    /// `before` or `after`.
     pub when: String,
+    /// Of `create`, `update`, `delete`.
     pub on: Vec<String>,
+    /// For people.
     pub description: String,
+    /// Whether it runs.
     pub is_enabled: bool,
+    /// A filter on the new row; `_changed` names columns of which one has to have changed.
+    #[schema(value_type = Option<Object>)]
     pub condition: Option<Json>,
+    /// What runs. `handlerScript` is accepted too.
     pub source_code: String,
+    /// Lower runs earlier.
     pub priority: i64,
-    pub pack: Option<String>,
-    /// Why it is suspended, if it is.
-    pub suspended: Option<Suspension>,
-    pub created_at: Time,
-    pub updated_at: Time,
 }
 
-/// What changes of a hook: an absent field stays, `Some(None)` clears it.
-#[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "the fields of a hook")]
-pub struct HookChange {
-    pub table: Option<String>,
-    pub when: Option<String>,
-    pub on: Option<Vec<String>>,
-    pub description: Option<String>,
-    pub is_enabled: Option<bool>,
-    pub condition: Option<Option<Json>>,
-    pub source_code: Option<String>,
-    pub priority: Option<i64>,
-}
-
-impl HookChange {
-    /// Lays the change over a row and checks the outcome, but for its table.
-    fn apply(self, row: &mut hook::Model) -> Result<()> {
-        set(&mut row.table, self.table);
-        set(&mut row.when, self.when);
-        set(&mut row.on, self.on.map(|on| json!(on)));
-        set(&mut row.description, self.description);
-        set(&mut row.is_enabled, self.is_enabled);
-        set(&mut row.condition, self.condition);
-        set(&mut row.source_code, self.source_code);
-        set(&mut row.priority, self.priority);
-        store::check_description(&row.description)?;
-        if when_of(&row.when).is_none() {
-            return Err(
-                Failure::invalid("when", format!("{:?} is neither before nor after", row.when)).into()
-            );
+impl Default for Hook {
+    fn default() -> Self {
+        Self {
+            table: String::new(),
+            when: String::new(),
+            on: Vec::new(),
+            description: String::new(),
+            is_enabled: true,
+            condition: None,
+            source_code: String::new(),
+            priority: 0,
         }
-        let on = names(&row.on);
-        if on.is_empty() || on.iter().any(|name| Operation::parse(name).is_none()) {
+    }
+}
+
+impl Definition for Hook {
+    type Entity = hook::Entity;
+    type Row = hook::Model;
+
+    const KIND: &'static str = "hook";
+    const REQUIRED: &'static [&'static str] = &["table", "when", "on", "sourceCode"];
+    const ALIASES: &'static [(&'static str, &'static str)] = &[("handlerScript", "sourceCode")];
+
+    fn of_row(row: hook::Model) -> Saved<Self> {
+        let definition = Self {
+            table: row.table,
+            when: row.when,
+            on: names(&row.on),
+            description: row.description,
+            is_enabled: row.is_enabled,
+            condition: row.condition,
+            source_code: row.source_code,
+            priority: row.priority,
+        };
+        Saved::new(row.id, definition, Place::Pack { pack: row.pack }, row.created_at, row.updated_at)
+    }
+
+    fn into_row(saved: Saved<Self>) -> hook::Model {
+        hook::Model {
+            id: saved.id,
+            table: saved.definition.table,
+            when: saved.definition.when,
+            on: json!(saved.definition.on),
+            description: saved.definition.description,
+            is_enabled: saved.definition.is_enabled,
+            condition: saved.definition.condition,
+            source_code: saved.definition.source_code,
+            priority: saved.definition.priority,
+            pack: saved.place.pack(),
+            created_at: saved.created_at,
+            updated_at: saved.updated_at,
+        }
+    }
+
+    fn check(&mut self, _before: Option<&Self>, _catalog: &Catalog) -> Result<()> {
+        check_description(&self.description)?;
+        if when_of(&self.when).is_none() {
+            let message = format!("{:?} is neither before nor after", self.when);
+            return Err(Failure::invalid("when", message).into());
+        }
+        if self.on.is_empty() || self.on.iter().any(|name| Operation::parse(name).is_none()) {
             return Err(Failure::invalid("on", "takes one or more of create, update, delete").into());
         }
-        Ok(())
+        if let Some(condition) = &self.condition {
+            parts(condition)?;
+        }
+        check_text("sourceCode", &self.source_code)
+    }
+
+    /// That the table is there and has what the condition names.
+    async fn check_among_others(
+        saved: &Saved<Self>,
+        catalog: &Catalog,
+        on: &DatabaseTransaction,
+    ) -> Result<()> {
+        let table = catalog.data()?.table_on(on, &saved.definition.table).await?;
+        saved.definition.check_condition(&table)
     }
 }
 
-impl Catalog {
-    /// One page of hooks.
-    pub async fn list_hooks(&self, query: &ListQuery) -> Result<Page<Hook>> {
-        let page = self.store.list::<hook::Entity>(query, None).await?;
-        Ok(Page { rows: page.rows.into_iter().map(|row| self.hook_view(row)).collect(), counts: page.counts })
-    }
-
-    /// A hook by id.
+impl Hook {
+    /// That the condition can be asked of the rows of its table.
     ///
     /// # Errors
-    /// `RESOURCE_NOT_FOUND`.
-    pub async fn hook(&self, id: Uuid) -> Result<Hook> {
-        Ok(self.hook_view(self.hook_row(id).await?))
-    }
-
-    /// Makes a hook. It is live when this returns.
-    ///
-    /// # Errors
-    /// `VALIDATION_ERROR`, `SCRIPT_COMPILE_ERROR`, or `RESOURCE_NOT_FOUND` for its table.
-    pub async fn create_hook(&self, change: HookChange, author: &str, pack: Option<&str>) -> Result<Hook> {
-        let row = new_row(change, pack)?;
-        self.check_hook_row(&row).await?;
-        row.clone().into_active_model().insert(self.store.db()).await?;
-        self.append_revision(row.id, SCRIPT_EVENT, &row.source_code, author).await?;
-        self.changed().await?;
-        Ok(self.hook_view(row))
-    }
-
-    /// Whether such a hook could be made were its table this one, among these.
-    ///
-    /// # Errors
-    /// As [`Self::create_hook`].
-    pub(crate) async fn check_hook(
-        &self,
-        change: HookChange,
-        table: &Table,
-        tables: &BTreeSet<String>,
-    ) -> Result<()> {
-        let row = new_row(change, None)?;
-        self.check_condition(row.condition.as_ref(), table)?;
-        self.check_scripts_with(&[&Some(row.source_code)], tables.clone()).await
-    }
-
-    /// Changes a hook. It is live when this returns.
-    ///
-    /// # Errors
-    /// As [`Self::create_hook`], and `RESOURCE_NOT_FOUND`.
-    pub async fn update_hook(&self, id: Uuid, change: HookChange, author: &str) -> Result<Hook> {
-        let before = self.hook_row(id).await?;
-        let mut row = before.clone();
-        let saves_script = change.source_code.is_some();
-        change.apply(&mut row)?;
-        self.check_hook_row(&row).await?;
-        row.updated_at = later_than(before.updated_at);
-        row.clone().into_active_model().reset_all().update(self.store.db()).await?;
-        if saves_script {
-            self.append_revision(row.id, SCRIPT_EVENT, &row.source_code, author).await?;
-        }
-        self.changed().await?;
-        Ok(self.hook_view(row))
-    }
-
-    /// Saves an earlier version of a hook's script again, as the newest.
-    ///
-    /// # Errors
-    /// `RESOURCE_NOT_FOUND`; `SCRIPT_COMPILE_ERROR` when it no longer compiles.
-    pub async fn restore_hook(&self, id: Uuid, number: i64, author: &str) -> Result<Hook> {
-        let revision = self.revision(id, number).await?;
-        let change = HookChange { source_code: Some(revision.source), ..Default::default() };
-        self.update_hook(id, change, author).await
-    }
-
-    /// Deletes a hook with its history.
-    ///
-    /// # Errors
-    /// `RESOURCE_NOT_FOUND`.
-    pub async fn delete_hook(&self, id: Uuid) -> Result<()> {
-        let gone = hook::Entity::delete_by_id(id).exec(self.store.db()).await?;
-        if gone.rows_affected == 0 {
-            return Err(Failure::not_found("hook", id).into());
-        }
-        delete_revisions(&self.store, [id]).await?;
-        self.changed().await
-    }
-
-    pub(super) async fn hook_row(&self, id: Uuid) -> Result<hook::Model> {
-        let row = hook::Entity::find_by_id(id).one(self.store.db()).await?;
-        Ok(row.ok_or_else(|| Failure::not_found("hook", id))?)
-    }
-
-    /// That the table is there and has what the condition names, and that the script compiles.
-    async fn check_hook_row(&self, row: &hook::Model) -> Result<()> {
-        let table = self.data()?.table(&row.table)?;
-        self.check_condition(row.condition.as_ref(), &table)?;
-        self.check_scripts(&[&Some(row.source_code.clone())]).await
-    }
-
-    fn check_condition(&self, condition: Option<&Json>, table: &Table) -> Result<()> {
-        let Some(condition) = condition else { return Ok(()) };
+    /// `VALIDATION_ERROR`.
+    pub(crate) fn check_condition(&self, table: &Table) -> Result<()> {
+        let Some(condition) = &self.condition else { return Ok(()) };
         let (filter, changed) = parts(condition)?;
         table.filter(&filter)?;
         if let Some(name) = changed.iter().find(|name| !table.column_names().any(|known| known == **name)) {
@@ -191,56 +138,6 @@ impl Catalog {
         }
         Ok(())
     }
-
-    fn hook_view(&self, row: hook::Model) -> Hook {
-        Hook {
-            suspended: self.suspensions_of(row.id).pop(),
-            on: names(&row.on),
-            id: row.id,
-            table: row.table,
-            when: row.when,
-            description: row.description,
-            is_enabled: row.is_enabled,
-            condition: row.condition,
-            source_code: row.source_code,
-            priority: row.priority,
-            pack: row.pack,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        }
-    }
-}
-
-fn new_row(change: HookChange, pack: Option<&str>) -> Result<hook::Model> {
-    let missing = [
-        ("table", change.table.is_none()),
-        ("when", change.when.is_none()),
-        ("on", change.on.is_none()),
-        ("sourceCode", change.source_code.is_none()),
-    ];
-    if let Some((field, _)) = missing.into_iter().find(|(_, is_missing)| *is_missing) {
-        return Err(Failure::invalid(field, "is missing").into());
-    }
-    let now = store::now();
-    let mut row = hook::Model {
-        id: new_id(),
-        table: String::new(),
-        when: String::new(),
-        on: json!([]),
-        description: String::new(),
-        is_enabled: true,
-        condition: None,
-        source_code: String::new(),
-        priority: 0,
-        pack: pack.map(str::to_owned),
-        created_at: now,
-        updated_at: now,
-    };
-    change.apply(&mut row)?;
-    if let Some(condition) = &row.condition {
-        parts(condition)?;
-    }
-    Ok(row)
 }
 
 /// The live hooks of these rows: lower priorities first, then the older.

@@ -7,17 +7,16 @@ use std::time::Duration;
 use sea_orm::EntityTrait;
 use uuid::Uuid;
 
-use super::gateways::GatewayLimits;
 use super::hooks::live_hooks;
 use super::live_routes::live_routes;
-use super::{Catalog, LiveGateways};
+use super::{Catalog, Definition, EventTable, Gateway, GatewayLimits, LiveGateways};
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::script::{
     Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT, ScriptWork,
     run_on_script_thread,
 };
-use crate::store::{definitions_number, event, gateway, hook, route, table};
+use crate::store::{Concerns, definitions_number, event, gateway, hook, route, table};
 
 /// A gateway as events and connections see it.
 pub struct LiveGateway {
@@ -39,9 +38,7 @@ pub struct LiveGateway {
     pub connection: Option<Arc<Handler>>,
     /// Runs when a socket has gone.
     pub disconnection: Option<Arc<Handler>>,
-    exact: HashMap<Box<str>, Arc<Handler>>,
-    /// Longest first, without their `*`.
-    prefixes: Vec<(Box<str>, Arc<Handler>)>,
+    events: EventTable<Arc<Handler>>,
 }
 
 /// The limits of a socket, with the configured defaults filled in; 0 means none.
@@ -60,16 +57,12 @@ pub struct Limits {
 impl LiveGateway {
     /// The handler of an event: the exact name, else the longest prefix.
     pub fn handler(&self, event: &str) -> Option<&Arc<Handler>> {
-        self.exact.get(event).or_else(|| {
-            let matching = self.prefixes.iter().find(|(prefix, _)| event.starts_with(&**prefix));
-            matching.map(|(_, handler)| handler)
-        })
+        self.events.find(event)
     }
 
     /// All handlers, connection and disconnection scripts among them.
     pub fn handlers(&self) -> impl Iterator<Item = &Arc<Handler>> {
-        let prefixed = self.prefixes.iter().map(|(_, handler)| handler);
-        self.connection.iter().chain(&self.disconnection).chain(self.exact.values()).chain(prefixed)
+        self.connection.iter().chain(&self.disconnection).chain(self.events.all())
     }
 }
 
@@ -111,6 +104,7 @@ impl Catalog {
         let of_hooks = tables.clone();
         let (engine, metrics, config, before) =
             (self.engine.clone(), self.metrics.clone(), self.config.clone(), self.handlers());
+        let built_in = self.built_in_paths;
         let (live, routes, hooks) = run_on_script_thread(ScriptWork::Compile, move || {
             let kept: HashMap<_, _> =
                 before.into_iter().map(|handler| ((handler.owner, handler.script_name), handler)).collect();
@@ -118,12 +112,11 @@ impl Catalog {
                 Some(handler) if handler.is_from(&from) => handler.clone(),
                 _ => Arc::new(Handler::new(&from, &engine, &metrics)),
             };
-            let routes = live_routes(rows.routes, &config, &make);
+            let routes = live_routes(rows.routes, &config, built_in, &make);
             let hooks = live_hooks(rows.hooks, &config, &of_hooks, &make);
             (snapshot(&rows.gateways, &rows.events, &config, &make), routes, hooks)
         })
         .await?;
-        let live = live.map_err(Error::Internal)?;
         if let Some(data) = data {
             data.set(tables);
         }
@@ -138,7 +131,7 @@ impl Catalog {
 
     /// All rows as they are between two edits.
     async fn read_rows(&self) -> Result<Rows> {
-        let read = self.store.read_together(async |on| {
+        let read = self.store.read_together(Concerns::Definitions, async |on| {
             Ok(Rows {
                 number: definitions_number(on).await?,
                 gateways: gateway::Entity::find().all(on).await?,
@@ -167,14 +160,14 @@ fn snapshot(
     events: &[event::Model],
     config: &Config,
     make: &dyn Fn(HandlerSource<'_>) -> Arc<Handler>,
-) -> Result<LiveGateways, String> {
+) -> LiveGateways {
     let mut live = LiveGateways::new();
     for row in gateways {
         let events = events.iter().filter(|event| event.gateway_id == row.id && event.is_enabled);
-        let gateway = live_gateway(row, events, config, make)?;
+        let gateway = live_gateway(row, events, config, make);
         live.insert(gateway.path.clone(), Arc::new(gateway));
     }
-    Ok(live)
+    live
 }
 
 fn live_gateway<'a>(
@@ -182,7 +175,7 @@ fn live_gateway<'a>(
     events: impl Iterator<Item = &'a event::Model>,
     config: &Config,
     make: &dyn Fn(HandlerSource<'_>) -> Arc<Handler>,
-) -> Result<LiveGateway, String> {
+) -> LiveGateway {
     let timeout = timeout(row.script_timeout_ms, config);
     let own_script = |script, name, source: &Option<String>| {
         source.as_deref().map(|source| {
@@ -190,9 +183,8 @@ fn live_gateway<'a>(
             make(HandlerSource { owner, script, version, gateway, name, source, schema: None, timeout })
         })
     };
-    let (mut exact, mut prefixes) = (HashMap::new(), Vec::new());
-    for event in events {
-        let handler = make(HandlerSource {
+    let handler = |event: &event::Model| {
+        make(HandlerSource {
             owner: event.id,
             script: SCRIPT_EVENT,
             version: event.updated_at,
@@ -201,28 +193,22 @@ fn live_gateway<'a>(
             source: &event.source_code,
             schema: event.payload_schema.as_ref(),
             timeout: event.timeout_ms.map_or(timeout, |ms| Duration::from_millis(ms.unsigned_abs())),
-        });
-        match event.event_name.strip_suffix('*') {
-            Some(prefix) => prefixes.push((prefix.into(), handler)),
-            None => drop(exact.insert(event.event_name.as_str().into(), handler)),
-        }
-    }
-    prefixes.sort_by_key(|(prefix, _): &(Box<str>, _)| std::cmp::Reverse(prefix.len()));
-    let limits: GatewayLimits =
-        serde_json::from_value(row.limits.clone()).map_err(|error| error.to_string())?;
-    Ok(LiveGateway {
+        })
+    };
+    let events = events.map(|event| (event.event_name.clone(), handler(event))).collect();
+    let definition = Gateway::of_row(row.clone()).definition;
+    LiveGateway {
         id: row.id,
         path: row.path.as_str().into(),
         is_enabled: row.is_enabled,
         require_auth: row.require_auth,
-        allowed_origins: super::gateways::origins(row).unwrap_or_else(|| config.allowed_origins.clone()),
-        limits: Limits::new(&limits, config),
+        allowed_origins: definition.allowed_origins.unwrap_or_else(|| config.allowed_origins.clone()),
+        limits: Limits::new(&definition.limits, config),
         presence: row.presence,
         connection: own_script(SCRIPT_CONNECTION, "connection", &row.connection_script),
         disconnection: own_script(SCRIPT_DISCONNECTION, "disconnection", &row.disconnection_script),
-        exact,
-        prefixes,
-    })
+        events,
+    }
 }
 
 /// The time of one run: its own, or the configured.

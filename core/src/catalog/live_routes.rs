@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
 use super::live::timeout;
-use super::route_path::{METHODS, built_in_path};
+use super::route_path::{BuiltInPaths, METHODS, built_in_path};
 use super::routes::RouteAccess;
 use crate::config::Config;
 use crate::error::{ErrorCode, Failure};
@@ -39,6 +39,8 @@ pub type LiveRoutes = RouteTable<Arc<LiveRoute>>;
 
 /// Routes by method and path.
 pub struct RouteTable<T> {
+    /// What the server itself serves: no route is found there.
+    built_in: BuiltInPaths,
     by_method: BTreeMap<String, matchit::Router<T>>,
     all: Vec<T>,
 }
@@ -56,7 +58,14 @@ pub enum Found<'a, T> {
 
 impl<T> Default for RouteTable<T> {
     fn default() -> Self {
-        Self { by_method: BTreeMap::new(), all: Vec::new() }
+        Self::new(&[])
+    }
+}
+
+impl<T> RouteTable<T> {
+    /// A table without routes.
+    pub(crate) fn new(built_in: BuiltInPaths) -> Self {
+        Self { built_in, by_method: BTreeMap::new(), all: Vec::new() }
     }
 }
 
@@ -74,7 +83,7 @@ impl<T: Clone> RouteTable<T> {
     /// # Errors
     /// `BAD_REQUEST` when a parameter is no UTF-8 text.
     pub fn find(&self, method: &str, path: &str) -> Result<Found<'_, T>, Failure> {
-        if built_in_path(path).is_some() {
+        if built_in_path(path, self.built_in).is_some() {
             return Ok(Found::Nothing);
         }
         let at = |method: &str| self.by_method.get(method).and_then(|routes| routes.at(path).ok());
@@ -106,10 +115,11 @@ impl<T: Clone> RouteTable<T> {
 pub(super) fn live_routes(
     mut rows: Vec<route::Model>,
     config: &Config,
+    built_in: BuiltInPaths,
     make: &dyn Fn(HandlerSource<'_>) -> Arc<Handler>,
 ) -> LiveRoutes {
     rows.sort_by_key(|row| (row.created_at, row.id));
-    let mut live = LiveRoutes::default();
+    let mut live = LiveRoutes::new(built_in);
     for row in rows.into_iter().filter(|row| row.is_enabled) {
         let name = event_of(&row.method, &row.path);
         let handler = make(HandlerSource {
@@ -146,7 +156,7 @@ mod tests {
     use super::*;
 
     fn table() -> RouteTable<u8> {
-        let mut table = RouteTable::default();
+        let mut table = RouteTable::new(&["/admin", "/api/socket"]);
         for (number, (method, path)) in (1..).zip([
             ("GET", "/"),
             ("GET", "/orders"),

@@ -1,12 +1,16 @@
 //! The catalog: gateways, events, routes and hooks as the database has them, and as they are live.
+//! Each is a [`Definition`], and all that is done with one is done with each in the same way.
 //!
 //! [`Catalog::live`] and [`Catalog::live_routes`] are immutable snapshots; a change makes the next
 //! and swaps it in, so that readers never wait and a running job keeps what it was accepted with.
 //! This module must not know sockets; the edge looks at the snapshots and adjusts.
 
-mod change;
+mod checks;
+mod definition;
 mod edit;
+mod event_name;
 mod events;
+mod fields;
 mod gateways;
 mod hooks;
 mod live;
@@ -15,6 +19,7 @@ mod revisions;
 mod route_path;
 mod routes;
 mod runs;
+mod save;
 mod saved;
 mod tables;
 
@@ -30,21 +35,25 @@ use crate::data::Data;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::script::{Handler, ScriptEngine};
-use crate::store::{Edit, Store};
+use crate::store::Store;
 
 use edit::Listener;
 
-pub use change::{EventChange, GatewayChange, LimitsChange, RouteChange};
-pub use events::{Event, Suspension};
-pub use gateways::{Gateway, GatewayLimits, GatewayPart};
-pub use hooks::{Hook, HookChange};
+pub(crate) use definition::fields_as_json;
+pub use definition::{Definition, Place, Saved, Suspended, Suspension};
+pub use event_name::EventTable;
+pub use events::Event;
+pub use fields::Fields;
+pub use gateways::{Gateway, GatewayLimits};
+pub use hooks::Hook;
 pub use live::{Limits, LiveGateway};
 pub use live_routes::{Found, LiveRoute, LiveRoutes, ROUTES, RouteTable};
 pub use revisions::Revision;
-pub use route_path::{BUILT_IN_PATHS, built_in_path};
+pub use route_path::BuiltInPaths;
 pub(crate) use route_path::{normal_method, normal_path, shape};
 pub use routes::{Route, RouteAccess};
 pub use runs::{RunFailure, RunFilter, RunLog, RunRecord, one_line};
+pub(crate) use save::{remove, saved};
 pub use saved::{SavedRoute, SavedScript, ScriptSelector};
 
 /// All live gateways by path.
@@ -59,20 +68,21 @@ pub struct Catalog {
     live: ArcSwap<LiveGateways>,
     live_routes: ArcSwap<LiveRoutes>,
     live_hooks: ArcSwap<Vec<Arc<Handler>>>,
-    /// One change of routes at a time, so that no two take the same requests.
-    changing_routes: tokio::sync::Mutex<()>,
+    /// What the server itself serves.
+    built_in_paths: BuiltInPaths,
     /// The number of the last edit that is live.
     live_number: tokio::sync::Mutex<i64>,
     listeners: RwLock<Vec<Listener>>,
 }
 
 impl Catalog {
-    /// The catalog of this database, live.
+    /// The catalog of this database, live. No route is served at or below the built-in paths.
     pub async fn open(
         store: Store,
         engine: Arc<ScriptEngine>,
         config: Arc<Config>,
         metrics: Arc<Metrics>,
+        built_in_paths: BuiltInPaths,
     ) -> Result<Self> {
         let catalog = Self {
             store,
@@ -82,7 +92,7 @@ impl Catalog {
             live: ArcSwap::default(),
             live_routes: ArcSwap::default(),
             live_hooks: ArcSwap::default(),
-            changing_routes: tokio::sync::Mutex::default(),
+            built_in_paths,
             live_number: tokio::sync::Mutex::default(),
             listeners: RwLock::default(),
         };
@@ -135,10 +145,5 @@ impl Catalog {
     /// The database behind it.
     pub fn store(&self) -> &Store {
         &self.store
-    }
-
-    /// Tells other processes of a change and makes it live here.
-    async fn changed(&self) -> Result<()> {
-        self.edit(Edit::Definitions, async |_| Ok(())).await
     }
 }

@@ -5,30 +5,19 @@ use std::collections::HashSet;
 use crate::error::{ErrorCode, Failure};
 
 /// What the server itself serves: no route has these paths or any below them.
-pub const BUILT_IN_PATHS: [&str; 11] = [
-    "/admin",
-    "/api/socket",
-    "/auth",
-    "/data",
-    "/demo",
-    "/docs",
-    "/health",
-    "/me",
-    "/metrics",
-    "/openapi.json",
-    "/socket.io",
-];
+pub type BuiltInPaths = &'static [&'static str];
+
 /// The methods of routes; HEAD is answered by GET, OPTIONS by the server.
 pub(super) const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 const PATH_BYTES_MAX: usize = 200;
 
 /// The path of the server itself that `path` is, or lies below.
-pub fn built_in_path(path: &str) -> Option<&'static str> {
+pub(super) fn built_in_path(path: &str, built_in: BuiltInPaths) -> Option<&'static str> {
     let covers = |built_in: &&str| {
         path.strip_prefix(built_in).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    BUILT_IN_PATHS.into_iter().find(covers)
+    built_in.iter().copied().find(|built_in| covers(built_in))
 }
 
 /// A method as routes have it: in upper case.
@@ -40,17 +29,16 @@ pub(crate) fn normal_method(method: &str) -> Result<String, Failure> {
     Err(Failure::invalid("method", format!("must be one of {}", METHODS.join(", "))))
 }
 
-/// A path as routes have it, that is not the server's own.
-pub(super) fn pattern(path: &str) -> Result<String, Failure> {
-    let pattern = normal_path(path)?;
-    match built_in_path(&pattern) {
+/// That a path is not the server's own.
+pub(super) fn check_not_built_in(path: &str, built_in: BuiltInPaths) -> Result<(), Failure> {
+    match built_in_path(path, built_in) {
         Some(built_in) => {
             let message = format!(
                 "{built_in} and what lies below it is served by Gatewright itself; choose another path"
             );
             Err(Failure::new(ErrorCode::DuplicateResource, message))
         }
-        None => Ok(pattern),
+        None => Ok(()),
     }
 }
 
@@ -113,6 +101,12 @@ fn is_literal(segment: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pattern(path: &str) -> Result<String, Failure> {
+        let pattern = normal_path(path)?;
+        check_not_built_in(&pattern, &["/admin", "/api/socket", "/data", "/docs", "/me", "/socket.io"])?;
+        Ok(pattern)
+    }
 
     #[test]
     fn patterns() {

@@ -1,38 +1,33 @@
-//! Routes in the database: paths of the HTTP API that scripts serve.
+//! Routes: paths of the HTTP API that scripts serve.
 
-use std::collections::BTreeSet;
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
-use uuid::Uuid;
+use super::checks::check_timeout;
+use super::route_path::{check_not_built_in, normal_method, normal_path, shape};
+use super::{Catalog, Definition, Place, Saved};
+use crate::error::{ErrorCode, Failure, Result};
+use crate::store::{check_description, check_text, route};
 
-use super::change::RouteChange;
-use super::gateways::later_than;
-use super::revisions::delete_revisions;
-use super::route_path::shape;
-use super::{Catalog, Suspension};
-use crate::error::{Error, ErrorCode, Failure, Result};
-use crate::id::new_id;
-use crate::script::SCRIPT_EVENT;
-use crate::store::list::{ListQuery, Page};
-use crate::store::{self, Time, route};
-
-/// A route as an admin sees it.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "documented on the row")]
+/// A path of the HTTP API that a script serves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Route {
-    pub id: Uuid,
+    /// GET, POST, PUT, PATCH or DELETE. HEAD is answered by GET.
     pub method: String,
+    /// With `{name}` for a parameter; `:name` is accepted too.
     pub path: String,
+    /// For people.
     pub description: String,
+    /// Whether it is served.
     pub is_enabled: bool,
+    /// `public`, `user`, `admin` or `app` (an app key with the scope `routes`).
     pub access: String,
+    /// What answers. `handlerScript` is accepted too.
     pub source_code: String,
+    /// The time of one run in milliseconds; null: the configured one. `timeout` is accepted too.
     pub timeout_ms: Option<i64>,
-    pub pack: Option<String>,
-    /// Why it is suspended, if it is.
-    pub suspended: Option<Suspension>,
-    pub created_at: Time,
-    pub updated_at: Time,
 }
 
 /// Who may call a route; an admin may call all.
@@ -67,62 +62,9 @@ impl RouteAccess {
     }
 }
 
-impl Catalog {
-    /// One page of routes.
-    pub async fn list_routes(&self, query: &ListQuery) -> Result<Page<Route>> {
-        let page = self.store.list::<route::Entity>(query, None).await?;
-        Ok(Page {
-            rows: page.rows.into_iter().map(|row| self.route_view(row)).collect(),
-            counts: page.counts,
-        })
-    }
-
-    /// A route by id.
-    ///
-    /// # Errors
-    /// `RESOURCE_NOT_FOUND`.
-    pub async fn route(&self, id: Uuid) -> Result<Route> {
-        Ok(self.route_view(self.route_row(id).await?))
-    }
-
-    /// Makes a route. It is live when this returns.
-    ///
-    /// # Errors
-    /// `VALIDATION_ERROR`, `SCRIPT_COMPILE_ERROR`, or `DUPLICATE_RESOURCE` for a path that the
-    /// server itself has, or that matches the same requests as another route of that method.
-    pub async fn create_route(&self, change: RouteChange, author: &str, pack: Option<&str>) -> Result<Route> {
-        let row = self.new_route_row(change, pack)?;
-        self.check_scripts(&[&Some(row.source_code.clone())]).await?;
-        let _one_at_a_time = self.changing_routes.lock().await;
-        self.check_route_is_free(&row).await?;
-        let inserted = row.clone().into_active_model().insert(self.store.db()).await;
-        inserted.map_err(|error| taken(error, &row))?;
-        self.append_revision(row.id, SCRIPT_EVENT, &row.source_code, author).await?;
-        self.changed().await?;
-        Ok(self.route_view(row))
-    }
-
-    /// Whether such a route could be made were there these tables, but for a taken path.
-    ///
-    /// # Errors
-    /// As [`Self::create_route`].
-    pub(crate) async fn check_route(&self, change: RouteChange, tables: &BTreeSet<String>) -> Result<()> {
-        let row = self.new_route_row(change, None)?;
-        self.check_scripts_with(&[&Some(row.source_code)], tables.clone()).await
-    }
-
-    fn new_route_row(&self, change: RouteChange, pack: Option<&str>) -> Result<route::Model> {
-        let missing = [
-            ("method", change.method.is_none()),
-            ("path", change.path.is_none()),
-            ("sourceCode", change.source_code.is_none()),
-        ];
-        if let Some((field, _)) = missing.into_iter().find(|(_, is_missing)| *is_missing) {
-            return Err(Failure::invalid(field, "is missing").into());
-        }
-        let now = store::now();
-        let mut row = route::Model {
-            id: new_id(),
+impl Default for Route {
+    fn default() -> Self {
+        Self {
             method: String::new(),
             path: String::new(),
             description: String::new(),
@@ -130,78 +72,21 @@ impl Catalog {
             access: RouteAccess::Admin.as_str().to_owned(),
             source_code: String::new(),
             timeout_ms: None,
-            pack: pack.map(str::to_owned),
-            created_at: now,
-            updated_at: now,
-        };
-        change.apply(&mut row, &self.config)?;
-        Ok(row)
-    }
-
-    /// Changes a route. It is live when this returns; requests taken before run what was current.
-    ///
-    /// # Errors
-    /// As [`Self::create_route`], and `RESOURCE_NOT_FOUND`.
-    pub async fn update_route(&self, id: Uuid, change: RouteChange, author: &str) -> Result<Route> {
-        let _one_at_a_time = self.changing_routes.lock().await;
-        let before = self.route_row(id).await?;
-        let mut row = before.clone();
-        let saves_script = change.source_code.is_some();
-        change.apply(&mut row, &self.config)?;
-        self.check_scripts(&[&Some(row.source_code.clone())]).await?;
-        self.check_route_is_free(&row).await?;
-        row.updated_at = later_than(before.updated_at);
-        let updated = row.clone().into_active_model().reset_all().update(self.store.db()).await;
-        updated.map_err(|error| taken(error, &row))?;
-        if saves_script {
-            self.append_revision(row.id, SCRIPT_EVENT, &row.source_code, author).await?;
         }
-        self.changed().await?;
-        Ok(self.route_view(row))
     }
+}
 
-    /// Saves an earlier version of a route's script again, as the newest.
-    ///
-    /// # Errors
-    /// `RESOURCE_NOT_FOUND`; `SCRIPT_COMPILE_ERROR` when it no longer compiles.
-    pub async fn restore_route(&self, id: Uuid, number: i64, author: &str) -> Result<Route> {
-        let revision = self.revision(id, number).await?;
-        let change = RouteChange { source_code: Some(revision.source), ..Default::default() };
-        self.update_route(id, change, author).await
-    }
+impl Definition for Route {
+    type Entity = route::Entity;
+    type Row = route::Model;
 
-    /// Deletes a route with its history.
-    ///
-    /// # Errors
-    /// `RESOURCE_NOT_FOUND`.
-    pub async fn delete_route(&self, id: Uuid) -> Result<()> {
-        let gone = route::Entity::delete_by_id(id).exec(self.store.db()).await?;
-        if gone.rows_affected == 0 {
-            return Err(Failure::not_found("route", id).into());
-        }
-        delete_revisions(&self.store, [id]).await?;
-        self.changed().await
-    }
+    const KIND: &'static str = "route";
+    const REQUIRED: &'static [&'static str] = &["method", "path", "sourceCode"];
+    const ALIASES: &'static [(&'static str, &'static str)] =
+        &[("handlerScript", "sourceCode"), ("timeout", "timeoutMs")];
 
-    pub(super) async fn route_row(&self, id: Uuid) -> Result<route::Model> {
-        let row = route::Entity::find_by_id(id).one(self.store.db()).await?;
-        Ok(row.ok_or_else(|| Failure::not_found("route", id))?)
-    }
-
-    /// Whether no other route of the method matches the same requests. The index of the table
-    /// sees only paths that are written alike.
-    async fn check_route_is_free(&self, row: &route::Model) -> Result<()> {
-        let of_method = route::Entity::find().filter(route::Column::Method.eq(&*row.method));
-        let others = of_method.all(self.store.db()).await?;
-        let wanted = shape(&row.path);
-        let other = others.iter().find(|other| other.id != row.id && shape(&other.path) == wanted);
-        other.map_or(Ok(()), |other| Err(duplicate(other)))
-    }
-
-    fn route_view(&self, row: route::Model) -> Route {
-        Route {
-            suspended: self.suspensions_of(row.id).pop(),
-            id: row.id,
+    fn of_row(row: route::Model) -> Saved<Self> {
+        let definition = Self {
             method: row.method,
             path: row.path,
             description: row.description,
@@ -209,18 +94,58 @@ impl Catalog {
             access: row.access,
             source_code: row.source_code,
             timeout_ms: row.timeout_ms,
-            pack: row.pack,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
+        };
+        Saved::new(row.id, definition, Place::Pack { pack: row.pack }, row.created_at, row.updated_at)
+    }
+
+    fn into_row(saved: Saved<Self>) -> route::Model {
+        route::Model {
+            id: saved.id,
+            method: saved.definition.method,
+            path: saved.definition.path,
+            description: saved.definition.description,
+            is_enabled: saved.definition.is_enabled,
+            access: saved.definition.access,
+            source_code: saved.definition.source_code,
+            timeout_ms: saved.definition.timeout_ms,
+            pack: saved.place.pack(),
+            created_at: saved.created_at,
+            updated_at: saved.updated_at,
         }
     }
-}
 
-fn taken(error: sea_orm::DbErr, row: &route::Model) -> Error {
-    if store::is_unique_violation(&error) { duplicate(row) } else { error.into() }
-}
+    fn check(&mut self, before: Option<&Self>, catalog: &Catalog) -> Result<()> {
+        self.method = normal_method(&self.method)?;
+        if before.is_none_or(|before| before.path != self.path) {
+            self.path = normal_path(&self.path)?;
+            check_not_built_in(&self.path, catalog.built_in_paths)?;
+        }
+        if RouteAccess::parse(&self.access).is_none() {
+            return Err(Failure::invalid("access", "must be public, user, admin or app").into());
+        }
+        check_description(&self.description)?;
+        check_text("sourceCode", &self.source_code)?;
+        check_timeout("timeoutMs", self.timeout_ms, &catalog.config)
+    }
 
-fn duplicate(other: &route::Model) -> Error {
-    let message = format!("There is a route {} {} already", other.method, other.path);
-    Failure::new(ErrorCode::DuplicateResource, message).into()
+    /// That no other route of the method matches the same requests. The index of the table sees only
+    /// paths that are written alike.
+    async fn check_among_others(
+        saved: &Saved<Self>,
+        _catalog: &Catalog,
+        on: &DatabaseTransaction,
+    ) -> Result<()> {
+        let of_method = route::Entity::find().filter(route::Column::Method.eq(&*saved.definition.method));
+        let wanted = shape(&saved.definition.path);
+        let is_alike = |other: &route::Model| other.id != saved.id && shape(&other.path) == wanted;
+        match of_method.all(on).await?.into_iter().find(is_alike) {
+            Some(other) => Err(Self::of_row(other).definition.already_there().into()),
+            None => Ok(()),
+        }
+    }
+
+    fn already_there(&self) -> Failure {
+        let message = format!("There is a route {} {} already", self.method, self.path);
+        Failure::new(ErrorCode::DuplicateResource, message)
+    }
 }

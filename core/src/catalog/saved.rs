@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::live::timeout;
 use super::live_routes::event_of;
-use super::{Catalog, Found, ROUTES, RouteTable};
+use super::save::row_of;
+use super::{Catalog, Event, EventTable, Found, Gateway, ROUTES, Route, RouteTable};
 use crate::error::{Failure, Result};
 use crate::store::{event, gateway, route};
 
@@ -68,8 +69,8 @@ impl Catalog {
     /// # Errors
     /// `RESOURCE_NOT_FOUND`; `BAD_REQUEST` for a parameter that is no UTF-8 text.
     pub async fn saved_route_by_id(&self, id: Uuid, path: Option<&str>) -> Result<SavedRoute> {
-        let row = self.route_row(id).await?;
-        let mut table = RouteTable::default();
+        let row = row_of::<Route>(self.store.db(), id).await?;
+        let mut table = RouteTable::new(self.built_in_paths);
         table.insert(&row.method, &row.path, ());
         let found = path.map(|path| table.find(&row.method, path)).transpose()?;
         let params = match found {
@@ -90,7 +91,7 @@ impl Catalog {
         if let Some(row) = rows.iter().find(|row| row.method == method && row.path == path) {
             return Ok(self.saved_route_of(row.clone(), Map::new()));
         }
-        let mut table = RouteTable::default();
+        let mut table = RouteTable::new(self.built_in_paths);
         for row in &rows {
             table.insert(&row.method, &row.path, row);
         }
@@ -117,8 +118,8 @@ impl Catalog {
     pub async fn saved_script(&self, which: ScriptSelector<'_>) -> Result<Option<SavedScript>> {
         match which {
             ScriptSelector::EventId(id) => {
-                let event = self.event_row(id).await?;
-                let gateway = self.gateway_row(event.gateway_id).await?;
+                let event = row_of::<Event>(self.store.db(), id).await?;
+                let gateway = row_of::<Gateway>(self.store.db(), event.gateway_id).await?;
                 Ok(Some(self.saved_event(&gateway, event)))
             }
             ScriptSelector::Event { path, name } => {
@@ -158,17 +159,13 @@ impl Catalog {
     }
 
     async fn gateway_row_by_path(&self, path: &str) -> Result<gateway::Model> {
-        let row = self.store.gateway_by_path(path).await?;
+        let row = self.store.gateway_by_path(self.store.db(), path).await?;
         Ok(row.ok_or_else(|| Failure::not_found("gateway", path))?)
     }
 
     async fn event_row_by_name(&self, gateway_id: Uuid, name: &str) -> Result<event::Model> {
-        let mut rows = self.store.events_of(gateway_id).await?;
-        rows.sort_by_key(|row| std::cmp::Reverse((!row.event_name.ends_with('*'), row.event_name.len())));
-        let matches = |row: &event::Model| {
-            row.event_name == name
-                || row.event_name.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix))
-        };
-        Ok(rows.into_iter().find(matches).ok_or_else(|| Failure::not_found("event", name))?)
+        let rows = self.store.events_of(gateway_id).await?.into_iter();
+        let events: EventTable<_> = rows.map(|row| (row.event_name.clone(), row)).collect();
+        Ok(events.find(name).cloned().ok_or_else(|| Failure::not_found("event", name))?)
     }
 }

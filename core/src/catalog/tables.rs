@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::Catalog;
 use crate::data::{TableChange, TableView};
 use crate::error::Result;
-use crate::store::Edit;
+use crate::store::Concerns;
 
 impl Catalog {
     /// Makes a table. Scripts can use it when this returns.
@@ -14,7 +14,7 @@ impl Catalog {
     /// `VALIDATION_ERROR`, or `DUPLICATE_RESOURCE` for a taken name.
     pub async fn create_table(&self, change: TableChange) -> Result<TableView> {
         let data = self.data()?;
-        self.edit(Edit::Tables, async |on| data.create_table(on, change, None).await).await
+        self.edit(Concerns::Tables, async |on| data.create_table(on, change, None).await).await
     }
 
     /// Changes a table with its rows; its hooks follow one that is renamed.
@@ -24,7 +24,7 @@ impl Catalog {
     /// the present rows; `DUPLICATE_RESOURCE` for a taken name, or values that are not unique.
     pub async fn update_table(&self, id: Uuid, change: TableChange) -> Result<TableView> {
         let data = self.data()?;
-        self.edit(Edit::Tables, async |on| data.update_table(on, id, change).await).await
+        self.edit(Concerns::Tables, async |on| data.update_table(on, id, change).await).await
     }
 
     /// Deletes a table; one with rows needs `confirm`.
@@ -34,15 +34,6 @@ impl Catalog {
     /// hooks or other tables need it.
     pub async fn delete_table(&self, id: Uuid, confirm: bool) -> Result<()> {
         let data = self.data()?;
-        self.edit(Edit::Tables, async |on| data.delete_table(on, id, confirm).await).await
-    }
-
-    /// What a change of a table would lose, for people; empty: nothing.
-    ///
-    /// # Errors
-    /// As [`Self::update_table`], but for losses.
-    pub(crate) async fn losses(&self, id: Uuid, change: &TableChange) -> Result<String> {
-        let data = self.data()?;
-        self.store.read_together(async |on| data.losses(on, id, change).await).await
+        self.edit(Concerns::Tables, async |on| data.delete_table(on, id, confirm).await).await
     }
 }

@@ -63,10 +63,7 @@ impl Data {
     /// # Errors
     /// `RESOURCE_NOT_FOUND`.
     pub fn table(&self, name: &str) -> Result<Arc<Table>, Failure> {
-        self.live.load().get(name).cloned().ok_or_else(|| {
-            let shown: String = name.chars().take(100).collect();
-            Failure::not_found("table", shown)
-        })
+        self.live.load().get(name).cloned().ok_or_else(|| no_table(name))
     }
 
     /// The present tables.
@@ -112,4 +109,10 @@ impl Data {
     fn backend(&self) -> DbBackend {
         self.db().get_database_backend()
     }
+}
+
+/// The refusal of a name that no table has.
+fn no_table(name: &str) -> Failure {
+    let shown: String = name.chars().take(100).collect();
+    Failure::not_found("table", shown)
 }

@@ -4,6 +4,7 @@
 //! table and writes the definition in its transaction. Who edits makes the outcome live.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -17,7 +18,7 @@ use super::alter::{self, Alteration};
 use super::column::{Column, ColumnSpec};
 use super::name::check_table_name;
 use super::table::Table;
-use super::{Access, Data, Tables, refusal, schema};
+use super::{Access, Data, Tables, no_table, refusal, schema};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::store::list::{ListQuery, Page};
@@ -114,14 +115,14 @@ impl Data {
         view(row)
     }
 
-    /// The table that this would make, or make of the table of that name: nothing is written.
+    /// The table that this would make among these, or make of the one of that name: nothing is written.
     /// References are not checked, since what they name may come with it.
     ///
     /// # Errors
     /// `VALIDATION_ERROR`, or `DUPLICATE_RESOURCE` for a name that another differs from by case alone.
-    pub(crate) fn check_table(&self, change: TableChange) -> Result<Table> {
+    pub(crate) fn check_table(&self, change: TableChange, tables: &Tables) -> Result<Table> {
         let table = Table::of_row(&self.new_row(change, None)?, self.backend() == DbBackend::Sqlite)?;
-        check_name_is_free(&table.name, Some(&table.name), &self.tables())?;
+        check_name_is_free(&table.name, Some(&table.name), tables)?;
         Ok(table)
     }
 
@@ -138,6 +139,15 @@ impl Data {
         let table = Table::of_row(&row_on(on, id).await?, self.backend() == DbBackend::Sqlite)?;
         let losses = alter::losses(on, &table, &Alteration::new(&table, change)?).await?;
         Ok(alter::losses_text(&losses))
+    }
+
+    /// How many rows a table has.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`.
+    pub(crate) async fn count_rows(&self, on: &DatabaseTransaction, id: Uuid) -> Result<u64> {
+        let table = Table::of_row(&row_on(on, id).await?, self.backend() == DbBackend::Sqlite)?;
+        alter::count_rows(on, &table, None).await
     }
 
     fn new_row(&self, change: TableChange, pack: Option<&str>) -> Result<table_row::Model> {
@@ -269,6 +279,14 @@ impl Data {
     /// The tables as an edit sees them, its own changes among them.
     pub(crate) async fn tables_on(&self, on: &DatabaseTransaction) -> Result<Tables> {
         self.read(&table_row::Entity::find().all(on).await?)
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`.
+    pub(crate) async fn table_on(&self, on: &DatabaseTransaction, name: &str) -> Result<Arc<Table>> {
+        Ok(self.tables_on(on).await?.remove(name).ok_or_else(|| no_table(name))?)
     }
 }
 

@@ -18,7 +18,7 @@ pub async fn export(store: &Store, name: &str, paths: &[String]) -> Result<PackF
         Thing::Event { gateway, .. } if !paths.is_empty() => paths.contains(gateway),
         _ => paths.is_empty() && owner == Some(name),
     };
-    let present = present_things(store).await?.into_iter();
+    let present = present_things(store.db()).await?.into_iter();
     let mut things: Vec<Thing> = present
         .filter(|present| is_meant(present.owner.as_deref(), &present.thing))
         .map(|present| present.thing)
@@ -36,10 +36,10 @@ pub async fn export(store: &Store, name: &str, paths: &[String]) -> Result<PackF
     let mut files = PackFiles::new();
     for mut thing in in_order(things, |thing| thing) {
         let file = file_of(&thing);
-        for (what, script) in thing.scripts_mut() {
+        thing.change_scripts(&mut |what, source| -> Result<String> {
             let file = if what == "script" { file.clone() } else { format!("{file}{what}") };
-            *script = add(&mut files, &file, std::mem::take(script));
-        }
+            Ok(add(&mut files, &file, source))
+        })?;
         manifest.add(thing);
     }
     let text = toml::to_string_pretty(&manifest).map_err(|error| {
@@ -66,7 +66,9 @@ fn file_of(thing: &Thing) -> String {
     match thing {
         Thing::Table(_) => String::new(),
         Thing::Gateway(gateway) => folder_of(&gateway.path),
-        Thing::Event { gateway, event } => format!("{}events/{}", folder_of(gateway), file_name(&event.name)),
+        Thing::Event { gateway, event } => {
+            format!("{}events/{}", folder_of(gateway), file_name(&event.event_name))
+        }
         Thing::Route(route) => {
             format!("routes/{}{}", route.method.to_ascii_lowercase(), file_name(&route.path))
         }

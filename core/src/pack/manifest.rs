@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::thing::{GatewaySpec, HookSpec, RouteSpec, TableSpec, Thing, in_order};
-use crate::catalog::{normal_method, normal_path};
+use super::form::{Form, FormWith, Parts};
+use super::thing::{TableSpec, Thing, in_order};
+use crate::catalog::{Event, Gateway, Hook, Route, normal_method, normal_path};
 use crate::error::Failure;
 use crate::nearest::did_you_mean;
 
@@ -48,11 +49,15 @@ pub(super) struct Manifest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<TableSpec>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gateways: Vec<GatewaySpec>,
+    pub gateways: Vec<FormWith<Gateway, Form<Event>>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub routes: Vec<RouteSpec>,
+    pub routes: Vec<Form<Route>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hooks: Vec<HookSpec>,
+    pub hooks: Vec<Form<Hook>>,
+}
+
+impl Parts for Form<Event> {
+    const NAME: &'static str = "events";
 }
 
 impl Pack {
@@ -97,12 +102,13 @@ impl Pack {
                 };
                 return Err(wrong(format!("{subject} is there twice{hint}")));
             }
-            for (what, script) in thing.scripts_mut() {
-                let source = files.get(script);
-                let source = source
-                    .ok_or_else(|| wrong(format!("there is no file {script} ({what} of {subject})")))?;
-                script_files.insert(std::mem::replace(script, source.clone()));
-            }
+            thing.change_scripts(&mut |what, file| {
+                let source = files.get(&file).cloned();
+                let source =
+                    source.ok_or_else(|| wrong(format!("there is no file {file} ({what} of {subject})")))?;
+                script_files.insert(file);
+                Ok(source)
+            })?;
         }
         Ok(Self { name, description, things: in_order(things, |thing| thing), script_files, files })
     }
@@ -135,13 +141,14 @@ impl Pack {
 impl Manifest {
     fn into_things(self) -> Vec<Thing> {
         let mut things: Vec<_> = self.tables.into_iter().map(Thing::Table).collect();
-        for mut gateway in self.gateways {
-            let (events, path) = (std::mem::take(&mut gateway.events), gateway.path.clone());
-            things.push(Thing::Gateway(gateway));
-            things.extend(events.into_iter().map(|event| Thing::Event { gateway: path.clone(), event }));
+        for FormWith { definition, parts } in self.gateways {
+            let path = definition.path.clone();
+            things.push(Thing::Gateway(definition));
+            let events = parts.into_iter();
+            things.extend(events.map(|Form(event)| Thing::Event { gateway: path.clone(), event }));
         }
-        things.extend(self.routes.into_iter().map(Thing::Route));
-        things.extend(self.hooks.into_iter().map(Thing::Hook));
+        things.extend(self.routes.into_iter().map(|Form(route)| Thing::Route(route)));
+        things.extend(self.hooks.into_iter().map(|Form(hook)| Thing::Hook(hook)));
         things
     }
 
@@ -149,15 +156,15 @@ impl Manifest {
     pub(super) fn add(&mut self, thing: Thing) {
         match thing {
             Thing::Table(table) => self.tables.push(table),
-            Thing::Gateway(gateway) => self.gateways.push(gateway),
+            Thing::Gateway(definition) => self.gateways.push(FormWith { definition, parts: Vec::new() }),
             Thing::Event { gateway, event } => {
                 let mut gateways = self.gateways.iter_mut();
-                if let Some(gateway) = gateways.find(|known| known.path == gateway) {
-                    gateway.events.push(event);
+                if let Some(gateway) = gateways.find(|known| known.definition.path == gateway) {
+                    gateway.parts.push(Form(event));
                 }
             }
-            Thing::Route(route) => self.routes.push(route),
-            Thing::Hook(hook) => self.hooks.push(hook),
+            Thing::Route(route) => self.routes.push(Form(route)),
+            Thing::Hook(hook) => self.hooks.push(Form(hook)),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod expect;
 mod export;
+mod form;
 mod install;
 mod manifest;
 mod plan;
@@ -19,4 +20,4 @@ pub use manifest::{Pack, PackError, PackFiles};
 pub use plan::{Change, ChangeKind, InstallOptions, Plan, plan};
 pub use present::{Installed, installed, installed_pack};
 pub use test::{TestReport, TestResult, run_tests};
-pub use thing::{EventSpec, GatewaySpec, HookSpec, RouteSpec, TableSpec, Thing};
+pub use thing::{TableSpec, Thing};

@@ -5,14 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sea_orm::DatabaseTransaction;
+
 use super::install::table_change;
 use super::manifest::Pack;
-use super::present::{Present, installed_pack, present_things};
+use super::present::{Present, installed_on, present_things};
 use super::thing::{Thing, in_order};
 use crate::catalog::Catalog;
-use crate::data::Keep;
+use crate::data::Tables;
 use crate::error::{Error, Failure, Result};
-use crate::store;
+use crate::store::{self, Concerns};
 
 /// How to install; by default nothing is lost.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,10 +41,12 @@ pub struct Plan {
     pub(super) adopted: Vec<Present>,
     /// What is there and stays as it is.
     pub(super) others: Vec<Present>,
+    /// The tables that it begins with.
+    pub(super) tables: Tables,
 }
 
 /// One change.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// What happens.
     pub kind: ChangeKind,
@@ -66,6 +70,15 @@ pub enum ChangeKind {
 }
 
 impl Plan {
+    /// Whether it does the same to the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.changes == other.changes
+            && self.adopted == other.adopted
+            && self.others == other.others
+            && self.tables.keys().all(|name| other.tables.contains_key(name))
+            && self.tables.len() == other.tables.len()
+    }
+
     /// The changes of one kind.
     pub fn of(&self, kind: ChangeKind) -> impl DoubleEndedIterator<Item = &Change> {
         self.changes.iter().filter(move |change| change.kind == kind)
@@ -91,27 +104,44 @@ impl Change {
 /// # Errors
 /// `VALIDATION_ERROR` for a change of a table that its rows do not allow.
 pub async fn plan(catalog: &Catalog, pack: &Pack, options: InstallOptions) -> Result<Plan> {
-    store::check_text("name", &pack.name)?;
-    store::check_text("description", &pack.description)?;
-    plan_for(catalog, &pack.name, &pack.things, options).await
+    check_texts(pack)?;
+    read_plan(catalog, &pack.name, &pack.things, options).await
 }
 
-/// What has to change so that the pack's things are these.
-pub(super) async fn plan_for(
+pub(super) fn check_texts(pack: &Pack) -> Result<()> {
+    store::check_text("name", &pack.name)?;
+    store::check_text("description", &pack.description)
+}
+
+/// What has to change so that the pack's things are these, as it is now.
+pub(super) async fn read_plan(
     catalog: &Catalog,
     pack: &str,
     wanted: &[Thing],
     options: InstallOptions,
 ) -> Result<Plan> {
-    let installed = installed_pack(catalog.store(), pack).await?.map(|pack| pack.things);
+    let store = catalog.store();
+    store.read_together(Concerns::Tables, async |on| plan_for(catalog, on, pack, wanted, options).await).await
+}
+
+/// What has to change so that the pack's things are these, as a transaction sees it.
+pub(super) async fn plan_for(
+    catalog: &Catalog,
+    on: &DatabaseTransaction,
+    pack: &str,
+    wanted: &[Thing],
+    options: InstallOptions,
+) -> Result<Plan> {
+    let installed = installed_on(on, pack).await?.map(|pack| pack.things);
     let installed: BTreeMap<String, Thing> =
         installed.into_iter().flatten().map(|thing| (thing.key(), thing)).collect();
-    let (mut concerned, others) = concerned_by(pack, wanted, present_things(catalog.store()).await?);
+    let (mut concerned, others) = concerned_by(pack, wanted, present_things(on).await?);
     let is_own = |before: &Present| {
         before.owner.as_deref() == Some(pack)
             && installed.get(&before.thing.key()).is_some_and(|installed| *installed == before.thing)
     };
-    let mut plan = Plan { others, ..Plan::default() };
+    let tables = catalog.data()?.tables_on(on).await?;
+    let mut plan = Plan { others, tables, ..Plan::default() };
     for thing in wanted {
         let before = concerned.remove(&thing.key());
         match before {
@@ -122,7 +152,7 @@ pub(super) async fn plan_for(
             }
             Some(before) => {
                 let is_own = is_own(&before);
-                plan.changes.push(update(catalog, before, thing, is_own, options).await?);
+                plan.changes.push(update(catalog, on, before, thing, is_own, options).await?);
             }
             None => plan.changes.push(Change::to(ChangeKind::Create, None, Some(thing.clone()))),
         }
@@ -131,7 +161,7 @@ pub(super) async fn plan_for(
     let gone = in_order(concerned.into_values().collect(), |before| &before.thing);
     for before in gone.into_iter().rev() {
         let is_own = is_own(&before);
-        plan.changes.push(delete(catalog, before, is_own, options).await?);
+        plan.changes.push(delete(catalog, on, before, is_own, options).await?);
     }
     Ok(plan)
 }
@@ -166,6 +196,7 @@ fn concerned_by(
 
 async fn update(
     catalog: &Catalog,
+    on: &DatabaseTransaction,
     before: Present,
     thing: &Thing,
     is_own: bool,
@@ -173,17 +204,22 @@ async fn update(
 ) -> Result<Change> {
     let mut loss = String::new();
     if let Thing::Table(table) = thing {
-        let losses = catalog.losses(before.id, &table_change(table, true)).await;
-        loss = losses.map_err(|error| inside(&thing.subject(), error))?;
+        let losses = catalog.data()?.losses(on, before.id, &table_change(table, true)).await;
+        loss = losses.map_err(|error| about(&thing.subject(), error))?;
     }
     Ok(Change::to(ChangeKind::Update, Some(before), Some(thing.clone())).losing(is_own, loss, options))
 }
 
-async fn delete(catalog: &Catalog, before: Present, is_own: bool, options: InstallOptions) -> Result<Change> {
+async fn delete(
+    catalog: &Catalog,
+    on: &DatabaseTransaction,
+    before: Present,
+    is_own: bool,
+    options: InstallOptions,
+) -> Result<Change> {
     let mut loss = String::new();
-    if let Thing::Table(table) = &before.thing {
-        let data = catalog.data()?;
-        let rows = data.session(Keep::Writes).count(&*data.table(&table.name)?, [None, None]).await?;
+    if let Thing::Table(_) = &before.thing {
+        let rows = catalog.data()?.count_rows(on, before.id).await?;
         if rows > 0 {
             loss = format!("{rows} rows");
         }
@@ -214,7 +250,7 @@ impl Change {
 }
 
 /// The same refusal, saying what it is about.
-pub(super) fn inside(subject: &str, error: Error) -> Error {
+pub(super) fn about(subject: &str, error: Error) -> Error {
     match error {
         Error::Refused(failure) => {
             let message = format!("{subject}: {}", failure.message);

@@ -1,17 +1,21 @@
 //! What the database has of what packs hold, and which pack it came from.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel,
+    QueryFilter,
+};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::manifest::Pack;
-use super::thing::{EventSpec, GatewaySpec, HookSpec, RouteSpec, TableSpec, Thing};
+use super::thing::{TableSpec, Thing, of_kind};
+use crate::catalog::{Definition, Event, Gateway, Hook, Place, Route, Saved, saved};
 use crate::error::{Error, Result};
-use crate::store::{self, Store, event, gateway, hook, pack, route, table};
+use crate::store::{self, Store, pack, table};
 
 /// One thing in the database.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Present {
     pub id: Uuid,
     /// The pack that it came from; an event came from where its gateway did.
@@ -20,28 +24,34 @@ pub(super) struct Present {
 }
 
 /// All that is there.
-pub(super) async fn present_things(store: &Store) -> Result<Vec<Present>> {
-    let db = store.db();
+pub(super) async fn present_things(on: &impl ConnectionTrait) -> Result<Vec<Present>> {
     let mut present = Vec::new();
-    let mut add = |id, owner, thing| present.push(Present { id, owner, thing });
-    for row in table::Entity::find().all(db).await? {
-        add(row.id, row.pack.clone(), Thing::Table(table_spec(row)?));
+    for row in table::Entity::find().all(on).await? {
+        present.push(Present { id: row.id, owner: row.pack.clone(), thing: Thing::Table(table_spec(row)?) });
     }
-    let mut events = event::Entity::find().all(db).await?;
-    for row in gateway::Entity::find().all(db).await? {
-        for event in events.extract_if(.., |event| event.gateway_id == row.id) {
-            let (id, gateway) = (event.id, row.path.clone());
-            add(id, row.pack.clone(), Thing::Event { gateway, event: event_spec(event) });
-        }
-        add(row.id, row.pack.clone(), Thing::Gateway(gateway_spec(row)?));
+    let gateways = all::<Gateway>(on).await?;
+    for Saved { id, definition: event, place, .. } in all::<Event>(on).await? {
+        let gateway = gateways.iter().find(|gateway| Some(gateway.id) == place.gateway_id());
+        let Some(gateway) = gateway else { continue };
+        let (owner, gateway) = (gateway.place.pack(), gateway.definition.path.clone());
+        present.push(Present { id, owner, thing: Thing::Event { gateway, event } });
     }
-    for row in route::Entity::find().all(db).await? {
-        add(row.id, row.pack.clone(), Thing::Route(route_spec(row)));
-    }
-    for row in hook::Entity::find().all(db).await? {
-        add(row.id, row.pack.clone(), Thing::Hook(hook_spec(row)?));
-    }
+    present.extend(gateways.into_iter().map(|gateway| Present::new(gateway, Thing::Gateway)));
+    let routes = all::<Route>(on).await?;
+    present.extend(routes.into_iter().map(|route| Present::new(route, Thing::Route)));
+    let hooks = all::<Hook>(on).await?;
+    present.extend(hooks.into_iter().map(|hook| Present::new(hook, Thing::Hook)));
     Ok(present)
+}
+
+impl Present {
+    fn new<T: Definition>(saved: Saved<T>, thing: impl Fn(T) -> Thing) -> Self {
+        Self { id: saved.id, owner: saved.place.pack(), thing: thing(saved.definition) }
+    }
+}
+
+async fn all<T: Definition>(on: &impl ConnectionTrait) -> Result<Vec<Saved<T>>> {
+    Ok(T::Entity::find().all(on).await?.into_iter().map(T::of_row).collect())
 }
 
 fn table_spec(row: table::Model) -> Result<TableSpec> {
@@ -53,82 +63,34 @@ fn table_spec(row: table::Model) -> Result<TableSpec> {
     })
 }
 
-fn gateway_spec(row: gateway::Model) -> Result<GatewaySpec> {
-    Ok(GatewaySpec {
-        path: row.path,
-        description: row.description,
-        is_enabled: row.is_enabled,
-        require_auth: row.require_auth,
-        connection: row.connection_script,
-        disconnection: row.disconnection_script,
-        script_timeout_ms: row.script_timeout_ms,
-        allowed_origins: row.allowed_origins.map(read).transpose()?,
-        presence: row.presence,
-        limits: read(row.limits)?,
-        events: Vec::new(),
-    })
-}
-
-fn event_spec(row: event::Model) -> EventSpec {
-    EventSpec {
-        name: row.event_name,
-        script: row.source_code,
-        description: row.description,
-        is_enabled: row.is_enabled,
-        timeout_ms: row.timeout_ms,
-        payload_schema: row.payload_schema,
-    }
-}
-
-fn route_spec(row: route::Model) -> RouteSpec {
-    RouteSpec {
-        method: row.method,
-        path: row.path,
-        access: row.access,
-        script: row.source_code,
-        description: row.description,
-        is_enabled: row.is_enabled,
-        timeout_ms: row.timeout_ms,
-    }
-}
-
-fn hook_spec(row: hook::Model) -> Result<HookSpec> {
-    Ok(HookSpec {
-        table: row.table,
-        when: row.when,
-        on: read(row.on)?,
-        priority: row.priority,
-        script: row.source_code,
-        description: row.description,
-        is_enabled: row.is_enabled,
-        condition: row.condition,
-    })
-}
-
 fn read<T: serde::de::DeserializeOwned>(json: Json) -> Result<T> {
     serde_json::from_value(json).map_err(|error| Error::Internal(format!("a row for packs: {error}")))
 }
 
 /// Marks a thing as a pack's. An event goes with its gateway.
-pub(super) async fn own(store: &Store, id: Uuid, thing: &Thing, pack: &str) -> Result<()> {
-    macro_rules! own {
-        ($entity:ident) => {
-            $entity::Entity::update_many()
-                .col_expr($entity::Column::Pack, Expr::value(pack))
-                .filter($entity::Column::Id.eq(id))
-                .exec(store.db())
-                .await
-                .map(drop)
-        };
+pub(super) async fn own(on: &DatabaseTransaction, id: Uuid, thing: &Thing, pack: &str) -> Result<()> {
+    async fn own_one<T: Definition>(
+        _: &T,
+        on: &DatabaseTransaction,
+        id: Uuid,
+        pack: Option<String>,
+    ) -> Result<()> {
+        if !T::IS_OF_GATEWAY {
+            let row = T::into_row(Saved { place: Place::Pack { pack }, ..saved::<T>(on, id).await? });
+            row.into_active_model().reset_all().update(on).await?;
+        }
+        Ok(())
     }
-    let owned = match thing {
-        Thing::Table(_) => own!(table),
-        Thing::Gateway(_) => own!(gateway),
-        Thing::Route(_) => own!(route),
-        Thing::Hook(_) => own!(hook),
-        Thing::Event { .. } => Ok(()),
-    };
-    Ok(owned?)
+    let pack = Some(pack.to_owned());
+    of_kind!(
+        thing,
+        _table => {
+            let of_pack = table::Entity::update_many().col_expr(table::Column::Pack, Expr::value(pack));
+            of_pack.filter(table::Column::Id.eq(id)).exec(on).await?;
+            Ok(())
+        },
+        definition => own_one(definition, on, id, pack).await
+    )
 }
 
 /// An installed pack, as it was then.
@@ -151,7 +113,12 @@ pub async fn installed(store: &Store) -> Result<Vec<Installed>> {
 
 /// An installed pack by name.
 pub async fn installed_pack(store: &Store, name: &str) -> Result<Option<Installed>> {
-    Ok(pack::Entity::find_by_id(name).one(store.db()).await?.map(of_row))
+    installed_on(store.db(), name).await
+}
+
+/// The same, as an edit sees it.
+pub(super) async fn installed_on(on: &impl ConnectionTrait, name: &str) -> Result<Option<Installed>> {
+    Ok(pack::Entity::find_by_id(name).one(on).await?.map(of_row))
 }
 
 /// What cannot be read was written by a version that held less: then all differs from the pack.
@@ -166,9 +133,9 @@ fn of_row(row: pack::Model) -> Installed {
 }
 
 /// Keeps what was installed, to tell an admin's edits from the pack's.
-pub(super) async fn remember(store: &Store, installed: &Pack) -> Result<()> {
+pub(super) async fn remember(on: &DatabaseTransaction, installed: &Pack) -> Result<()> {
     let now = store::now();
-    let before = pack::Entity::find_by_id(&installed.name).one(store.db()).await?;
+    let before = pack::Entity::find_by_id(&installed.name).one(on).await?;
     let row = pack::Model {
         name: installed.name.clone(),
         description: installed.description.clone(),
@@ -179,15 +146,15 @@ pub(super) async fn remember(store: &Store, installed: &Pack) -> Result<()> {
     };
     let row = row.into_active_model();
     if before.is_some() {
-        row.reset_all().update(store.db()).await?;
+        row.reset_all().update(on).await?;
     } else {
-        row.insert(store.db()).await?;
+        row.insert(on).await?;
     }
     Ok(())
 }
 
 /// Forgets a pack.
-pub(super) async fn forget(store: &Store, name: &str) -> Result<()> {
-    pack::Entity::delete_by_id(name).exec(store.db()).await?;
+pub(super) async fn forget(on: &DatabaseTransaction, name: &str) -> Result<()> {
+    pack::Entity::delete_by_id(name).exec(on).await?;
     Ok(())
 }

@@ -13,8 +13,8 @@ use super::expect::{Expect, difference};
 use super::install::install;
 use super::manifest::{Pack, PackError, readable};
 use super::plan::InstallOptions;
-use super::thing::{EventSpec, GatewaySpec, Thing};
-use crate::catalog::{Catalog, Found, ROUTES, RouteTable, normal_method};
+use super::thing::Thing;
+use crate::catalog::{Catalog, Event, EventTable, Found, Gateway, Hook, ROUTES, RouteTable, normal_method};
 use crate::data::Row;
 use crate::script::{CallUser, HttpRequest, TestCall, run_test};
 
@@ -166,13 +166,13 @@ impl Test {
         let gateway = gateway_of(pack, self.gateway.as_deref())?;
         let mut timeout_ms = gateway.script_timeout_ms;
         let (source, event) = match self.kind {
-            TestKind::Connection => (gateway.connection.clone(), "connection".to_owned()),
-            TestKind::Disconnection => (gateway.disconnection.clone(), "disconnection".to_owned()),
+            TestKind::Connection => (gateway.connection_script.clone(), "connection".to_owned()),
+            TestKind::Disconnection => (gateway.disconnection_script.clone(), "disconnection".to_owned()),
             _ => {
                 let name = self.event.clone().ok_or("name the event")?;
                 let event = event_of(pack, &gateway.path, &name);
                 timeout_ms = event.and_then(|event| event.timeout_ms).or(timeout_ms);
-                (event.map(|event| event.script.clone()), name)
+                (event.map(|event| event.source_code.clone()), name)
             }
         };
         let source = self.script.clone().or(source);
@@ -195,7 +195,7 @@ impl Test {
             Found::Route((thing, route), params) => (Some(route), thing.subject(), params),
             _ => (None, format!("{method} {path}"), Map::new()),
         };
-        let (timeout_ms, own) = (own.and_then(|own| own.timeout_ms), own.map(|own| own.script.clone()));
+        let (timeout_ms, own) = (own.and_then(|own| own.timeout_ms), own.map(|own| own.source_code.clone()));
         let source = self.script.clone().or(own).ok_or_else(|| format!("the pack has no route {event}"))?;
         let params = self.params.clone().unwrap_or(params);
         let request = HttpRequest::new(method, path, "127.0.0.1".to_owned(), params, self.query.clone());
@@ -210,7 +210,7 @@ impl Test {
             Thing::Hook(hook) if hook.table == table && hook.on.contains(&operation) => Some(hook),
             _ => None,
         });
-        let mut is_meant = |hook: &&super::HookSpec| {
+        let mut is_meant = |hook: &&Hook| {
             self.when.as_ref().is_none_or(|when| *when == hook.when)
                 && self.priority.is_none_or(|priority| priority == hook.priority)
         };
@@ -222,14 +222,14 @@ impl Test {
                     "the pack has several hooks for {operation} of {table}; name `when` or `priority`"
                 ));
             }
-            (None, Some(hook)) => hook.script.clone(),
+            (None, Some(hook)) => hook.source_code.clone(),
         };
         let gateway = self.gateway.clone().unwrap_or_else(|| "/".to_owned());
         Ok(Subject { source, timeout_ms: None, gateway, event: operation, request: None })
     }
 }
 
-fn gateway_of<'a>(pack: &'a Pack, path: Option<&str>) -> Result<&'a GatewaySpec, String> {
+fn gateway_of<'a>(pack: &'a Pack, path: Option<&str>) -> Result<&'a Gateway, String> {
     let mut gateways = pack.things.iter().filter_map(|thing| match thing {
         Thing::Gateway(gateway) => Some(gateway),
         _ => None,
@@ -245,16 +245,13 @@ fn gateway_of<'a>(pack: &'a Pack, path: Option<&str>) -> Result<&'a GatewaySpec,
     }
 }
 
-/// The event that takes this name: the exact name, else the longest prefix.
-fn event_of<'a>(pack: &'a Pack, path: &str, name: &str) -> Option<&'a EventSpec> {
+/// The event that takes this name.
+fn event_of<'a>(pack: &'a Pack, path: &str, name: &str) -> Option<&'a Event> {
     let events = pack.things.iter().filter_map(|thing| match thing {
-        Thing::Event { gateway, event } if gateway == path => Some(event),
+        Thing::Event { gateway, event } if gateway == path => Some((event.event_name.clone(), event)),
         _ => None,
     });
-    let matching = events.filter(|event| {
-        event.name == name || event.name.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix))
-    });
-    matching.max_by_key(|event| (!event.name.ends_with('*'), event.name.len()))
+    events.collect::<EventTable<_>>().find(name).copied()
 }
 
 fn default_payload(kind: TestKind) -> Json {

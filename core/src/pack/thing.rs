@@ -1,13 +1,14 @@
 //! What packs hold: tables, gateways, events, routes and hooks. Each is a [`Thing`], which is
 //! compared, installed, remembered and exported by itself.
 //!
-//! The same types are `pack.toml` and what was read from it: there a script is the path of its
-//! file, and in a pack that was read it is the text.
+//! Definitions are those of the catalog, in the form that packs have for them. In `pack.toml` a script
+//! is the path of its file, and in a pack that was read it is the text.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::json;
 
-use crate::catalog::{GatewayLimits, RouteAccess, shape};
+use super::form;
+use crate::catalog::{Definition, Event, Gateway, Hook, Route, shape};
 use crate::data::{Access, ColumnSpec};
 
 /// One thing that a pack holds.
@@ -17,15 +18,30 @@ use crate::data::{Access, ColumnSpec};
 pub enum Thing {
     Table(TableSpec),
     /// Without its events, which are things of their own.
-    Gateway(GatewaySpec),
+    Gateway(#[serde(with = "form")] Gateway),
     Event {
         /// The path of its gateway.
         gateway: String,
-        event: EventSpec,
+        #[serde(with = "form")]
+        event: Event,
     },
-    Route(RouteSpec),
-    Hook(HookSpec),
+    Route(#[serde(with = "form")] Route),
+    Hook(#[serde(with = "form")] Hook),
 }
+
+/// Does one thing with whatever definition a thing has, and another with a table.
+macro_rules! of_kind {
+    ($thing:expr, $table:ident => $of_table:expr, $definition:ident => $of_definition:expr) => {
+        match $thing {
+            Thing::Table($table) => $of_table,
+            Thing::Gateway($definition) => $of_definition,
+            Thing::Event { event: $definition, .. } => $of_definition,
+            Thing::Route($definition) => $of_definition,
+            Thing::Hook($definition) => $of_definition,
+        }
+    };
+}
+pub(super) use of_kind;
 
 /// `[[tables]]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,111 +57,13 @@ pub struct TableSpec {
     pub columns: Vec<ColumnSpec>,
 }
 
-/// `[[gateways]]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields of a gateway")]
-pub struct GatewaySpec {
-    pub path: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-    #[serde(default = "yes")]
-    pub is_enabled: bool,
-    #[serde(default = "yes")]
-    pub require_auth: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disconnection: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub script_timeout_ms: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allowed_origins: Option<Vec<String>>,
-    #[serde(default)]
-    pub presence: bool,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub limits: GatewayLimits,
-    /// Of `pack.toml` alone.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub events: Vec<EventSpec>,
-}
-
-/// `[[gateways.events]]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields of an event")]
-pub struct EventSpec {
-    pub name: String,
-    pub script: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-    #[serde(default = "yes")]
-    pub is_enabled: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload_schema: Option<Json>,
-}
-
-/// `[[routes]]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields of a route")]
-pub struct RouteSpec {
-    pub method: String,
-    pub path: String,
-    #[serde(default = "admin")]
-    pub access: String,
-    pub script: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-    #[serde(default = "yes")]
-    pub is_enabled: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<i64>,
-}
-
-/// `[[hooks]]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields of a hook")]
-pub struct HookSpec {
-    pub table: String,
-    pub when: String,
-    pub on: Vec<String>,
-    #[serde(default)]
-    pub priority: i64,
-    pub script: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-    #[serde(default = "yes")]
-    pub is_enabled: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub condition: Option<Json>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn admin() -> String {
-    RouteAccess::Admin.as_str().to_owned()
-}
-
-fn is_default(limits: &GatewayLimits) -> bool {
-    *limits == GatewayLimits::default()
-}
-
 impl Thing {
     /// `table`, `gateway`, `event`, `route` or `hook`.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Table(_) => "table",
-            Self::Gateway(_) => "gateway",
-            Self::Event { .. } => "event",
-            Self::Route(_) => "route",
-            Self::Hook(_) => "hook",
+        fn kind_of<T: Definition>(_: &T) -> &'static str {
+            T::KIND
         }
+        of_kind!(self, _table => "table", definition => kind_of(definition))
     }
 
     /// What it is called: `table message`, `/chat`, `/chat joinRoom`, `POST /orders/{id}`,
@@ -154,7 +72,7 @@ impl Thing {
         match self {
             Self::Table(table) => format!("table {}", table.name),
             Self::Gateway(gateway) => gateway.path.clone(),
-            Self::Event { gateway, event } => format!("{gateway} {}", event.name),
+            Self::Event { gateway, event } => format!("{gateway} {}", event.event_name),
             Self::Route(route) => format!("{} {}", route.method, route.path),
             Self::Hook(hook) => {
                 let priority = match hook.priority {
@@ -177,46 +95,35 @@ impl Thing {
             Self::Hook(hook) => {
                 let mut on = hook.on.clone();
                 on.sort_unstable();
-                Self::Hook(HookSpec { on, ..hook.clone() }).subject()
+                Self::Hook(Hook { on, ..hook.clone() }).subject()
             }
             _ => self.subject(),
         }
     }
 
-    /// Its scripts by their field.
-    pub(super) fn scripts_mut(&mut self) -> Vec<(&'static str, &mut String)> {
-        match self {
-            Self::Table(_) => Vec::new(),
-            Self::Gateway(gateway) => {
-                let connection = gateway.connection.as_mut().map(|script| ("connection", script));
-                let disconnection = gateway.disconnection.as_mut().map(|script| ("disconnection", script));
-                connection.into_iter().chain(disconnection).collect()
-            }
-            Self::Event { event, .. } => vec![("script", &mut event.script)],
-            Self::Route(route) => vec![("script", &mut route.script)],
-            Self::Hook(hook) => vec![("script", &mut hook.script)],
-        }
+    /// Changes each of its scripts, by its name here.
+    ///
+    /// # Errors
+    /// The first of `change`.
+    pub(super) fn change_scripts<E>(
+        &mut self,
+        change: &mut dyn FnMut(&'static str, String) -> Result<String, E>,
+    ) -> Result<(), E> {
+        of_kind!(self, _table => Ok(()), definition => form::change_scripts(definition, change))
     }
 
     /// All of it as text, to show a difference.
     pub fn text(&self) -> String {
-        let mut settings = self.clone();
-        let mut scripts = String::new();
-        for (name, script) in settings.scripts_mut() {
-            scripts += &format!("\n--- {name}\n{}", std::mem::take(script));
-        }
-        let json = match &settings {
-            Self::Table(table) => serde_json::to_value(table),
-            Self::Gateway(gateway) => serde_json::to_value(gateway),
-            Self::Event { event, .. } => serde_json::to_value(event),
-            Self::Route(route) => serde_json::to_value(route),
-            Self::Hook(hook) => serde_json::to_value(hook),
-        };
-        let mut json = json.unwrap_or_default();
-        if let Some(fields) = json.as_object_mut() {
-            fields.retain(|name, _| !matches!(name.as_str(), "connection" | "disconnection" | "script"));
-        }
-        format!("{json:#}{scripts}")
+        let (settings, scripts) = of_kind!(
+            self,
+            table => (json!(table), Vec::new()),
+            definition => {
+                let (settings, scripts) = form::settings_and_scripts(definition);
+                (settings.into(), scripts)
+            }
+        );
+        let scripts = scripts.iter().map(|(name, script)| format!("\n--- {name}\n{script}"));
+        format!("{settings:#}{}", scripts.collect::<String>())
     }
 
     /// Its name, where it is a table.

@@ -13,22 +13,30 @@ use crate::error::{Error, ErrorCode, Failure, Result};
 
 /// The number of the advisory lock that an edit holds in PostgreSQL; `gw` and a number.
 const EDIT_LOCK: i32 = 0x6777_0002;
-/// How long an edit on PostgreSQL may take in all, its wait for one of another process included.
-const EDIT_MAX: Duration = Duration::from_secs(10);
-/// The same of an edit that may alter tables with all their rows.
-const ALTERATION_MAX: Duration = Duration::from_secs(60);
+/// How long work on definitions alone may take; on PostgreSQL with its wait for another process.
+const DEFINITIONS_MAX: Duration = Duration::from_secs(10);
+/// The same of work that looks at all rows of tables, or alters them.
+const TABLES_MAX: Duration = Duration::from_secs(60);
 /// How long an edit may wait for others who use a table of PostgreSQL, and they for it.
 const LOCK_MAX: Duration = Duration::from_secs(3);
-/// How long reading all definitions may take.
-const READ_MAX: Duration = Duration::from_secs(10);
 
-/// What an edit works on.
+/// What an edit or a read works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Edit {
+pub(crate) enum Concerns {
     /// Rows of the product's own tables.
     Definitions,
     /// Admins' tables too.
     Tables,
+}
+
+impl Concerns {
+    /// How long it may take.
+    fn most(self) -> Duration {
+        match self {
+            Self::Definitions => DEFINITIONS_MAX,
+            Self::Tables => TABLES_MAX,
+        }
+    }
 }
 
 impl Store {
@@ -43,12 +51,12 @@ impl Store {
     /// Those of the work; `SERVICE_UNAVAILABLE` when others use a table for too long.
     pub(crate) async fn edit<T>(
         &self,
-        edit: Edit,
+        concerns: Concerns,
         work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>,
     ) -> Result<(T, i64)> {
         // Who waits here waits without a connection, which sign-in may need.
         let _one_at_a_time = self.editing.lock().await;
-        let Some(writer) = self.db().writer() else { return self.edit_in_time(edit, work).await };
+        let Some(writer) = self.db().writer() else { return self.edit_in_time(concerns, work).await };
         let turn = writer.turn().await;
         finish(begin_writing(&turn.connection).await?, work).await
     }
@@ -57,13 +65,10 @@ impl Store {
     /// behind this.
     async fn edit_in_time<T>(
         &self,
-        edit: Edit,
+        concerns: Concerns,
         work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>,
     ) -> Result<(T, i64)> {
-        let most = match edit {
-            Edit::Definitions => EDIT_MAX,
-            Edit::Tables => ALTERATION_MAX,
-        };
+        let most = concerns.most();
         let edited = async {
             let on = self.db().begin().await?;
             let (all_ms, turn_ms, lock_ms) = (most.as_millis(), most.as_millis() / 2, LOCK_MAX.as_millis());
@@ -87,6 +92,7 @@ impl Store {
     /// Does work that reads several tables as they were at one moment.
     pub(crate) async fn read_together<T>(
         &self,
+        concerns: Concerns,
         work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>,
     ) -> Result<T> {
         let is_sqlite = self.db().get_database_backend() == DbBackend::Sqlite;
@@ -101,7 +107,8 @@ impl Store {
             on.commit().await?;
             Ok(read)
         };
-        tokio::time::timeout(READ_MAX, read).await.unwrap_or_else(|_| Err(no_answer(READ_MAX)))
+        let most = concerns.most();
+        tokio::time::timeout(most, read).await.unwrap_or_else(|_| Err(no_answer(most)))
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) use change_number::definitions_number;
 pub(crate) use connection::Pool;
 use connection::{Purpose, Sqlite};
 use direct::Direct;
-pub(crate) use edit::{Edit, code_of};
+pub(crate) use edit::{Concerns, code_of};
 pub use entity::{app_key, event, gateway, hook, pack, revision, route, session, table, user};
 pub(crate) use transaction::{WriterTransaction, overdue};
 pub(crate) use writer::{Wanted, Writer, Written, begin_writing, run_write};
@@ -168,11 +168,15 @@ impl Store {
     }
 
     /// A gateway's row by its path.
-    pub(crate) async fn gateway_by_path(&self, path: &str) -> Result<Option<gateway::Model>> {
+    pub(crate) async fn gateway_by_path(
+        &self,
+        on: &impl ConnectionTrait,
+        path: &str,
+    ) -> Result<Option<gateway::Model>> {
         if check_text("path", path).is_err() {
             return Ok(None);
         }
-        Ok(gateway::Entity::find().filter(gateway::Column::Path.eq(path)).one(&self.db).await?)
+        Ok(gateway::Entity::find().filter(gateway::Column::Path.eq(path)).one(on).await?)
     }
 
     /// A user's row by their e-mail address, in any case.

@@ -39,8 +39,10 @@ async fn edit(
     data: &Data,
     work: impl AsyncFnOnce(&DatabaseTransaction) -> crate::Result<()>,
 ) -> crate::Result<()> {
-    store.edit(store::Edit::Tables, work).await?;
-    data.set(Arc::new(store.read_together(async |on| data.tables_on(on).await).await?));
+    store.edit(store::Concerns::Tables, work).await?;
+    data.set(Arc::new(
+        store.read_together(store::Concerns::Tables, async |on| data.tables_on(on).await).await?,
+    ));
     Ok(())
 }
 

@@ -1,0 +1,259 @@
+//! How definitions are listed, made, changed and deleted: one way for all kinds.
+
+use std::collections::BTreeSet;
+
+use sea_orm::sea_query::Cond;
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use super::definition::{fields_as_json, scripts_of};
+use super::revisions::{append_revision, delete_revisions};
+use super::{Catalog, Definition, Fields, Place, Saved, Suspended, Suspension};
+use crate::error::{Error, Failure, Result};
+use crate::id::new_id;
+use crate::script::{CompileError, Handler, ScriptWork, run_on_script_thread};
+use crate::store::list::{ListQuery, Page};
+use crate::store::{self, Concerns, Time};
+
+impl Catalog {
+    /// One page of definitions of a kind.
+    pub async fn list<T: Definition>(&self, query: &ListQuery) -> Result<Page<Saved<T>>> {
+        self.list_among(query, None).await
+    }
+
+    /// One page of those that meet a condition.
+    pub(super) async fn list_among<T: Definition>(
+        &self,
+        query: &ListQuery,
+        scope: Option<Cond>,
+    ) -> Result<Page<Saved<T>>> {
+        let page = self.store.list::<T::Entity>(query, scope).await?;
+        let rows = page.rows.into_iter().map(|row| self.with_record(T::of_row(row)));
+        Ok(Page { rows: rows.collect(), counts: page.counts })
+    }
+
+    /// A definition by id.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`.
+    pub async fn get<T: Definition>(&self, id: Uuid) -> Result<Saved<T>> {
+        Ok(self.with_record(saved(self.store.db(), id).await?))
+    }
+
+    /// Makes a definition. It is live when this returns.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR`, `SCRIPT_COMPILE_ERROR`, `DUPLICATE_RESOURCE` where another is alike, or
+    /// `RESOURCE_NOT_FOUND` for what it belongs to.
+    pub async fn create<T: Definition>(
+        &self,
+        place: Place,
+        fields: &Fields<T>,
+        author: &str,
+    ) -> Result<Saved<T>> {
+        fields.check_complete()?;
+        let mut definition = fields.over(&T::default())?;
+        definition.check(None, self)?;
+        self.check_scripts(&definition, self.table_names()).await?;
+        let made =
+            self.edit(Concerns::Definitions, async |on| self.insert(on, place, definition, author).await);
+        Ok(self.with_record(made.await?))
+    }
+
+    /// Changes a definition. It is live when this returns; what was accepted before runs what was
+    /// current.
+    ///
+    /// # Errors
+    /// As [`Self::create`], and `RESOURCE_NOT_FOUND`.
+    pub async fn update<T: Definition>(
+        &self,
+        id: Uuid,
+        fields: &Fields<T>,
+        author: &str,
+    ) -> Result<Saved<T>> {
+        // Compiled before the edit begins, which others wait for.
+        let seen = saved::<T>(self.store.db(), id).await?;
+        let checked = self.merged(fields, &seen.definition)?;
+        self.check_scripts(&checked, self.table_names()).await?;
+        let changed = self.edit(Concerns::Definitions, async |on| {
+            let before = saved::<T>(on, id).await?;
+            let definition = self.merged(fields, &before.definition)?;
+            if scripts_of(&definition) != scripts_of(&checked) {
+                // Another edit came between.
+                self.check_scripts(&definition, self.table_names()).await?;
+            }
+            self.replace(on, before, definition, |script| fields.sets(script), author).await
+        });
+        Ok(self.with_record(changed.await?))
+    }
+
+    fn merged<T: Definition>(&self, fields: &Fields<T>, present: &T) -> Result<T> {
+        let mut definition = fields.over(present)?;
+        definition.check(Some(present), self)?;
+        Ok(definition)
+    }
+
+    /// Saves an earlier version of a script again, as the newest.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`; `SCRIPT_COMPILE_ERROR` when it no longer compiles.
+    pub async fn restore<T: Definition>(&self, id: Uuid, number: i64, author: &str) -> Result<Saved<T>> {
+        let revision = self.revision(id, number).await?;
+        let may_be_null = fields_as_json(&T::default()).get(&revision.script).is_some_and(Json::is_null);
+        // The history has a script that was taken away as an empty one.
+        let source =
+            if may_be_null && revision.source.is_empty() { Json::Null } else { revision.source.into() };
+        self.update(id, &Fields::<T>::one(&revision.script, source), author).await
+    }
+
+    /// Deletes a definition with its history and what belongs to it.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`.
+    pub async fn delete<T: Definition>(&self, id: Uuid) -> Result<()> {
+        self.edit(Concerns::Definitions, async |on| remove::<T>(on, id).await).await
+    }
+
+    /// Lets the suspended scripts of a definition run again, on this node.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND` when it has no live script.
+    pub async fn resume<T: Definition>(&self, id: Uuid) -> Result<Saved<T>> {
+        let handlers = self.handlers_of(id);
+        if handlers.is_empty() {
+            return Err(Failure::not_found("live script of", id).into());
+        }
+        handlers.iter().for_each(|handler| handler.resume());
+        self.get(id).await
+    }
+
+    /// What is wrong with a script, if it were to be saved.
+    pub async fn check_script(&self, source: String) -> Result<Option<CompileError>> {
+        let (engine, tables) = (self.engine.clone(), self.table_names());
+        run_on_script_thread(ScriptWork::Compile, move || engine.check(&source, Some(&tables)).err()).await
+    }
+
+    /// Whether such a definition could be made were there these tables, but for what others there are.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub(crate) async fn check_new<T: Definition>(
+        &self,
+        mut definition: T,
+        tables: &BTreeSet<String>,
+    ) -> Result<()> {
+        definition.check(None, self)?;
+        self.check_scripts(&definition, tables.clone()).await
+    }
+
+    /// Compiles the scripts of a definition as if there were these tables.
+    async fn check_scripts<T: Definition>(&self, definition: &T, tables: BTreeSet<String>) -> Result<()> {
+        let scripts = scripts_of(definition);
+        if scripts.is_empty() {
+            return Ok(());
+        }
+        let engine = self.engine.clone();
+        let checked = run_on_script_thread(ScriptWork::Compile, move || {
+            scripts.iter().try_for_each(|(_, source)| engine.check(source, Some(&tables)))
+        });
+        Ok(checked.await?.map_err(Failure::from)?)
+    }
+
+    /// Makes a definition that has been checked, within an edit.
+    pub(crate) async fn insert<T: Definition>(
+        &self,
+        on: &DatabaseTransaction,
+        place: Place,
+        definition: T,
+        author: &str,
+    ) -> Result<Saved<T>> {
+        let now = store::now();
+        let saved = Saved::new(new_id(), definition, place, now, now);
+        T::check_among_others(&saved, self, on).await?;
+        let inserted = T::into_row(saved.clone()).into_active_model().insert(on).await;
+        inserted.map_err(|error| refusal(error, &saved.definition))?;
+        for (script, source) in scripts_of(&saved.definition) {
+            append_revision(on, saved.id, script, &source, author).await?;
+        }
+        Ok(saved)
+    }
+
+    /// Puts a definition that has been checked in the place of the one before, within an edit. Scripts
+    /// that changed, and those that the edit saves, are kept as revisions.
+    pub(crate) async fn replace<T: Definition>(
+        &self,
+        on: &DatabaseTransaction,
+        before: Saved<T>,
+        definition: T,
+        is_saved: impl Fn(&str) -> bool + Send,
+        author: &str,
+    ) -> Result<Saved<T>> {
+        let (was, is) = (scripts_of(&before.definition), scripts_of(&definition));
+        let saved = Saved { definition, updated_at: later_than(before.updated_at), ..before };
+        T::check_among_others(&saved, self, on).await?;
+        let updated = T::into_row(saved.clone()).into_active_model().reset_all().update(on).await;
+        updated.map_err(|error| refusal(error, &saved.definition))?;
+        for script in T::SCRIPTS {
+            let source_in = |scripts: &[(&str, String)]| {
+                scripts.iter().find(|(name, _)| name == script).map(|(_, source)| source.clone())
+            };
+            let (source_before, source) = (source_in(&was), source_in(&is));
+            if source_before != source || source.is_some() && is_saved(script) {
+                append_revision(on, saved.id, script, &source.unwrap_or_default(), author).await?;
+            }
+        }
+        Ok(saved)
+    }
+
+    /// A definition with what is known of its scripts here.
+    fn with_record<T: Definition>(&self, saved: Saved<T>) -> Saved<T> {
+        let suspended = self.handlers_of(saved.id).into_iter().filter_map(|handler| {
+            Some(Suspension { script: handler.script_name, reason: handler.suspended()? })
+        });
+        Saved { suspended: Suspended::of::<T>(suspended.collect()), ..saved }
+    }
+
+    fn handlers_of(&self, owner: Uuid) -> Vec<std::sync::Arc<Handler>> {
+        self.handlers().into_iter().filter(|handler| handler.owner == owner).collect()
+    }
+}
+
+/// A definition as the database has it.
+///
+/// # Errors
+/// `RESOURCE_NOT_FOUND`.
+pub(crate) async fn saved<T: Definition>(on: &impl ConnectionTrait, id: Uuid) -> Result<Saved<T>> {
+    Ok(T::of_row(row_of::<T>(on, id).await?))
+}
+
+/// Its row.
+///
+/// # Errors
+/// `RESOURCE_NOT_FOUND`.
+pub(super) async fn row_of<T: Definition>(on: &impl ConnectionTrait, id: Uuid) -> Result<T::Row> {
+    let row = T::Entity::find_by_id(id).one(on).await?;
+    Ok(row.ok_or_else(|| Failure::not_found(T::KIND, id))?)
+}
+
+/// Deletes a definition with its history and what belongs to it, within an edit.
+///
+/// # Errors
+/// `RESOURCE_NOT_FOUND`.
+pub(crate) async fn remove<T: Definition>(on: &DatabaseTransaction, id: Uuid) -> Result<()> {
+    let parts = T::delete_parts(id, on).await?;
+    let gone = T::Entity::delete_by_id(id).exec(on).await?;
+    if gone.rows_affected == 0 {
+        return Err(Failure::not_found(T::KIND, id).into());
+    }
+    delete_revisions(on, parts.into_iter().chain([id])).await
+}
+
+fn refusal<T: Definition>(error: sea_orm::DbErr, definition: &T) -> Error {
+    if store::is_unique_violation(&error) { definition.already_there().into() } else { error.into() }
+}
+
+/// Now, but later than `before`: a handler is known by its row's version.
+fn later_than(before: Time) -> Time {
+    store::now().max(before + time::Duration::milliseconds(1))
+}
