@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use gatewright_core::auth::{Accounts, NewUser, ROLE_ADMIN, Secret};
-use gatewright_core::catalog::{Catalog, RunLog};
+use gatewright_core::broker::MemoryBroker;
+use gatewright_core::catalog::Catalog;
 use gatewright_core::config::{self, Config, ListenAddress, LogFormat, Sources};
 use gatewright_core::data::Data;
 use gatewright_core::metrics::Metrics;
+use gatewright_core::run::Runner;
 use gatewright_core::script::ScriptEngine;
 use gatewright_core::store::Store;
 use tempfile::TempDir;
@@ -140,12 +142,19 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     app.bootstrap_admin().await?;
     packs::install_configured(&app).await?;
     drop(turn);
-    let runs = Arc::new(RunLog::new(app.config.logs.runs));
-    let hub =
-        Hub::start(app.config.clone(), app.catalog.clone(), app.accounts.clone(), app.metrics.clone(), runs)?;
+    let broker = Arc::new(MemoryBroker::default());
+    let runner = Runner::start(app.config.clone(), app.catalog.clone(), app.metrics.clone(), broker)?;
+    let hub = Hub::start(runner.clone(), app.accounts.clone());
     let packs = Arc::new(packs::all_built_in()?);
-    let reads = Arc::new(ReadPlaces::new(&hub.config.limits));
-    let state = HttpState { hub: hub.clone(), store: app.store.clone(), reads, packs };
+    let reads = Arc::new(ReadPlaces::new(&app.config.limits));
+    let state = HttpState {
+        runner,
+        accounts: app.accounts.clone(),
+        live: hub.clone(),
+        store: app.store.clone(),
+        reads,
+        packs,
+    };
     // Caught before anyone can know that the server runs.
     let mut signals = StopSignals::catch()?;
     let listener = bind(&app.config.listen).await?;

@@ -1,7 +1,7 @@
 //! `GET /admin/logs`: the last runs.
 
 use axum::extract::State;
-use gatewright_core::catalog::{RunFilter, RunRecord};
+use gatewright_core::run::{RunFilter, RunKind, RunRecord};
 use gatewright_core::store::Time;
 use gatewright_core::store::in_memory::list_values;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ use crate::state::AdminState;
 #[into_params(parameter_in = Query)]
 pub struct LogParams {
     request_id: Option<Uuid>,
+    /// `connection`, `event`, `disconnection`, `route`, `data` or `hook`.
+    kind: Option<String>,
     gateway: Option<String>,
     event_name: Option<String>,
     user_id: Option<String>,
@@ -44,7 +46,11 @@ pub struct LogParams {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunView {
+    /// Of the run and of the hooks of its writes.
     request_id: Uuid,
+    /// `connection`, `event`, `disconnection`, `route`, `data` (a write over `/data`) or `hook`.
+    kind: &'static str,
+    /// The gateway's path; `routes`, `data` or `hooks` where there is none.
     gateway: String,
     event_name: String,
     user_id: Option<String>,
@@ -80,8 +86,13 @@ pub async fn list(
         Some("error") => Some(true),
         Some(other) => return Err(ApiError::bad_request(format!("outcome is ok or error, not {other}"))),
     };
+    if let Some(kind) = params.kind.as_deref().filter(|kind| !RunKind::WORDS.contains(kind)) {
+        let known = RunKind::WORDS.join(", ");
+        return Err(ApiError::bad_request(format!("kind is one of {known}, not {kind}")));
+    }
     let filter = RunFilter {
         request_id: params.request_id,
+        kind: params.kind,
         gateway: params.gateway,
         event_name: params.event_name,
         user_id: params.user_id,
@@ -102,8 +113,9 @@ pub async fn list(
 }
 
 /// What runs can be filtered and sorted by.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "requestId",
+    "kind",
     "gateway",
     "eventName",
     "userId",
@@ -123,6 +135,7 @@ impl From<RunRecord> for RunView {
         let place = run.failure.as_ref().and_then(|failure| failure.place);
         Self {
             request_id: run.request_id,
+            kind: run.kind.as_str(),
             gateway: run.gateway.to_string(),
             event_name: run.event_name.to_string(),
             user_id: run.user_id.map(|id| id.to_string()),

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gatewright_core::auth::Accounts;
-use gatewright_core::catalog::{Catalog, RunLog};
+use gatewright_core::catalog::Catalog;
 use gatewright_core::config::Config;
 use gatewright_core::pack::Pack;
+use gatewright_core::run::RunLog;
 
 /// What the admin API needs to know of the running gateway: one of the two trait borders.
 pub trait Live: Send + Sync {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::extract::State;
 use gatewright_core::Failure;
-use gatewright_core::script::{CallUser, TestCall, run_test};
+use gatewright_core::run::{TestCall, TestOutcome, run_test};
+use gatewright_core::script::CallUser;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use utoipa::ToSchema;
@@ -121,18 +122,11 @@ pub async fn run(
     let subject = subject_of(&state, &body).await?;
     let call = TestCall {
         source: subject.source,
-        gateway: subject.gateway,
+        trigger: subject.trigger,
         event: subject.event,
         payload: payload_of(&body),
         timeout: timeout(&state, &body, subject.timeout)?,
-        has_socket: match body.kind.as_str() {
-            "http_route" | "table_hook" => false,
-            "script" => body.gateway_path.is_some(),
-            _ => true,
-        },
-        request: subject.request,
         user: body.user.filter(|user| !user.is_null()).map(|user| CallUser::Given(Arc::new(user))),
-        rooms: Vec::new(),
         is_live: body.commit,
         old: body.old.unwrap_or_default(),
         rows: Vec::new(),
@@ -166,7 +160,7 @@ fn payload_of(body: &TestRunBody) -> Json {
     }
 }
 
-fn answer(outcome: gatewright_core::script::TestOutcome) -> TestRunAnswer {
+fn answer(outcome: TestOutcome) -> TestRunAnswer {
     let (result, error) = match outcome.result {
         Ok(result) => (Some(result), None),
         Err(failure) => {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewright_core::catalog::{Gateway, Hook, ROUTES, SavedScript, ScriptSelector};
+use gatewright_core::catalog::{Gateway, Hook, SavedScript, ScriptSelector};
+use gatewright_core::run::Trigger;
 use gatewright_core::script::HttpRequest;
 use gatewright_core::{ErrorCode, Failure};
 
@@ -17,9 +18,8 @@ const KINDS: &str =
 /// What is run, and as what.
 pub struct Subject {
     pub source: String,
-    pub gateway: String,
+    pub trigger: Trigger,
     pub event: String,
-    pub request: Option<Arc<HttpRequest>>,
     /// Of the saved script; none: the configured one.
     pub timeout: Option<Duration>,
 }
@@ -56,19 +56,23 @@ async fn of_hook(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
         return Err(Failure::new(ErrorCode::MissingScript, message).into());
     };
     let gateway = body.gateway_path.clone().unwrap_or_else(|| "/".to_owned());
-    Ok(Subject { source, gateway, event: operation, request: None, timeout: None })
+    Ok(Subject { source, trigger: Trigger::Gateway(gateway), event: operation, timeout: None })
 }
 
 /// A script of a socket, or of nothing.
 async fn of_socket(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     let event = event_of(body)?;
     let (gateway, saved) = saved_script(state, body, event.as_deref()).await?;
+    let trigger = if body.kind == "script" && body.gateway_path.is_none() {
+        Trigger::Gateway(gateway)
+    } else {
+        Trigger::Socket { gateway, rooms: Vec::new() }
+    };
     Ok(Subject {
         source: source_of(body, saved.as_ref())?,
-        gateway,
+        trigger,
         timeout: saved.as_ref().map(|saved| saved.timeout),
         event: saved.map_or_else(|| event.unwrap_or_default(), |saved| saved.event_name),
-        request: None,
     })
 }
 
@@ -96,7 +100,7 @@ async fn of_route(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     let query = body.query.clone().unwrap_or_default();
     let request = HttpRequest::new(method, path, "127.0.0.1".to_owned(), params, query);
     let request = request.with_headers(body.headers.clone().unwrap_or_default());
-    Ok(Subject { source, gateway: ROUTES.to_owned(), event, request: Some(Arc::new(request)), timeout })
+    Ok(Subject { source, trigger: Trigger::Route(Arc::new(request)), event, timeout })
 }
 
 /// The script that was sent, else the saved one.

@@ -2,15 +2,17 @@
 //! sandbox, the catalog of gateways and the packs.
 //!
 //! Nothing here knows HTTP or Socket.IO. A module may use only those listed before it:
-//! `error`, `fields`, `id`, `nearest`, `moment`, `text`, `metrics`, `config`, `filter`, `store`, `auth`, `data`,
-//! `queue`, `script`, `catalog`, `pack`.
+//! `error`, `fields`, `id`, `listeners`, `nearest`, `moment`, `text`, `payload`, `metrics`, `config`, `filter`, `store`, `auth`,
+//! `data`, `queue`, `cache`, `broker`, `script`, `catalog`, `run`, `pack`.
 
 pub mod error;
 pub mod fields;
 pub mod id;
+mod listeners;
 pub mod metrics;
 pub mod moment;
 pub mod nearest;
+pub mod payload;
 mod text;
 
 pub mod config;
@@ -23,9 +25,14 @@ pub mod data;
 
 pub mod queue;
 
+pub mod broker;
+pub mod cache;
+
 pub mod script;
 
 pub mod catalog;
+
+pub mod run;
 
 pub mod pack;
 

@@ -7,6 +7,7 @@ use gatewright_core::ErrorCode;
 use gatewright_core::auth::SignedIn;
 use gatewright_core::catalog::LiveGateway;
 use gatewright_core::id::new_id;
+use gatewright_core::run::{Job, JobKind, SocketJob};
 use gatewright_core::script::{Arguments, Handler};
 use serde_json::{Value as Json, json};
 use socketioxide::SocketIo;
@@ -19,7 +20,6 @@ use super::events::EventHandler;
 use super::guard::Session;
 use super::handshake::Handshake;
 use super::hub::Hub;
-use super::job::{Job, JobKind, SocketJob};
 use super::namespace::Namespace;
 use super::packets::ConnectError;
 
@@ -70,7 +70,7 @@ async fn let_in(
         session.end();
         return Err(UNAVAILABLE);
     };
-    let lane = hub.queue.lane(&namespace.group);
+    let lane = hub.runner.queue.lane(&namespace.group);
     let connection = Arc::new(Connection::new(socket.id, hub, namespace, lane, identity, session, seat));
     socket.on_fallback(EventHandler { connection: connection.clone() });
     let leaving = connection.clone();
@@ -164,9 +164,7 @@ fn open(socket: &SocketRef, auth: Json) {
 
 /// Sees a connection off; its disconnection script is its last job.
 fn close(connection: &Arc<Connection>, reason: DisconnectReason) {
-    let was_open = connection.has_socket();
-    if !was_open {
-        connection.take_rooms();
+    if !connection.detach() {
         connection.give_seat_back();
         return;
     }
@@ -189,13 +187,13 @@ fn close(connection: &Arc<Connection>, reason: DisconnectReason) {
 
 fn job(connection: &Arc<Connection>, kind: JobKind, handler: &Arc<Handler>, body: &Json) -> Job {
     Job::Socket(SocketJob {
-        connection: connection.clone(),
+        client: connection.clone(),
         kind,
         event: handler.name.clone(),
         handler: handler.clone(),
         request_id: new_id(),
         arguments: Arguments::one(body),
-        unchecked: None,
+        on_checked: None,
         accepted_at: Instant::now(),
     })
 }

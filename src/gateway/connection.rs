@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gatewright_core::auth::{SignedIn, User, UserId};
 use gatewright_core::queue::Lane;
+use gatewright_core::run::Job;
 use gatewright_core::store::{self, Time};
 use parking_lot::{Mutex, RwLock};
 use socketioxide::extract::{AckSender, SocketRef};
@@ -14,7 +15,6 @@ use socketioxide::{SendError, SocketError};
 
 use super::guard::Session;
 use super::hub::{Hub, Seat};
-use super::job::Job;
 use super::limits::Rate;
 use super::namespace::Namespace;
 use super::packets::Packet;
@@ -56,7 +56,7 @@ pub struct Connection {
     /// Set once it is connected; cut from the socket's side when it goes, since each holds the other.
     socket: OnceLock<SocketRef>,
     identity: RwLock<Option<SignedIn>>,
-    rooms: Mutex<Rooms>,
+    has_gone: Mutex<bool>,
     values: Mutex<Option<Box<Values>>>,
     stage: AtomicU8,
     is_ending: AtomicBool,
@@ -68,13 +68,6 @@ pub struct Connection {
 /// JSON by key.
 type Values = HashMap<String, Arc<str>>;
 
-/// The rooms of a connection; none any more once it has gone.
-#[derive(Default)]
-struct Rooms {
-    names: Vec<Box<str>>,
-    has_gone: bool,
-}
-
 /// Values that a script keeps with a connection, at most.
 const VALUES_MAX: usize = 100;
 /// Bytes of all of them together.
@@ -84,15 +77,6 @@ const VALUES_BYTES_MAX: usize = 1 << 20;
 /// ping has ended it.
 const GOODBYE_EVERY: Duration = Duration::from_millis(100);
 const GOODBYES_MAX: u32 = 600;
-
-/// Why a room or a value is not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotTaken {
-    /// The limit is reached.
-    Full,
-    /// The connection has gone.
-    Gone,
-}
 
 impl Connection {
     /// A connection that has not been let in yet.
@@ -117,7 +101,7 @@ impl Connection {
             connected_at: store::now(),
             socket: OnceLock::new(),
             identity: RwLock::new(identity),
-            rooms: Mutex::default(),
+            has_gone: Mutex::new(false),
             values: Mutex::default(),
             stage: AtomicU8::new(Stage::Connecting as u8),
             is_ending: AtomicBool::new(false),
@@ -134,9 +118,9 @@ impl Connection {
 
     /// Connects it with its socket; false when it has gone before that.
     pub fn attach(&self, socket: SocketRef) -> bool {
-        let rooms = self.rooms.lock();
-        let is_attached = !rooms.has_gone && self.socket.set(socket).is_ok();
-        drop(rooms);
+        let has_gone = self.has_gone.lock();
+        let is_attached = !*has_gone && self.socket.set(socket).is_ok();
+        drop(has_gone);
         if is_attached && self.is_ended_by_server() {
             // It was to end before there was a socket to end.
             self.end();
@@ -144,8 +128,10 @@ impl Connection {
         is_attached
     }
 
-    /// Whether it was ever connected with its socket.
-    pub fn has_socket(&self) -> bool {
+    /// Notes that its socket has gone; whether it was connected with it.
+    pub fn detach(&self) -> bool {
+        let mut has_gone = self.has_gone.lock();
+        *has_gone = true;
         self.socket.get().is_some()
     }
 
@@ -155,7 +141,7 @@ impl Connection {
     }
 
     /// The user, as far as anyone is signed in.
-    pub fn user(&self) -> Option<Arc<User>> {
+    pub fn signed_in_user(&self) -> Option<Arc<User>> {
         self.identity.read().as_ref().map(|identity| identity.user.clone())
     }
 
@@ -186,11 +172,6 @@ impl Connection {
     /// Takes it to the next stage.
     pub fn set_stage(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Release);
-    }
-
-    /// Whether it has gone.
-    pub fn has_gone(&self) -> bool {
-        self.rooms.lock().has_gone
     }
 
     /// Sends an event; false when the client does not keep up. To a socket that has gone, or is
@@ -231,7 +212,7 @@ impl Connection {
 
     /// Whether so many bytes more may wait for the client; they count from here on.
     fn has_room_for(&self, bytes: usize) -> bool {
-        let most = self.hub.config.limits.outgoing_bytes;
+        let most = self.hub.runner.config.limits.outgoing_bytes;
         self.session.backlog.add(bytes) <= most || most == 0
     }
 
@@ -259,7 +240,7 @@ impl Connection {
             return;
         }
         tracing::info!(gateway = %self.namespace.path, socket_id = %self.id, "disconnected: it does not read");
-        self.hub.metrics.slow_disconnects.inc();
+        self.hub.runner.metrics.slow_disconnects.inc();
         let Some(socket) = self.socket.get() else { return };
         if let Some(handle) = self.session.transport() {
             handle.cut();
@@ -288,76 +269,26 @@ impl Connection {
         self.is_leaving.load(Ordering::SeqCst)
     }
 
-    /// Joins a room; false when it was in it.
-    pub fn join_room(&self, room: &str) -> Result<bool, NotTaken> {
-        let limit = self.namespace.gateway.load().limits.subscriptions_per_connection as usize;
-        {
-            let mut rooms = self.rooms.lock();
-            if rooms.has_gone {
-                return Err(NotTaken::Gone);
-            }
-            if rooms.names.iter().any(|name| &**name == room) {
-                return Ok(false);
-            }
-            if limit > 0 && rooms.names.len() >= limit {
-                return Err(NotTaken::Full);
-            }
-            rooms.names.push(room.into());
-        }
-        if let Some(connection) = self.namespace.connection(self.id) {
-            self.namespace.join_room(&connection, room);
-        }
-        if self.has_gone() {
-            // It went between the two steps; whoever took its rooms may not have seen this one.
-            self.namespace.leave_room(self, room);
-        }
-        Ok(true)
-    }
-
-    /// Leaves a room.
-    pub fn leave_room(&self, room: &str) {
-        let mut rooms = self.rooms.lock();
-        let before = rooms.names.len();
-        rooms.names.retain(|name| &**name != room);
-        let was_in = rooms.names.len() < before;
-        drop(rooms);
-        if was_in {
-            self.namespace.leave_room(self, room);
-        }
-    }
-
-    /// The rooms that it is in.
-    pub fn room_names(&self) -> Vec<String> {
-        self.rooms.lock().names.iter().map(|name| String::from(&**name)).collect()
-    }
-
-    /// Marks it as gone; gives back the rooms that it was in.
-    pub fn take_rooms(&self) -> Vec<Box<str>> {
-        let mut rooms = self.rooms.lock();
-        rooms.has_gone = true;
-        std::mem::take(&mut rooms.names)
-    }
-
     /// A value that a script keeps here.
     pub fn value(&self, key: &str) -> Option<Arc<str>> {
         self.values.lock().as_ref()?.get(key).cloned()
     }
 
-    /// Keeps a value, or forgets it when it is null.
-    pub fn set_value(&self, key: &str, json: String) -> Result<(), NotTaken> {
+    /// Keeps a value, or forgets it when it is null; false when there is no room for it.
+    pub fn set_value(&self, key: &str, json: String) -> bool {
         let mut values = self.values.lock();
         let values = values.get_or_insert_default();
         if json == "null" {
             values.remove(key);
-            return Ok(());
+            return true;
         }
         let bytes: usize = values.iter().filter(|(name, _)| *name != key).map(|(_, value)| value.len()).sum();
         let is_new = !values.contains_key(key);
         if (is_new && values.len() >= VALUES_MAX) || bytes + json.len() > VALUES_BYTES_MAX {
-            return Err(NotTaken::Full);
+            return false;
         }
         values.insert(key.to_owned(), json.into());
-        Ok(())
+        true
     }
 }
 

@@ -24,12 +24,13 @@ impl Cors {
     pub fn of(headers: &HeaderMap, hub: &Hub) -> Self {
         let Some(origin) = headers.get(header::ORIGIN) else { return Self::None };
         let text = origin.to_str().unwrap_or_default();
-        let own = own_origin(headers, hub.config.trusted_ip_header.is_some());
+        let own = own_origin(headers, hub.runner.config.trusted_ip_header.is_some());
         let lists = |origins: &[String]| origins.iter().any(|listed| listed == text);
         // Which gateway it is for is not known yet.
         let is_listed = || {
-            let live = hub.catalog.live();
-            lists(&hub.config.allowed_origins) || live.values().any(|gateway| lists(&gateway.allowed_origins))
+            let live = hub.runner.catalog.live();
+            lists(&hub.runner.config.allowed_origins)
+                || live.values().any(|gateway| lists(&gateway.allowed_origins))
         };
         if is_same_origin(text, own.as_deref()) || is_listed() {
             // A copy: the request's own would keep its read buffer.

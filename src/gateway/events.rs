@@ -10,6 +10,7 @@ use std::time::Instant;
 use gatewright_core::catalog::LiveGateway;
 use gatewright_core::id::new_id;
 use gatewright_core::queue::Refusal;
+use gatewright_core::run::{Job, JobKind, OnChecked, SocketJob};
 use gatewright_core::script::{Arguments, Handler, event_name, nesting_of, placeholders_fit};
 use gatewright_core::{ErrorCode, Failure};
 use socketioxide::adapter::LocalAdapter;
@@ -21,7 +22,6 @@ use uuid::Uuid;
 
 use super::connection::{Connection, Stage};
 use super::guard::name::restored;
-use super::job::{Job, JobKind, SocketJob, Unchecked};
 use super::packets::{self, Ack, ErrorPacket, RateLimitedPacket, raw};
 use super::tokens;
 
@@ -62,7 +62,7 @@ impl MessageHandler<LocalAdapter, AllEvents> for EventHandler {
             return;
         }
         let attachment_bytes = attachments.iter().map(Vec::len).sum();
-        let name_max = connection.hub().config.limits.name_bytes;
+        let name_max = connection.hub().runner.config.limits.name_bytes;
         let incoming = Incoming {
             is_name_too_long: name.len() > name_max,
             name: shortened(name, name_max),
@@ -93,8 +93,8 @@ fn accept(
         Err(failure) => return Err((failure, ack)),
     };
     let arguments = Arguments::from_packet(incoming.packet, attachments);
-    let unchecked = match handler.check_payload_briefly(&arguments) {
-        None => Some(Unchecked { ack: ack.take() }),
+    let on_checked = match handler.check_payload_briefly(&arguments) {
+        None => Some(on_checked(connection, incoming, ack.take())),
         Some(Ok(())) => None,
         Some(Err(failure)) => {
             handler.count(failure.code);
@@ -102,13 +102,13 @@ fn accept(
         }
     };
     let job = SocketJob {
-        connection: connection.clone(),
+        client: connection.clone(),
         kind: JobKind::Event,
         event: if *handler.name == *incoming.name { handler.name.clone() } else { (*incoming.name).into() },
         handler,
         request_id: incoming.request_id,
         arguments,
-        unchecked,
+        on_checked,
         accepted_at: Instant::now(),
     };
     let pushed = connection.lane.push(Job::Socket(job), || {
@@ -116,20 +116,33 @@ fn accept(
             connection.acknowledge(ack, &Ack::new(incoming.request_id, &incoming.name, None));
         }
     });
-    pushed.map_err(|(refusal, job)| {
-        let failure = match refusal {
-            Refusal::Full => {
-                Failure::new(ErrorCode::QueueFull, "Too many events wait; send the next when results come")
-            }
-            Refusal::Closed => {
-                Failure::new(ErrorCode::ShuttingDown, "The server is stopping; reconnect in a moment")
-            }
-        };
-        if let Job::Socket(job) = job {
-            job.handler.count(failure.code);
-            ack = ack.take().or(job.unchecked.and_then(|unchecked| unchecked.ack));
+    let Err((refusal, Job::Socket(job))) = pushed else { return Ok(()) };
+    let failure = match refusal {
+        Refusal::Full => {
+            Failure::new(ErrorCode::QueueFull, "Too many events wait; send the next when results come")
         }
-        (failure, ack)
+        Refusal::Closed => {
+            Failure::new(ErrorCode::ShuttingDown, "The server is stopping; reconnect in a moment")
+        }
+    };
+    job.handler.count(failure.code);
+    match job.on_checked {
+        Some(tell) => {
+            tell(Err(&failure));
+            Ok(())
+        }
+        None => Err((failure, ack)),
+    }
+}
+
+/// Accepts or refuses an event once the worker has checked its payload.
+fn on_checked(connection: &Arc<Connection>, incoming: &Incoming<'_>, ack: Option<AckSender>) -> OnChecked {
+    let (connection, request_id) = (connection.clone(), incoming.request_id);
+    let name: Box<str> = (*incoming.name).into();
+    Box::new(move |checked| match (checked, ack) {
+        (Ok(()), Some(ack)) => connection.acknowledge(ack, &Ack::new(request_id, &name, None)),
+        (Ok(()), None) => {}
+        (Err(failure), ack) => tell_refused(&connection, request_id, &name, failure, ack),
     })
 }
 
@@ -141,7 +154,7 @@ fn check(
 ) -> Result<Arc<Handler>, Failure> {
     check_rate(connection, gateway)?;
     if incoming.is_name_too_long {
-        let limit = connection.hub().config.limits.name_bytes;
+        let limit = connection.hub().runner.config.limits.name_bytes;
         let message = format!("The event's name is too long; at most {limit} bytes are taken");
         return Err(Failure::new(ErrorCode::NoHandler, message));
     }
@@ -162,7 +175,7 @@ fn check_rate(connection: &Arc<Connection>, gateway: &LiveGateway) -> Result<(),
         return Ok(());
     }
     let Err(over) = connection.rate.lock().check(gateway.limits) else { return Ok(()) };
-    connection.hub().metrics.rate_limited.inc();
+    connection.hub().runner.metrics.rate_limited.inc();
     let limit = gateway.limits.events_per_second;
     if over.tell {
         let retry_after_ms = over.retry_after.as_millis() as u64;
@@ -195,7 +208,7 @@ fn check_size(
 }
 
 fn check_nesting(connection: &Connection, incoming: &Incoming<'_>) -> Result<(), Failure> {
-    let depth_max = connection.hub().config.scripts.value_depth;
+    let depth_max = connection.hub().runner.config.scripts.value_depth;
     // The packet's own array is one level; text that is short enough cannot nest too deep.
     if incoming.packet.len() > 2 * depth_max && nesting_of(incoming.packet) > depth_max + 1 {
         let message = format!("The payload nests deeper than {depth_max}");
@@ -215,13 +228,13 @@ fn tell_limited(connection: &Connection, message: &'static str, limit: u32, retr
 fn refuse(connection: &Connection, incoming: &Incoming<'_>, failure: &Failure, ack: Option<AckSender>) {
     if failure.code == ErrorCode::NoHandler {
         let labels = [&*connection.namespace.path, "", failure.code.as_str()];
-        connection.hub().metrics.events.with_label_values(&labels).inc();
+        connection.hub().runner.metrics.events.with_label_values(&labels).inc();
     }
     tell_refused(connection, incoming.request_id, &incoming.name, failure, ack);
 }
 
 /// Tells a client that its event is refused.
-pub(super) fn tell_refused(
+fn tell_refused(
     connection: &Connection,
     request_id: Uuid,
     name: &str,

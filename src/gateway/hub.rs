@@ -2,27 +2,27 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gatewright_admin_api::Live;
 use gatewright_core::auth::{Accounts, UserId};
-use gatewright_core::catalog::{Catalog, LiveGateway, RunLog};
+use gatewright_core::broker::{Action, Publication, Room, Target};
+use gatewright_core::catalog::LiveGateway;
 use gatewright_core::config::Config;
-use gatewright_core::metrics::Metrics;
-use gatewright_core::queue::{Group, Queue};
-use gatewright_core::script::Cache;
+use gatewright_core::run::Runner;
 use parking_lot::RwLock;
 use socketioxide::{SocketIo, SocketIoBuilder};
+use tokio::sync::Notify;
 
 use super::connect;
 use super::connection::{Connection, SocketId};
 use super::guard::Sessions;
 use super::handshake::AddressRates;
-use super::job::Job;
 use super::namespace::Namespace;
+use super::rooms;
 use super::tokens::Expiries;
 
 /// Bytes that a WebSocket reads at once; each connection keeps a buffer of that size.
@@ -52,19 +52,14 @@ impl Drop for Seat {
 
 /// What the process has of Socket.IO.
 pub struct Hub {
-    pub config: Arc<Config>,
-    pub catalog: Arc<Catalog>,
+    pub runner: Arc<Runner>,
     pub accounts: Arc<Accounts>,
-    pub metrics: Arc<Metrics>,
-    pub runs: Arc<RunLog>,
-    pub queue: Queue<Job>,
-    /// What the work of HTTP requests is counted as.
-    pub(super) http_group: Group<Job>,
-    pub cache: Cache,
     pub(super) addresses: AddressRates,
     pub(super) sessions: Arc<Sessions>,
     pub(super) expiries: Expiries,
     pub(super) runs_in_last_second: AtomicU64,
+    /// Told when the sessions of sockets are to be looked at.
+    pub(super) check_sessions: Notify,
     /// Itself, for the connections that it makes.
     this: Weak<Self>,
     /// For what a worker thread has to leave to a task.
@@ -73,67 +68,64 @@ pub struct Hub {
     namespaces: ArcSwap<Namespaces>,
     users: RwLock<HashMap<UserId, Vec<Arc<Connection>>>>,
     connection_count: Arc<AtomicUsize>,
-    is_draining: AtomicBool,
 }
 
 impl Hub {
-    /// A hub with the gateways of the catalog.
-    ///
-    /// # Errors
-    /// When the workers cannot be started.
-    pub fn start(
-        config: Arc<Config>,
-        catalog: Arc<Catalog>,
-        accounts: Arc<Accounts>,
-        metrics: Arc<Metrics>,
-        runs: Arc<RunLog>,
-    ) -> std::io::Result<Arc<Self>> {
-        let (library, io) = socket_io(&config).build_layer();
-        let queue = Queue::start(&config.queue)?;
+    /// A hub with the gateways of the runner's catalog, to whose sockets its broker delivers.
+    pub fn start(runner: Arc<Runner>, accounts: Arc<Accounts>) -> Arc<Self> {
+        let limits = &runner.config.limits;
+        let (library, io) = socket_io(&runner.config).build_layer();
         let hub = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             runs_in_last_second: AtomicU64::new(0),
-            http_group: queue.group(),
-            queue,
-            cache: Cache::new(config.cache.bytes),
-            addresses: AddressRates::new(&config.limits),
-            sessions: Sessions::new(&library, config.limits.clone(), metrics.clone()),
-            config,
-            catalog,
+            check_sessions: Notify::new(),
+            addresses: AddressRates::new(limits),
+            sessions: Sessions::new(&library, limits.clone(), runner.metrics.clone()),
             accounts,
-            metrics,
-            runs,
             expiries: Expiries::default(),
             runtime: tokio::runtime::Handle::current(),
             io: OnceLock::new(),
             namespaces: ArcSwap::default(),
             users: RwLock::default(),
             connection_count: Arc::default(),
-            is_draining: AtomicBool::new(false),
+            runner: runner.clone(),
         });
         // The hub is made once, so the cell is empty.
         let _ = hub.io.set(io);
-        let this = Arc::downgrade(&hub);
-        hub.catalog.on_change(move || {
+        hub.follow();
+        hub
+    }
+
+    /// From now on hears of what changes, and of what is for its sockets.
+    fn follow(&self) {
+        let this = self.this.clone();
+        self.runner.catalog.on_change(move || {
             if let Some(hub) = this.upgrade() {
                 hub.reconcile();
             }
         });
-        hub.reconcile();
-        Ok(hub)
+        self.reconcile();
+        self.runner.broker.attach(self.this.clone());
+        let broker = self.runner.broker.clone();
+        self.accounts.on_change(move || {
+            let check = Publication { target: Target::All, action: Action::CheckSession };
+            if let Err(failure) = broker.publish(check) {
+                tracing::debug!(%failure, "other nodes look at sessions a moment later");
+            }
+        });
     }
 
     /// Brings the namespaces in line with the catalog. Disconnects nobody but the sockets of a
     /// gateway that has gone or is disabled, and the anonymous ones of one that now needs a token.
     fn reconcile(&self) {
-        let live = self.catalog.live();
+        let live = self.runner.catalog.live();
         let namespaces = self.namespaces();
         for namespace in namespaces.values().filter(|namespace| !live.contains_key(&namespace.path)) {
             self.change_namespaces(|namespaces| drop(namespaces.remove(&namespace.path)));
-            namespace.connections().iter().for_each(|connection| connection.end());
+            namespace.rooms.connections().iter().for_each(|connection| connection.end());
             self.io().delete_ns(&*namespace.path);
             // Another may have removed it, which is the same.
-            let _ = self.metrics.connections.remove_label_values(&[&*namespace.path]);
+            let _ = self.runner.metrics.connections.remove_label_values(&[&*namespace.path]);
             tracing::info!(gateway = %namespace.path, "gateway removed");
         }
         for gateway in live.values() {
@@ -145,8 +137,8 @@ impl Hub {
     }
 
     fn add_namespace(&self, gateway: &Arc<LiveGateway>) {
-        let gauge = self.metrics.connections.with_label_values(&[&*gateway.path]);
-        let namespace = Arc::new(Namespace::new(gateway.clone(), self.queue.group(), gauge));
+        let gauge = self.runner.metrics.connections.with_label_values(&[&*gateway.path]);
+        let namespace = Arc::new(Namespace::new(gateway.clone(), self.runner.queue.group(), gauge));
         self.change_namespaces(|namespaces| drop(namespaces.insert(gateway.path.clone(), namespace.clone())));
         connect::serve(self.io(), self.this.clone(), namespace);
         tracing::debug!(gateway = %gateway.path, "gateway served");
@@ -210,25 +202,34 @@ impl Hub {
     /// A socket's connections, one for each namespace that it is in.
     pub fn connections_of_socket(&self, socket_id: &str) -> Vec<Arc<Connection>> {
         let Ok(id) = socket_id.parse::<SocketId>() else { return Vec::new() };
-        self.namespaces().values().filter_map(|namespace| namespace.connection(id)).collect()
+        self.namespaces().values().filter_map(|namespace| namespace.rooms.connection(id)).collect()
+    }
+
+    /// Those of a gateway's rooms, or of all gateways', that are meant.
+    pub(super) fn rooms(&self, room: Room<'_>) -> impl Iterator<Item = Arc<rooms::Room>> {
+        let namespaces: Vec<_> = match room.gateway {
+            Some(path) => self.namespace(path).into_iter().collect(),
+            None => self.namespaces().values().cloned().collect(),
+        };
+        namespaces.into_iter().filter_map(move |namespace| namespace.rooms.room(room.name))
     }
 
     /// A place for another connection; none when the server is full.
     pub(super) fn take_seat(&self) -> Option<Seat> {
         let seat = Seat::take(&self.connection_count);
-        let most = self.config.limits.connections;
+        let most = self.runner.config.limits.connections;
         (most == 0 || self.connection_count() <= most).then_some(seat)
     }
 
     /// Whether there is no place for another connection.
     pub(super) fn is_full(&self) -> bool {
-        let most = self.config.limits.connections;
+        let most = self.runner.config.limits.connections;
         most > 0 && self.connection_count() >= most
     }
 
     /// Whether the server is stopping.
     pub fn is_draining(&self) -> bool {
-        self.is_draining.load(Ordering::Relaxed)
+        !self.runner.queue.is_open()
     }
 
     /// How many connections there are.
@@ -240,28 +241,27 @@ impl Hub {
     pub(super) fn check_address(&self, address: IpAddr) -> Result<(), Duration> {
         let checked = self.addresses.check(address);
         if checked.is_err() {
-            self.metrics.rate_limited.inc();
+            self.runner.metrics.rate_limited.inc();
         }
         checked
     }
 
     /// Lets nobody in any more, and refuses events.
     pub fn begin_drain(&self) {
-        self.is_draining.store(true, Ordering::SeqCst);
-        self.queue.close();
+        self.runner.queue.close();
     }
 
     /// Finishes accepted jobs and ends all connections, spread over what is left of the time.
     pub async fn drain(&self) {
         let start = tokio::time::Instant::now();
-        let limit = Duration::from_millis(self.config.queue.drain_ms);
-        if !self.queue.drained(limit).await {
-            tracing::warn!(jobs = self.queue.depth(), "not all jobs were done in time");
+        let limit = Duration::from_millis(self.runner.config.queue.drain_ms);
+        if !self.runner.queue.drained(limit).await {
+            tracing::warn!(jobs = self.runner.queue.depth(), "not all jobs were done in time");
         }
         let left = limit.saturating_sub(start.elapsed());
         self.leave_all(left).await;
-        self.queue.drained(limit.saturating_sub(start.elapsed())).await;
-        self.queue.stop();
+        self.runner.queue.drained(limit.saturating_sub(start.elapsed())).await;
+        self.runner.queue.stop();
     }
 
     /// Ends all transports in the way that lets stock clients reconnect. A crowd that is sent away at
@@ -269,7 +269,7 @@ impl Hub {
     async fn leave_all(&self, within: Duration) {
         const BATCH: usize = 100;
         let connections = self.namespaces();
-        let connections = connections.values().flat_map(|namespace| namespace.connections());
+        let connections = connections.values().flat_map(|namespace| namespace.rooms.connections());
         let (mut polling, sockets): (Vec<_>, Vec<_>) = connections.partition(|one| one.is_polling());
         let batches = sockets.chunks(BATCH);
         let pause = within / (2 * batches.len().max(1) as u32);
@@ -298,12 +298,13 @@ impl Hub {
 
 impl Live for Hub {
     fn connections(&self) -> BTreeMap<String, usize> {
-        let count = |namespace: &Arc<Namespace>| (namespace.path.to_string(), namespace.connection_count());
+        let count =
+            |namespace: &Arc<Namespace>| (namespace.path.to_string(), namespace.rooms.connection_count());
         self.namespaces().values().map(count).collect()
     }
 
     fn queue_depth(&self) -> usize {
-        self.queue.depth()
+        self.runner.queue.depth()
     }
 
     fn runs_per_second(&self) -> f64 {
@@ -315,9 +316,9 @@ impl Live for Hub {
 fn update(namespace: &Namespace, gateway: &Arc<LiveGateway>) {
     let before = namespace.gateway.swap(gateway.clone());
     if before.is_enabled && !gateway.is_enabled {
-        namespace.connections().iter().for_each(|connection| connection.end());
+        namespace.rooms.connections().iter().for_each(|connection| connection.end());
     } else if !before.require_auth && gateway.require_auth {
-        let connections = namespace.connections();
+        let connections = namespace.rooms.connections();
         let anonymous = connections.iter().filter(|connection| connection.user_id().is_none());
         anonymous.for_each(|connection| connection.end());
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use gatewright_core::auth::UserId;
-use gatewright_core::script::Payload;
+use gatewright_core::payload::Payload;
 use gatewright_core::{ErrorCode, Failure};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};

@@ -51,7 +51,10 @@ async fn watch_database(hub: &Arc<Hub>) {
             }
             Err(error) => tracing::warn!(%error, "the database does not answer"),
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = hub.check_sessions.notified() => {}
+        }
     }
 }
 
@@ -61,7 +64,7 @@ async fn follow(
     numbers: ChangeNumbers,
     sessions_seen: &mut Option<i64>,
 ) -> gatewright_core::Result<()> {
-    hub.catalog.catch_up(numbers.definitions).await?;
+    hub.runner.catalog.catch_up(numbers.definitions).await?;
     if *sessions_seen != Some(numbers.sessions) {
         follow_sessions(hub).await?;
         *sessions_seen = Some(numbers.sessions);
@@ -126,7 +129,7 @@ fn resident_bytes() -> u64 {
 async fn count_runs(hub: &Hub) {
     let mut before = 0;
     loop {
-        let total = hub.metrics.queue_wait.get_sample_count();
+        let total = hub.runner.metrics.queue_wait.get_sample_count();
         hub.runs_in_last_second.store(total - before, Ordering::Relaxed);
         before = total;
         tokio::time::sleep(Duration::from_secs(1)).await;

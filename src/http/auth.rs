@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use gatewright_admin_api::request::{ACCESS_COOKIE, REFRESH_COOKIE, client_address, cookie, network_of};
 use gatewright_admin_api::{ApiError, Identity, Json, OptionalJson, UserView, has_cookies_that_count};
 use gatewright_core::auth::{NewUser, OwnChange, ROLE_USER, SignIn, UserChange};
+use gatewright_core::broker::{Action, Publication, Target};
 use gatewright_core::config::Config;
 use gatewright_core::store::Time;
 use gatewright_core::{ErrorCode, Failure};
@@ -97,8 +98,8 @@ pub async fn login(
     Json(body): Json<LoginBody>,
 ) -> Result<Response> {
     let address = address_of(&state, peer, &headers);
-    let sign_in = state.hub.accounts.login(&body.email, body.password, body.remember, address).await?;
-    Ok(signed_in(sign_in, &headers, &state.hub.config))
+    let sign_in = state.accounts.login(&body.email, body.password, body.remember, address).await?;
+    Ok(signed_in(sign_in, &headers, &state.runner.config))
 }
 
 /// New tokens for a refresh token, from the body or the cookie. It counts once: one that comes
@@ -112,7 +113,7 @@ pub async fn refresh_token(
 ) -> Result<Response> {
     let token = refresh_token_of(&headers, body);
     let token = token.ok_or_else(|| Failure::new(ErrorCode::Authentication, "Send the refreshToken"))?;
-    Ok(signed_in(state.hub.accounts.refresh(&token).await?, &headers, &state.hub.config))
+    Ok(signed_in(state.accounts.refresh(&token).await?, &headers, &state.runner.config))
 }
 
 /// Signs out: the session's tokens no longer count, and the user's sockets are disconnected. A
@@ -125,7 +126,7 @@ pub async fn logout(
     headers: HeaderMap,
     OptionalJson(body): OptionalJson<RefreshBody>,
 ) -> Result<Response> {
-    let accounts = &state.hub.accounts;
+    let accounts = &state.accounts;
     let token = refresh_token_of(&headers, body);
     let of_token = token.and_then(|token| accounts.session_of_refresh_token(&token));
     let (session, user) = match identity {
@@ -135,9 +136,8 @@ pub async fn logout(
     if let Some(session) = session {
         accounts.end_session(session).await?;
     }
-    for connection in state.hub.connections_of(user.as_str()) {
-        connection.end();
-    }
+    let target = Target::User(user.as_str().into());
+    state.runner.broker.publish(Publication { target, action: Action::Disconnect })?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     for name in [ACCESS_COOKIE, REFRESH_COOKIE] {
         add_cookie(&mut response, &format!("{name}=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0"));
@@ -155,7 +155,7 @@ pub async fn register(
     headers: HeaderMap,
     Json(body): Json<RegisterBody>,
 ) -> Result<(StatusCode, axum::Json<Registered>)> {
-    let accounts = &state.hub.accounts;
+    let accounts = &state.accounts;
     if !accounts.registration_is_open() {
         return Err(Failure::new(ErrorCode::Authorization, "Registration is closed; ask an admin").into());
     }
@@ -174,7 +174,7 @@ pub async fn websocket_token(
     State(state): State<HttpState>,
     Identity(identity): Identity,
 ) -> Result<axum::Json<WebsocketToken>> {
-    let (token, expires_at) = state.hub.accounts.websocket_token(&identity).await?;
+    let (token, expires_at) = state.accounts.websocket_token(&identity).await?;
     Ok(axum::Json(WebsocketToken { token, expires_at: expires_at.format(&Rfc3339).unwrap_or_default() }))
 }
 
@@ -199,12 +199,12 @@ pub async fn change_me(
         UserChange { name: body.name, email: body.email, password: body.password, ..Default::default() };
     let own = OwnChange { change, current_password: body.current_password };
     let (id, address) = (identity.user.own_account()?.id, address_of(&state, peer, &headers));
-    Ok(axum::Json(state.hub.accounts.change_own(id, own, address).await?.into()))
+    Ok(axum::Json(state.accounts.change_own(id, own, address).await?.into()))
 }
 
 /// What attempts are counted by.
 fn address_of(state: &HttpState, peer: Option<Extension<SocketAddr>>, headers: &HeaderMap) -> IpAddr {
-    let trusted = state.hub.config.trusted_ip_header.as_deref();
+    let trusted = state.runner.config.trusted_ip_header.as_deref();
     network_of(client_address(headers, peer.map(|Extension(peer)| peer), trusted))
 }
 

@@ -14,13 +14,13 @@ use gatewright_admin_api::request::{client_address, network_of};
 use gatewright_admin_api::{ApiError, Caller, Json, ListAnswer, ListParams, Path, Query};
 use gatewright_core::auth::Scope;
 use gatewright_core::data::{Action, Actor, Find, Found, Keep, Row, Selector, Table};
+use gatewright_core::run::RowsCall;
 use gatewright_core::script::RowsChange;
 use gatewright_core::{ErrorCode, Failure};
 use serde_json::Value;
 
-use super::HttpState;
 use super::reads::Reader;
-use crate::gateway::RowsCall;
+use super::{HttpState, pages};
 
 type Result<T, E = ApiError> = std::result::Result<T, E>;
 
@@ -112,7 +112,7 @@ fn table_and_actor(
     scope: Scope,
 ) -> Result<(Arc<Table>, Actor)> {
     let actor = actor(&caller, scope)?;
-    Ok((state.hub.catalog.data()?.table(table)?, actor))
+    Ok((state.runner.catalog.data()?.table(table)?, actor))
 }
 
 /// The caller as the rules of tables see them: an app key with the scope is trusted.
@@ -141,7 +141,7 @@ impl FromRequestParts<HttpState> for Network {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Infallible> {
-        let trusted = state.hub.config.trusted_ip_header.as_deref();
+        let trusted = state.runner.config.trusted_ip_header.as_deref();
         let peer = parts.extensions.get().copied();
         Ok(Self(network_of(client_address(&parts.headers, peer, trusted))))
     }
@@ -158,8 +158,8 @@ fn reader(caller: &Caller, network: &Network) -> Reader {
 
 /// Reads, for no longer than a script may take.
 async fn read(state: &HttpState, reader: Reader, table: &Table, find: &Find) -> Result<Found> {
-    let patience = Duration::from_millis(state.hub.config.scripts.timeout_ms);
-    let session = state.hub.catalog.data()?.session(Keep::Writes);
+    let patience = Duration::from_millis(state.runner.config.scripts.timeout_ms);
+    let session = state.runner.catalog.data()?.session(Keep::Writes);
     let admitted = state.reads.admit(reader)?;
     let found = async {
         let _place = admitted.place().await;
@@ -187,10 +187,11 @@ async fn write(
     };
     let (table, actor) = table_and_actor(state, table, caller, Scope::DataWrite)?;
     let (request_id, outcome) =
-        state.hub.write_rows(RowsCall { table: table.name.clone(), actor, change, user }).await;
-    let json = outcome.map_err(|failure| ApiError::of_run(failure, request_id))?;
-    if status == StatusCode::NO_CONTENT {
-        return Ok(status.into_response());
-    }
-    Ok((status, [(CONTENT_TYPE, "application/json")], json).into_response())
+        state.runner.write_rows(RowsCall { table: table.name.clone(), actor, change, user }).await;
+    let answer = match outcome {
+        Err(failure) => ApiError::of_run(failure, request_id).into_response(),
+        Ok(_) if status == StatusCode::NO_CONTENT => status.into_response(),
+        Ok(json) => (status, [(CONTENT_TYPE, "application/json")], json).into_response(),
+    };
+    Ok(pages::of_run(answer, request_id))
 }

@@ -35,7 +35,7 @@ pub async fn live() -> axum::Json<Health> {
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub async fn ready(State(state): State<HttpState>) -> (StatusCode, axum::Json<Health>) {
     let unready = |status| (StatusCode::SERVICE_UNAVAILABLE, axum::Json(Health { status }));
-    if state.hub.is_draining() {
+    if !state.runner.queue.is_open() {
         return unready("draining");
     }
     match tokio::time::timeout(PING_MAX, state.store.ping()).await {
@@ -62,6 +62,6 @@ pub async fn open_metrics(State(state): State<HttpState>) -> Response {
 }
 
 fn text(state: &HttpState) -> Response {
-    state.hub.metrics.queue_depth.set(state.hub.queue.depth() as i64);
-    ([(CONTENT_TYPE, METRICS_TYPE)], state.hub.metrics.text()).into_response()
+    state.runner.metrics.queue_depth.set(state.runner.queue.depth() as i64);
+    ([(CONTENT_TYPE, METRICS_TYPE)], state.runner.metrics.text()).into_response()
 }

@@ -22,7 +22,7 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 
 use super::body::TimedBody;
 use super::peers::{Peers, Place};
-use crate::gateway::{BeyondCapacity, Endable};
+use super::transport::{BeyondCapacity, Endable};
 
 /// How long the loop waits when the system has no file handles left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

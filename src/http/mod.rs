@@ -16,16 +16,16 @@ mod peers;
 mod reads;
 mod router;
 mod routes;
+mod transport;
 
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use gatewright_admin_api::AdminState;
+use gatewright_admin_api::{AdminState, Live};
 use gatewright_core::auth::Accounts;
 use gatewright_core::config::Config;
 use gatewright_core::pack::Pack;
-
-use crate::gateway::Hub;
+use gatewright_core::run::Runner;
 
 pub use body::TimedBody;
 pub use built_in::BUILT_IN_PATHS;
@@ -34,11 +34,14 @@ pub use listener::{Patience, serve};
 pub use pages::guarded;
 pub use reads::ReadPlaces;
 pub use router::{metrics_router, router};
+pub use transport::{Backlog, BeyondCapacity, TransportHandle};
 
 /// What the handlers of this side work with.
 #[derive(Clone)]
 pub struct HttpState {
-    pub hub: Arc<Hub>,
+    pub runner: Arc<Runner>,
+    pub accounts: Arc<Accounts>,
+    pub live: Arc<dyn Live>,
     pub store: gatewright_core::store::Store,
     /// Bounds how many rows' reads each caller has at once.
     pub reads: Arc<ReadPlaces>,
@@ -48,13 +51,13 @@ pub struct HttpState {
 
 impl FromRef<HttpState> for Arc<Accounts> {
     fn from_ref(state: &HttpState) -> Self {
-        state.hub.accounts.clone()
+        state.accounts.clone()
     }
 }
 
 impl FromRef<HttpState> for Arc<Config> {
     fn from_ref(state: &HttpState) -> Self {
-        state.hub.config.clone()
+        state.runner.config.clone()
     }
 }
 
@@ -62,11 +65,11 @@ impl HttpState {
     /// What the admin API works with.
     fn admin(&self) -> AdminState {
         AdminState {
-            config: self.hub.config.clone(),
-            accounts: self.hub.accounts.clone(),
-            catalog: self.hub.catalog.clone(),
-            runs: self.hub.runs.clone(),
-            live: self.hub.clone(),
+            config: self.runner.config.clone(),
+            accounts: self.accounts.clone(),
+            catalog: self.runner.catalog.clone(),
+            runs: self.runner.log.clone(),
+            live: self.live.clone(),
             packs: self.packs.clone(),
         }
     }

@@ -58,7 +58,7 @@ fn add(paths: &mut Map<String, Json>, path: String, mut item: Json, may: impl Fn
 }
 
 fn add_tables(paths: &mut Map<String, Json>, state: &HttpState, caller: &Caller) {
-    let Ok(data) = state.hub.catalog.data() else { return };
+    let Ok(data) = state.runner.catalog.data() else { return };
     for table in data.tables().values() {
         let (name, tag) = (&table.name, json!([format!("table {}", table.name)]));
         let (row, new, change) =
@@ -156,7 +156,7 @@ fn schema(table: &Table, with_built_in: bool, is_whole: bool) -> Json {
 }
 
 fn add_routes(paths: &mut Map<String, Json>, state: &HttpState, caller: &Caller) {
-    let routes = state.hub.catalog.live_routes();
+    let routes = state.runner.catalog.live_routes();
     for route in routes.all().iter().filter(|route| routes::check_access(route.access, caller).is_ok()) {
         let mut operation = json!({
             "tags": [description::SCRIPT_ROUTES],

@@ -1,16 +1,19 @@
-//! The headers that tell browsers how to treat an answer: no guessing of its type, who may frame it,
-//! what it may load. Headers that a script sets itself win over these.
+//! What answers have beside their bodies: which run they come from, and what browsers are told (to
+//! believe the content type, who may frame them, what they may load). A script's own headers go
+//! before these.
 
 use axum::body::Body;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue, Response};
+use uuid::Uuid;
 
 /// For data, which loads nothing, runs nothing and may not be framed.
 const DATA: &str = "default-src 'none'; frame-ancestors 'none'";
-/// For the server's own pages, which load only the server's own files. Swagger UI has images and fonts as
-/// `data:` URLs in its styles.
+/// The header that names a run.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A page of our own, from our own files. Swagger UI has images and fonts within its styles.
 const OWN_PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
@@ -38,6 +41,13 @@ pub fn own_page(mut response: Response<Body>) -> Response<Body> {
 /// What a route's script has made.
 pub fn of_script(mut response: Response<Body>) -> Response<Body> {
     or_else(&mut response, CONTENT_SECURITY_POLICY, OF_SCRIPT);
+    response
+}
+
+/// What a run came to, with the id under which it stands in the log of runs.
+pub fn of_run(mut response: Response<Body>, request_id: Uuid) -> Response<Body> {
+    let id = HeaderValue::from_str(&request_id.to_string()).expect("a UUID is letters, digits and hyphens");
+    response.headers_mut().entry(REQUEST_ID).or_insert(id);
     response
 }
 

@@ -65,8 +65,8 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
         .merge(Router::new().fallback(routes::serve).with_state(state.clone()))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(state.clone(), guard_cookies))
-        .layer(cors(&state.hub.config.allowed_origins))
-        .layer(DefaultBodyLimit::max(state.hub.config.limits.request_bytes))
+        .layer(cors(&state.runner.config.allowed_origins))
+        .layer(DefaultBodyLimit::max(state.runner.config.limits.request_bytes))
 }
 
 /// The page that shows the API. Its badge, which asks a host elsewhere, is off.
@@ -98,7 +98,7 @@ async fn guard_cookies(
     let has_cookie =
         [ACCESS_COOKIE, REFRESH_COOKIE].iter().any(|name| cookie(&parts.headers, name).is_some());
     if has_cookie {
-        check_origin(&parts, &state.hub.config)?;
+        check_origin(&parts, &state.runner.config)?;
     }
     Ok(next.run(Request::from_parts(parts, body)).await)
 }

@@ -9,12 +9,12 @@ use gatewright_admin_api::request::client_address;
 use gatewright_admin_api::{ApiError, Caller, body_of, is_json};
 use gatewright_core::auth::Scope;
 use gatewright_core::catalog::{Found, RouteAccess};
+use gatewright_core::run::{RouteAnswer, RouteCall};
 use gatewright_core::script::{Arguments, HttpRequest, HttpResponse, nesting_of};
 use gatewright_core::{ErrorCode, Failure};
 use serde_json::{Map, Value as Json};
 
 use super::{HttpState, pages};
-use crate::gateway::{RouteAnswer, RouteCall};
 
 /// Names and values in one query.
 const QUERY_PAIRS_MAX: usize = 1000;
@@ -23,7 +23,7 @@ type Result<T> = std::result::Result<T, ApiError>;
 
 /// Answers with the route of the request, if there is one.
 pub async fn serve(State(state): State<HttpState>, request: Request) -> Result<Response> {
-    let routes = state.hub.catalog.live_routes();
+    let routes = state.runner.catalog.live_routes();
     let (method, path) = (request.method().as_str(), request.uri().path());
     let (route, params) = match routes.find(method, path)? {
         Found::Route(route, params) => (route.clone(), params),
@@ -36,15 +36,15 @@ pub async fn serve(State(state): State<HttpState>, request: Request) -> Result<R
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, &state).await?;
     check_access(route.access, &caller)?;
-    let seen = seen_by_script(&parts, params, state.hub.config.trusted_ip_header.as_deref())?;
+    let seen = seen_by_script(&parts, params, state.runner.config.trusted_ip_header.as_deref())?;
     let is_json = is_json(&parts.headers);
     let bytes = body_of(Request::from_parts(parts, body), &state).await?;
-    let body = arguments(&bytes, is_json, state.hub.config.scripts.value_depth)?;
+    let body = arguments(&bytes, is_json, state.runner.config.scripts.value_depth)?;
     let user = match caller {
         Caller::User(signed_in) => Some(signed_in.user),
         Caller::Anonymous | Caller::App(_) => None,
     };
-    Ok(answer(state.hub.run_route(RouteCall { route, request: seen, body, user }).await))
+    Ok(answer(state.runner.run_route(RouteCall { route, request: seen, body, user }).await))
 }
 
 fn method_not_allowed(request: &Request, allowed: &[&str]) -> Response {
@@ -117,7 +117,7 @@ fn arguments(body: &[u8], is_json: bool, depth_max: usize) -> Result<Arguments> 
 
 fn answer(answer: RouteAnswer) -> Response {
     let RouteAnswer { request_id, outcome, response: set } = answer;
-    match outcome {
+    let response = match outcome {
         Ok(json) => {
             let status = set.status.and_then(|status| StatusCode::from_u16(status).ok());
             let status = status.unwrap_or(StatusCode::OK);
@@ -136,7 +136,8 @@ fn answer(answer: RouteAnswer) -> Response {
             set_headers(response.headers_mut(), &set, |name| name != CONTENT_TYPE);
             response
         }
-    }
+    };
+    pages::of_run(response, request_id)
 }
 
 fn has_no_body(status: StatusCode) -> bool {

@@ -17,6 +17,7 @@ on_each_database!(
     every_kind_of_write_has_them,
     a_chain_is_cut,
     what_fails_afterwards_leaves_the_write,
+    writes_and_their_hooks_are_on_record,
     they_are_live_at_once_and_have_a_history,
     definitions_that_make_no_sense,
     test_runs_of_hooks,
@@ -310,6 +311,46 @@ fn what_fails_afterwards_leaves_the_write(database: Database) {
     let answer = api.alter(&table, json!({ "drop": ["t"], "confirm": true }));
     refused(&answer, 409, "DUPLICATE_RESOURCE", "condition");
     api.row("other", json!({ "n": 1 }));
+}
+
+fn writes_and_their_hooks_are_on_record(database: Database) {
+    let api = with_table(database);
+    api.hook("item", "before", &["create"], "if @BODY.n == 2 { @THROW404(\"no\"); }");
+    api.hook("item", "after", &["create"], "#trace.create(#{ data: #{ n: @DATA.n } });");
+    let writes = [(json!({ "n": 1 }), 201), (json!({ "n": 2 }), 404), (json!({ "n": "no" }), 422)];
+    let answers = writes.map(|(row, status)| {
+        let answer = api.admin("POST", "/data/item", row);
+        assert_eq!(answer.status, status, "{}", answer.body);
+        answer
+    });
+    let runs_of = |number: usize| {
+        let request_id = answers[number].headers["x-request-id"].to_str().unwrap();
+        let runs =
+            api.get(&format!("/admin/logs?requestId={request_id}&fields=kind,gateway,eventName,code,userId"));
+        let mut runs = runs["data"].as_array().unwrap().clone();
+        runs.sort_by_key(Json::to_string);
+        runs
+    };
+    let me = api.get("/me")["id"].clone();
+    let run = |kind: &str, gateway: &str, name: &str, code: Json| json!({ "kind": kind, "gateway": gateway, "eventName": name, "code": code, "userId": me });
+    let (before, after) = ("before create item", "after create item");
+    let missing = json!("RESOURCE_NOT_FOUND");
+    let mut all = [
+        run("data", "data", "create item", Json::Null),
+        run("hook", "hooks", before, Json::Null),
+        run("hook", "hooks", after, Json::Null),
+    ];
+    all.sort_by_key(Json::to_string);
+    assert_eq!(runs_of(0), all);
+    let mut refused =
+        [run("data", "data", "create item", missing.clone()), run("hook", "hooks", before, missing)];
+    refused.sort_by_key(Json::to_string);
+    assert_eq!(runs_of(1), refused);
+    assert_eq!(answers[1].json()["error"]["requestId"], answers[1].headers["x-request-id"].to_str().unwrap());
+    assert_eq!(runs_of(2), [run("data", "data", "create item", json!("VALIDATION_ERROR"))]);
+    let hooks = api.get("/admin/logs?kind=hook&meta=*");
+    assert_eq!(hooks["meta"]["filterCount"], 3, "{hooks}");
+    assert_eq!(api.admin("GET", "/admin/logs?kind=hooks", Json::Null).status, 400);
 }
 
 fn they_are_live_at_once_and_have_a_history(database: Database) {

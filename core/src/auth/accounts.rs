@@ -18,6 +18,7 @@ use super::users::User;
 use crate::config;
 use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
+use crate::listeners::Listeners;
 use crate::store::{self, ChangeNumbers, Store, Time, session, user};
 
 /// Sessions in one query, at most: databases bound the number of parameters.
@@ -36,6 +37,7 @@ pub struct Accounts {
     /// Bounds registrations.
     pub(super) registrations: Throttle,
     pub(super) hashing: Hashing,
+    listeners: Listeners,
 }
 
 /// An attempt to sign in. If dropped, the password counts as wrong.
@@ -80,7 +82,8 @@ impl Accounts {
         let throttle = Throttle::new(settings.login_failures_per_minute);
         let registrations = Throttle::new(settings.registrations_per_minute);
         let hashing = Hashing::new(settings.passwords_waiting);
-        Ok(Self { store, secret, issuer, settings, throttle, registrations, hashing })
+        let listeners = Listeners::default();
+        Ok(Self { store, secret, issuer, settings, throttle, registrations, hashing, listeners })
     }
 
     /// Whether anyone may register.
@@ -240,6 +243,18 @@ impl Accounts {
         Ok(live)
     }
 
+    /// Has `tell` called whenever users or sessions have changed here. It must not wait.
+    pub fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
+        self.listeners.add(tell);
+    }
+
+    /// Tells all processes that users or sessions have changed.
+    pub(super) async fn sessions_changed(&self) -> Result<()> {
+        self.store.sessions_changed().await?;
+        self.listeners.tell();
+        Ok(())
+    }
+
     /// See [`Store::change_numbers`].
     pub async fn change_numbers(&self) -> Result<ChangeNumbers> {
         self.store.change_numbers().await
@@ -312,7 +327,7 @@ impl Accounts {
             .filter(session::Column::RevokedAt.is_null())
             .exec(self.store.db())
             .await?;
-        self.store.sessions_changed().await
+        self.sessions_changed().await
     }
 
     fn sign_in(&self, row: &session::Model, user: User) -> SignIn {

@@ -31,7 +31,7 @@ impl Accounts {
         match self.create_user(new).await {
             Err(Error::Refused(failure)) if failure.code == ErrorCode::DuplicateResource => {
                 // One write, so that this takes as long as making an account.
-                self.store.sessions_changed().await
+                self.sessions_changed().await
             }
             made => made.map(drop),
         }

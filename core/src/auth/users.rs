@@ -181,7 +181,7 @@ impl Accounts {
             updated_at: Set(now),
         };
         let row = row.insert(self.store.db()).await.map_err(|error| taken(error, &email))?;
-        self.store.sessions_changed().await?;
+        self.sessions_changed().await?;
         Ok(row.into())
     }
 
@@ -218,7 +218,7 @@ impl Accounts {
         if ends_sessions {
             self.end_sessions_of(id).await?;
         }
-        self.store.sessions_changed().await?;
+        self.sessions_changed().await?;
         Ok(row.into())
     }
 
@@ -231,7 +231,7 @@ impl Accounts {
         if gone.rows_affected == 0 {
             return Err(Failure::not_found("user", id).into());
         }
-        self.store.sessions_changed().await
+        self.sessions_changed().await
     }
 
     /// Hashes on a thread for blocking work.

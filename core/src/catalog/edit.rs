@@ -6,14 +6,11 @@ use super::Catalog;
 use crate::error::Result;
 use crate::store::{Concerns, definitions_number};
 
-/// Who is told that the live definitions changed.
-pub(super) type Listener = Box<dyn Fn() + Send + Sync>;
-
 impl Catalog {
     /// Has `tell` called whenever the live definitions have changed, before the edit that changed them
     /// returns. It must not wait.
     pub fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
-        self.listeners.write().push(Box::new(tell));
+        self.listeners.add(tell);
     }
 
     /// Makes live what was edited up to this number of [`crate::store::ChangeNumbers::definitions`],
@@ -25,7 +22,7 @@ impl Catalog {
         if *live != number && definitions_number(self.store.db()).await? != *live {
             *live = self.load().await?;
             self.metrics.definitions_loaded.inc();
-            self.listeners.read().iter().for_each(|tell| tell());
+            self.listeners.tell();
         }
         Ok(())
     }

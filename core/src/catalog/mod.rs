@@ -18,7 +18,6 @@ mod live_routes;
 mod revisions;
 mod route_path;
 mod routes;
-mod runs;
 mod save;
 mod saved;
 mod tables;
@@ -28,16 +27,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use parking_lot::RwLock;
 
 use crate::config::Config;
 use crate::data::Data;
 use crate::error::{Error, Result};
+use crate::listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::script::{Handler, ScriptEngine};
 use crate::store::Store;
-
-use edit::Listener;
 
 pub(crate) use definition::fields_as_json;
 pub use definition::{Definition, Place, Saved, Suspended, Suspension};
@@ -52,7 +49,6 @@ pub use revisions::Revision;
 pub use route_path::BuiltInPaths;
 pub(crate) use route_path::{normal_method, normal_path, shape};
 pub use routes::{Route, RouteAccess};
-pub use runs::{RunFailure, RunFilter, RunLog, RunRecord, one_line};
 pub(crate) use save::{remove, saved};
 pub use saved::{SavedRoute, SavedScript, ScriptSelector};
 
@@ -72,7 +68,7 @@ pub struct Catalog {
     built_in_paths: BuiltInPaths,
     /// The number of the last edit that is live.
     live_number: tokio::sync::Mutex<i64>,
-    listeners: RwLock<Vec<Listener>>,
+    listeners: Listeners,
 }
 
 impl Catalog {
@@ -94,7 +90,7 @@ impl Catalog {
             live_hooks: ArcSwap::default(),
             built_in_paths,
             live_number: tokio::sync::Mutex::default(),
-            listeners: RwLock::default(),
+            listeners: Listeners::default(),
         };
         *catalog.live_number.lock().await = catalog.load().await?;
         Ok(catalog)
@@ -103,6 +99,11 @@ impl Catalog {
     /// The present snapshot of the gateways.
     pub fn live(&self) -> Arc<LiveGateways> {
         self.live.load_full()
+    }
+
+    /// Whether there is a gateway with this path.
+    pub fn has_gateway(&self, path: &str) -> bool {
+        self.live.load().contains_key(path)
     }
 
     /// The present snapshot of the routes.

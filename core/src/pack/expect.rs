@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use crate::data::Row;
-use crate::script::TestOutcome;
+use crate::run::TestOutcome;
 
 /// Stands for any value in what is expected.
 const ANY: &str = "<any>";

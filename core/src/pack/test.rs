@@ -14,9 +14,10 @@ use super::install::install;
 use super::manifest::{Pack, PackError, readable};
 use super::plan::InstallOptions;
 use super::thing::Thing;
-use crate::catalog::{Catalog, Event, EventTable, Found, Gateway, Hook, ROUTES, RouteTable, normal_method};
+use crate::catalog::{Catalog, Event, EventTable, Found, Gateway, Hook, RouteTable, normal_method};
 use crate::data::Row;
-use crate::script::{CallUser, HttpRequest, TestCall, run_test};
+use crate::run::{TestCall, Trigger, run_test};
+use crate::script::{CallUser, HttpRequest};
 
 /// What came of one test.
 #[derive(Debug, Clone)]
@@ -98,9 +99,8 @@ struct Subject {
     source: String,
     /// Its own time, if it has one.
     timeout_ms: Option<i64>,
-    gateway: String,
     event: String,
-    request: Option<Arc<HttpRequest>>,
+    trigger: Trigger,
 }
 
 /// Installs a pack, whatever is there, and runs all its tests. The catalog has to be one for this
@@ -135,13 +135,10 @@ async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(S
     ordered.extend(rows);
     let call = TestCall {
         source: subject.source,
-        gateway: subject.gateway,
+        trigger: subject.trigger,
         event: subject.event,
         payload: test.payload.unwrap_or_else(|| default_payload(test.kind)),
         user: test.user.map(|user| CallUser::Given(Arc::new(user))),
-        request: subject.request,
-        has_socket: !matches!(test.kind, TestKind::Route | TestKind::Hook),
-        rooms: test.rooms,
         timeout: catalog.timeout(subject.timeout_ms),
         is_live: false,
         old: test.old,
@@ -177,7 +174,8 @@ impl Test {
         };
         let source = self.script.clone().or(source);
         let source = source.ok_or_else(|| format!("{} has no script for {event}", gateway.path))?;
-        Ok(Subject { source, timeout_ms, gateway: gateway.path.clone(), event, request: None })
+        let trigger = Trigger::Socket { gateway: gateway.path.clone(), rooms: self.rooms.clone() };
+        Ok(Subject { source, timeout_ms, event, trigger })
     }
 
     fn route(&self, pack: &Pack) -> Result<Subject, String> {
@@ -199,8 +197,8 @@ impl Test {
         let source = self.script.clone().or(own).ok_or_else(|| format!("the pack has no route {event}"))?;
         let params = self.params.clone().unwrap_or(params);
         let request = HttpRequest::new(method, path, "127.0.0.1".to_owned(), params, self.query.clone());
-        let request = Arc::new(request.with_headers(self.headers.clone()));
-        Ok(Subject { source, timeout_ms, gateway: ROUTES.to_owned(), event, request: Some(request) })
+        let trigger = Trigger::Route(Arc::new(request.with_headers(self.headers.clone())));
+        Ok(Subject { source, timeout_ms, event, trigger })
     }
 
     fn hook(&self, pack: &Pack) -> Result<Subject, String> {
@@ -225,7 +223,7 @@ impl Test {
             (None, Some(hook)) => hook.source_code.clone(),
         };
         let gateway = self.gateway.clone().unwrap_or_else(|| "/".to_owned());
-        Ok(Subject { source, timeout_ms: None, gateway, event: operation, request: None })
+        Ok(Subject { source, timeout_ms: None, event: operation, trigger: Trigger::Gateway(gateway) })
     }
 }
 

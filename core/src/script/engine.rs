@@ -14,12 +14,12 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
 
 use super::calls::{self, Functions};
 use super::failure::Place;
-use super::host::{Host, Payload};
+use super::host::Host;
 use super::memory::{counted, held_bytes, uncounted};
 use super::outside::from_outside;
 use super::request::HttpResponse;
 use super::rows::Rows;
-use super::rows::hooks::{FailedHook, Hooks};
+use super::rows::hooks::{HookRun, Hooks};
 use super::rows::writes::RowsWrite;
 use super::run::{self, Call, Run, RunOutput, Shared};
 use super::{hints, json, macros, outside, strings};
@@ -27,6 +27,7 @@ use crate::auth::Secret;
 use crate::config;
 use crate::data::{Data, Write};
 use crate::error::{ErrorCode, Failure};
+use crate::payload::Payload;
 
 /// Compiles and runs scripts under the configured caps. One for the whole process; threads share
 /// it without locks.
@@ -144,7 +145,7 @@ impl ScriptEngine {
     ) -> RunOutput {
         let start = Instant::now();
         let held_before = held_bytes();
-        let (timeout, is_answer) = (call.timeout, call.request.is_some());
+        let (timeout, is_answer) = (call.timeout, call.origin.request().is_some());
         let (outcome, left) = counted(|| {
             let value = catch_unwind(AssertUnwindSafe(|| {
                 self.enter(call, host, start + timeout)?;
@@ -164,7 +165,7 @@ impl ScriptEngine {
             left_behind_bytes,
             writes: left.writes,
             place: left.place,
-            failed_hooks: left.failed_hooks,
+            hooks: left.hooks,
         }
     }
 
@@ -173,7 +174,7 @@ impl ScriptEngine {
         let has_body = !arguments.is_empty();
         let body = if has_body { arguments.remove(0) } else { rhai::Map::new().into() };
         let run = Run {
-            gateway: call.gateway.clone(),
+            origin: call.origin.clone(),
             event: call.event.clone(),
             request_id: call.request_id,
             body: body.into_shared(),
@@ -181,7 +182,6 @@ impl ScriptEngine {
             other_args: arguments,
             user: call.user.clone(),
             user_value: None,
-            request: call.request.clone(),
             response: HttpResponse::default(),
             host,
             limits: self.limits.clone(),
@@ -229,7 +229,7 @@ impl ScriptEngine {
             by_hooks: run.shared.left_by_hooks,
             writes: run.shared.writes.take().unwrap_or_default(),
             place: run.failed_at,
-            failed_hooks: std::mem::take(&mut run.shared.failed_hooks),
+            hooks: std::mem::take(&mut run.shared.hooks),
         };
         uncounted(|| drop(run.shared.session.take()));
         let ended = run.ended.take();
@@ -269,7 +269,7 @@ struct Left {
     by_hooks: u64,
     writes: Vec<Write>,
     place: Option<Place>,
-    failed_hooks: Vec<FailedHook>,
+    hooks: Vec<HookRun>,
 }
 
 /// The JSON of a run that logged nothing.

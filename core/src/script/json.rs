@@ -2,8 +2,8 @@
 
 use rhai::Dynamic;
 
-use super::host::Payload;
 use super::outside::from_outside;
+use crate::payload::Payload;
 
 /// What most payloads fit into, so that their text is allocated once.
 const PAYLOAD_BYTES_USUAL: usize = 160;

@@ -14,6 +14,7 @@ mod json;
 mod log_rate;
 mod macros;
 pub mod memory;
+mod origin;
 mod outside;
 mod packet;
 mod recorded;
@@ -24,7 +25,6 @@ mod rows;
 mod run;
 mod schema;
 mod strings;
-mod test_run;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -32,19 +32,18 @@ mod thread;
 pub use engine::{CompileError, Script, ScriptEngine};
 pub use failure::Place;
 pub use handler::{Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
-pub use host::{Host, Member, Payload, Target};
+pub use host::{Host, Socket};
 pub use json::nesting_of;
-pub use macros::cache::Cache;
+pub use origin::Origin;
 pub use packet::{Arguments, event_name, placeholders_fit};
 pub use recorded::{Emitted, RecordedHost};
 pub use reference::{Entry, GROUPS, Group, as_markdown};
 pub use request::{HttpRequest, HttpResponse, SECRET_HEADERS};
 pub use reserved::reserved_event;
-pub use rows::hooks::{FailedHook, Hook, HookWhen, Hooks};
+pub use rows::hooks::{Hook, HookRun, HookWhen, Hooks};
 pub use rows::writes::{Operation, RowsChange, RowsWrite};
 pub use run::{Call, CallUser, RunOutput, TestInputs};
 pub(crate) use schema::Schema;
-pub use test_run::{TestCall, TestOutcome, run_test};
 pub use thread::{ScriptWork, run_on_script_thread, spawn_script_thread};
 
 /// Text that somebody else made, cut to so many bytes.

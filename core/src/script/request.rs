@@ -1,12 +1,14 @@
 //! The HTTP request that a script answers, and the parts of the answer that it sets beside its
 //! result: `@PARAMS`, `@QUERY`, `@REQ`, `@STATUS` and `@HEADER`.
 
+use std::sync::Arc;
+
 use rhai::{Dynamic, EvalAltResult};
 use serde_json::{Map, Value as Json, json};
 
 use super::memory::uncounted;
 use super::outside::from_outside;
-use super::run::{self, with_run};
+use super::run::{self, Run, with_run};
 use super::strings;
 use crate::error::ErrorCode;
 
@@ -110,7 +112,7 @@ pub(super) fn req() -> Outcome {
 }
 
 fn of_request(value: impl FnOnce(&HttpRequest) -> Outcome) -> Outcome {
-    let request = with_run(|run| run.request.clone());
+    let request = with_run(|run| request_of(run).cloned());
     request.map_or_else(|| Ok(rhai::Map::new().into()), |request| value(&request).map(from_outside))
 }
 
@@ -178,13 +180,13 @@ fn header_value(value: &Dynamic) -> Outcome<String> {
 }
 
 fn answering(name: &str) -> Outcome<()> {
-    if with_run(|run| run.request.is_some()) {
+    if with_run(|run| request_of(run).is_some()) {
         return Ok(());
     }
     Err(format!("{name} sets the answer of a request: it does not exist outside of HTTP scripts").into())
 }
 
-/// Whether this thread's run answers a request.
-pub(super) fn is_answering() -> bool {
-    with_run(|run| run.request.is_some())
+/// The request that a run answers; a hook answers none.
+fn request_of(run: &Run) -> Option<&Arc<HttpRequest>> {
+    run.origin.request().filter(|_| run.hook_depth == 0)
 }

@@ -15,13 +15,15 @@ use super::failure::{self, Place};
 use super::host::Host;
 use super::json::{self, Unsendable};
 use super::memory::{held_bytes, uncounted};
+use super::origin::Origin;
 use super::packet::Arguments;
-use super::request::{HttpRequest, HttpResponse};
-use super::rows::hooks::{FailedHook, WaitingHook};
+use super::request::HttpResponse;
+use super::rows::hooks::{HookRun, WaitingHook};
 use crate::auth::User;
 use crate::config;
 use crate::data::{Session, Write};
 use crate::error::{ErrorCode, Failure};
+use crate::payload::Payload;
 
 /// Operations between two looks at the clock. One operation takes 2 ms at worst (Rhai's size
 /// check of a value with 10,000 elements), so a run ends within 50 ms of its time.
@@ -30,8 +32,8 @@ const CLOCK_EVERY: u64 = 16;
 /// What a script is run for.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// `@GATEWAY`.
-    pub gateway: Arc<str>,
+    /// What started it.
+    pub origin: Origin,
     /// `@EVENT`.
     pub event: Arc<str>,
     /// `@REQUEST_ID`.
@@ -40,8 +42,6 @@ pub struct Call {
     pub arguments: Arguments,
     /// `@USER`.
     pub user: Option<CallUser>,
-    /// The request that the script answers; none: no request triggered it.
-    pub request: Option<Arc<HttpRequest>>,
     /// The time of the run.
     pub timeout: Duration,
     /// What makes it a test run, whose writes are recorded; none: a live run.
@@ -86,7 +86,7 @@ impl CallUser {
 #[derive(Debug)]
 pub struct RunOutput {
     /// The result as JSON, with blobs beside it, or why there is none.
-    pub outcome: Result<super::Payload, Failure>,
+    pub outcome: Result<Payload, Failure>,
     /// What a script that answers a request set of its answer.
     pub response: HttpResponse,
     /// What was logged, as a JSON array.
@@ -101,8 +101,8 @@ pub struct RunOutput {
     pub writes: Vec<Write>,
     /// Where the script failed, if it did and that is known.
     pub place: Option<Place>,
-    /// Hooks of its writes that failed, whatever became of the run.
-    pub failed_hooks: Vec<FailedHook>,
+    /// The hooks of its writes, whatever became of the run; not all of very many.
+    pub hooks: Vec<HookRun>,
 }
 
 impl RunOutput {
@@ -117,14 +117,14 @@ impl RunOutput {
             left_behind_bytes: 0,
             writes: Vec::new(),
             place: None,
-            failed_hooks: Vec::new(),
+            hooks: Vec::new(),
         }
     }
 }
 
 /// The run that this thread is in.
 pub(super) struct Run {
-    pub gateway: Arc<str>,
+    pub origin: Origin,
     pub event: Arc<str>,
     pub request_id: Uuid,
     pub body: Dynamic,
@@ -134,7 +134,6 @@ pub(super) struct Run {
     pub other_args: rhai::Array,
     pub user: Option<CallUser>,
     pub user_value: Option<Dynamic>,
-    pub request: Option<Arc<HttpRequest>>,
     pub response: HttpResponse,
     pub host: Arc<dyn Host>,
     pub limits: Arc<config::Scripts>,
@@ -170,8 +169,8 @@ pub(super) struct Shared {
     pub waiting_bytes: usize,
     /// What was written, in a test run.
     pub writes: Option<Vec<Write>>,
-    /// Hooks that failed, for the record.
-    pub failed_hooks: Vec<FailedHook>,
+    /// Hooks that ran, for the record.
+    pub hooks: Vec<HookRun>,
 }
 
 thread_local! {
@@ -291,9 +290,9 @@ pub(super) fn log(value: &Dynamic) -> Result<(), Box<EvalAltResult>> {
             match json::to_json(value, run.limits.value_depth, left) {
                 Ok(entry) => {
                     tracing::debug!(
-                        gateway = %run.gateway, event = %run.event, request_id = %run.request_id,
+                        gateway = run.origin.gateway_or_word(), event = %run.event, request_id = %run.request_id,
                         user_id = run.user.as_ref().and_then(CallUser::id),
-                        socket_id = run.host.socket_id(), entry, "script log"
+                        socket_id = run.origin.socket().map(|socket| socket.id()), entry, "script log"
                     );
                     if !run.shared.logs.is_empty() {
                         run.shared.logs.push(',');

@@ -28,7 +28,7 @@ use crate::gateway::connection::SocketId;
 use crate::gateway::cors::{Cors, preflight};
 use crate::gateway::handshake::Handshake;
 use crate::gateway::hub::Hub;
-use crate::gateway::transport::{BeyondCapacity, TransportHandle};
+use crate::http::{BeyondCapacity, TransportHandle};
 
 /// Where Socket.IO is served, with or without a slash behind it; nothing below it.
 const PATH: &str = "/socket.io";
@@ -100,7 +100,7 @@ impl Guard {
             // A broken rule is logged and counted where the session is ended.
             if !matches!(refusal, Refusal::Broken(_)) {
                 tracing::debug!(reason = refusal.reason(), "request of Socket.IO refused");
-                self.0.metrics.guard.with_label_values(&[refusal.reason()]).inc();
+                self.0.runner.metrics.guard.with_label_values(&[refusal.reason()]).inc();
             }
             refusal.answer()
         })
@@ -146,12 +146,12 @@ impl Guard {
             return Err(Refusal::Stopping);
         }
         let peer = request.extensions().get::<SocketAddr>().copied();
-        let ip = client_address(request.headers(), peer, self.0.config.trusted_ip_header.as_deref());
+        let ip = client_address(request.headers(), peer, self.0.runner.config.trusted_ip_header.as_deref());
         self.0.check_address(ip).map_err(Refusal::TooMany)?;
         if self.0.is_full() || request.extensions().get::<BeyondCapacity>().is_some() {
             return Err(Refusal::Full);
         }
-        Ok(Handshake::new(request, ip, self.0.config.trusted_ip_header.is_some()))
+        Ok(Handshake::new(request, ip, self.0.runner.config.trusted_ip_header.is_some()))
     }
 
     async fn open_polling(&self, handshake: Handshake) -> Result<Response<Body>, Refusal> {
@@ -267,7 +267,7 @@ impl Guard {
             return Err(Refusal::BadRequest);
         }
         let _posting = Posting(session);
-        let Ok(packets) = to_bytes(body, self.0.config.limits.packet_bytes as usize).await else {
+        let Ok(packets) = to_bytes(body, self.0.runner.config.limits.packet_bytes as usize).await else {
             session.end();
             return Err(Refusal::PacketTooLarge);
         };

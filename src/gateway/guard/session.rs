@@ -27,7 +27,7 @@ use tower::{Layer, Service};
 use super::packets::{Broken, Rated, Rules, Watch};
 use crate::gateway::connection::SocketId;
 use crate::gateway::limits::Rate;
-use crate::gateway::transport::{Backlog, TransportHandle};
+use crate::http::{Backlog, TransportHandle};
 
 /// Bytes of the check behind an id; more than anyone can guess.
 const CHECK_BYTES: usize = 16;

@@ -41,7 +41,7 @@ const VALUES: [(&str, Value); 15] = [
     ("ARGS", args),
     ("OLD", || Ok(with_run(|run| run.old.clone()))),
     ("EVENT", || Ok(with_run(|run| ImmutableString::from(&*run.event).into()))),
-    ("GATEWAY", || Ok(with_run(|run| ImmutableString::from(&*run.gateway).into()))),
+    ("GATEWAY", || Ok(with_run(|run| ImmutableString::from(run.origin.gateway_or_word()).into()))),
     ("REQUEST_ID", || Ok(with_run(|run| ImmutableString::from(run.request_id.to_string()).into()))),
     ("USER", user),
     ("SOCKET", || Ok(Dynamic::from(SocketMacro))),

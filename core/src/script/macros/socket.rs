@@ -1,13 +1,18 @@
 //! `@SOCKET`: what a script says to clients.
 
-use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
+use std::sync::Arc;
 
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
+use serde_json::json;
+
+use crate::broker::{Action, Member, Publication, Room, Target};
 use crate::error::{ErrorCode, Failure};
+use crate::payload::Payload;
 use crate::script::failure::raise;
-use crate::script::host::{Host, Member, Target};
+use crate::script::host::{Host, Socket};
 use crate::script::json;
 use crate::script::memory::uncounted;
-use crate::script::request::is_answering;
+use crate::script::origin::Origin;
 use crate::script::reserved::reserved_event;
 use crate::script::run::{self, host, with_run};
 
@@ -32,148 +37,225 @@ pub(crate) fn register(engine: &mut Engine) {
 fn register_emits(engine: &mut Engine) {
     engine
         .register_fn("reply", |_: &mut SocketMacro, event: Text, data: Dynamic| -> Outcome {
-            triggering("reply")?;
-            emit(Target::Reply, &event, &data)
+            let (socket, _) = triggering("reply")?;
+            let (_, payload) = outgoing("reply", &[], &event, &data)?;
+            uncounted(move || {
+                socket.emit(&event, &payload);
+                drop(payload);
+            });
+            Ok(())
         })
         .register_fn(
             "broadcastToRoom",
             |_: &mut SocketMacro, room: Dynamic, event: Text, data: Dynamic| -> Outcome {
-                triggering("broadcastToRoom")?;
-                emit(Target::RoomWithoutSender(&room_name(&room)?), &event, &data)
+                let (socket, gateway) = triggering("broadcastToRoom")?;
+                let room = room_name(&room)?;
+                publish("broadcastToRoom", &[&room], &event, &data, || Target::Room {
+                    gateway,
+                    room: (&*room).into(),
+                    except: Some(socket.id().into()),
+                })
             },
         )
         .register_fn(
             "emitToCurrentRoom",
             |_: &mut SocketMacro, room: Dynamic, event: Text, data: Dynamic| -> Outcome {
-                triggering("emitToCurrentRoom")?;
-                emit(Target::CurrentRoom(&room_name(&room)?), &event, &data)
+                let (_, gateway) = triggering("emitToCurrentRoom")?;
+                let room = room_name(&room)?;
+                publish("emitToCurrentRoom", &[&room], &event, &data, || Target::Room {
+                    gateway,
+                    room: (&*room).into(),
+                    except: None,
+                })
             },
         )
         .register_fn(
             "emitToRoom",
             |_: &mut SocketMacro, room: Dynamic, event: Text, data: Dynamic| -> Outcome {
-                emit(Target::RoomOfAll(&room_name(&room)?), &event, &data)
+                let room = room_name(&room)?;
+                publish("emitToRoom", &[&room], &event, &data, || Target::RoomOfAll((&*room).into()))
             },
         )
         .register_fn(
             "emitToRoom",
             |_: &mut SocketMacro, path: Text, room: Dynamic, event: Text, data: Dynamic| -> Outcome {
-                emit(Target::RoomOf(&path, &room_name(&room)?), &event, &data)
+                let room = room_name(&room)?;
+                publish("emitToRoom", &[&path, &room], &event, &data, || Target::Room {
+                    gateway: (&*path).into(),
+                    room: (&*room).into(),
+                    except: None,
+                })
             },
         )
         .register_fn(
             "emitToUser",
             |_: &mut SocketMacro, id: Dynamic, event: Text, data: Dynamic| -> Outcome {
-                emit(Target::User(&name("a user id", &id)?), &event, &data)
+                let id = name("a user id", &id)?;
+                publish("emitToUser", &[&id], &event, &data, || Target::User((&*id).into()))
             },
         )
         .register_fn("emitToSocket", |_: &mut SocketMacro, id: Text, event: Text, data: Dynamic| -> Outcome {
-            emit(Target::Socket(&id), &event, &data)
+            publish("emitToSocket", &[&id], &event, &data, || Target::Socket((&*id).into()))
         })
         .register_fn(
             "emitToGateway",
             |_: &mut SocketMacro, path: Text, event: Text, data: Dynamic| -> Outcome {
-                emit(Target::Gateway(&path), &event, &data)
+                publish("emitToGateway", &[&path], &event, &data, || Target::Gateway((&*path).into()))
             },
         )
         .register_fn("broadcast", |_: &mut SocketMacro, event: Text, data: Dynamic| -> Outcome {
-            emit(Target::All, &event, &data)
+            publish("broadcast", &[], &event, &data, || Target::All)
         });
 }
 
 fn register_rooms(engine: &mut Engine) {
     engine
         .register_fn("join", |_: &mut SocketMacro, room: Dynamic| -> Outcome {
-            let (host, room) = (triggering("join")?, room_name(&room)?);
-            uncounted(|| host.join(&room)).map_err(raise)
+            let ((socket, _), room) = (triggering("join")?, room_name(&room)?);
+            note("join", &[&room]);
+            uncounted(|| socket.join(&room)).map_err(raise)
         })
         .register_fn("leave", |_: &mut SocketMacro, room: Dynamic| -> Outcome {
-            let (host, room) = (triggering("leave")?, room_name(&room)?);
-            uncounted(|| host.leave(&room));
+            let ((socket, _), room) = (triggering("leave")?, room_name(&room)?);
+            note("leave", &[&room]);
+            uncounted(|| socket.leave(&room));
             Ok(())
         })
         .register_fn("rooms", |_: &mut SocketMacro| -> Outcome<Array> {
-            let rooms = triggering("rooms")?.rooms();
+            let rooms = triggering("rooms")?.0.rooms();
             Ok(rooms.into_iter().map(Dynamic::from).collect())
         })
         .register_fn("roomSize", |_: &mut SocketMacro, room: Dynamic| -> Outcome<i64> {
-            Ok(host().room_size(&room_name(&room)?) as i64)
+            let room = room_name(&room)?;
+            Ok(in_room(&room, |host, room| host.room_size(room))? as i64)
         })
         .register_fn("members", |_: &mut SocketMacro, room: Dynamic| -> Outcome<Array> {
-            Ok(host().members(&room_name(&room)?).into_iter().map(member).collect())
+            let room = room_name(&room)?;
+            Ok(in_room(&room, |host, room| host.members(room))?.into_iter().map(member).collect())
         });
 }
 
 fn register_connection(engine: &mut Engine) {
     engine
         .register_get("id", |_: &mut SocketMacro| -> Outcome<Dynamic> {
-            Ok(triggering("id")?.socket_id().map_or(Dynamic::UNIT, |id| id.to_owned().into()))
+            Ok(triggering("id")?.0.id().to_owned().into())
         })
         .register_fn("disconnect", |_: &mut SocketMacro| -> Outcome {
-            let host = triggering("disconnect")?;
-            uncounted(|| host.disconnect());
+            let (socket, _) = triggering("disconnect")?;
+            note("disconnect", &[]);
+            uncounted(|| socket.disconnect());
             Ok(())
         })
         .register_fn("disconnectUser", |_: &mut SocketMacro, id: Dynamic| -> Outcome {
             let id = name("a user id", &id)?;
-            uncounted(|| host().disconnect_user(&id));
-            Ok(())
+            note("disconnectUser", &[&id]);
+            end(|| Target::User((&*id).into()))
         })
         .register_fn("disconnectSocket", |_: &mut SocketMacro, id: Text| -> Outcome {
-            uncounted(|| host().disconnect_socket(&id));
-            Ok(())
+            note("disconnectSocket", &[&id]);
+            end(|| Target::Socket((&*id).into()))
         })
         .register_fn("get", |_: &mut SocketMacro, key: Text| -> Outcome<Dynamic> {
-            let value = triggering("get")?.get(&key);
+            let value = triggering("get")?.0.get(&key);
             Ok(value.and_then(|json| json::from_json(&json).ok()).unwrap_or(Dynamic::UNIT))
         })
         .register_fn("set", |_: &mut SocketMacro, key: Text, value: Dynamic| -> Outcome {
-            let host = triggering("set")?;
+            let (socket, _) = triggering("set")?;
             name("a key", &key.clone().into())?;
             let json = with_run(|run| {
                 uncounted(|| json::to_json(&value, run.limits.value_depth, run.limits.result_bytes))
             });
             let json = json.map_err(|reason| run::unsendable("a connection's value", reason))?;
-            uncounted(|| host.set(&key, json)).map_err(raise)
+            uncounted(|| {
+                host().note("set", &|| vec![json!(&*key), serde_json::from_str(&json).unwrap_or_default()]);
+                socket.set(&key, json)
+            })
+            .map_err(raise)
         });
 }
 
-/// The host, where a socket triggered the run.
-fn triggering(call: &str) -> Outcome<std::sync::Arc<dyn Host>> {
-    let (host, is_hook) = with_run(|run| (run.host.clone(), run.hook_depth > 0));
-    if is_hook {
-        return Err(format!("@SOCKET.{call} does not exist in a hook, which has no socket").into());
-    }
-    if host.socket_id().is_some() {
-        return Ok(host);
-    }
-    let context = if is_answering() { "an HTTP script" } else { "a script that no socket triggered" };
+/// The triggering socket and its gateway's path.
+fn triggering(call: &str) -> Outcome<(Arc<dyn Socket>, Arc<str>)> {
+    let (origin, is_hook) = with_run(|run| (run.origin.clone(), run.hook_depth > 0));
+    let context = match origin {
+        _ if is_hook => {
+            return Err(format!("@SOCKET.{call} does not exist in a hook, which has no socket").into());
+        }
+        Origin::Socket { gateway, socket } => return Ok((socket, gateway)),
+        Origin::Route(_) => "an HTTP script",
+        Origin::Gateway(_) | Origin::Data => "a script that no socket triggered",
+    };
     Err(format!("@SOCKET.{call} needs a socket: it does not exist in {context}").into())
 }
 
-fn emit(target: Target<'_>, event: &str, data: &Dynamic) -> Outcome {
+/// Takes note of a call with these arguments.
+fn note(method: &'static str, args: &[&str]) {
+    uncounted(|| host().note(method, &|| args.iter().map(|arg| json!(arg)).collect()));
+}
+
+/// Emits an event to others than the triggering socket.
+fn publish(
+    method: &'static str,
+    args: &[&str],
+    event: &str,
+    data: &Dynamic,
+    target: impl FnOnce() -> Target,
+) -> Outcome {
+    let (host, payload) = outgoing(method, args, event, data)?;
+    uncounted(|| {
+        let action = Action::Emit { event: event.into(), payload };
+        host.publish(Publication { target: target(), action })
+    })
+    .map_err(raise)
+}
+
+/// Ends connections.
+fn end(target: impl FnOnce() -> Target) -> Outcome {
+    uncounted(|| host().publish(Publication { target: target(), action: Action::Disconnect })).map_err(raise)
+}
+
+/// An event's data on its way out, within what the run may emit. It is made uncounted.
+fn outgoing(
+    method: &'static str,
+    args: &[&str],
+    event: &str,
+    data: &Dynamic,
+) -> Outcome<(Arc<dyn Host>, Payload)> {
     check_event(event)?;
-    let (host, emits_max, data) = with_run(|run| {
+    let (host, emits_max, payload) = with_run(|run| {
         run.shared.emits += 1;
-        let data = (run.shared.emits <= run.limits.emits)
+        let payload = (run.shared.emits <= run.limits.emits)
             .then(|| uncounted(|| json::to_payload(data, run.limits.value_depth, run.limits.result_bytes)));
-        (run.host.clone(), run.limits.emits, data)
+        (run.host.clone(), run.limits.emits, payload)
     });
-    let Some(data) = data else {
+    let Some(payload) = payload else {
         let message = format!(
             "The script emits more than {emits_max} times, which were sent; one emit to a room, a user or a gateway reaches many"
         );
         return Err(run::terminate(ErrorCode::ScriptOutputLimit, message));
     };
-    let data = data.map_err(|reason| run::unsendable("an emit", reason))?;
+    let payload = payload.map_err(|reason| run::unsendable("an emit", reason))?;
     let is_over = with_run(|run| {
-        run.shared.emit_bytes += data.bytes();
+        run.shared.emit_bytes += payload.bytes();
         run.shared.emit_bytes > run.limits.emit_bytes
     });
     if is_over {
+        uncounted(|| drop(payload));
         return Err(run::terminate(ErrorCode::ScriptOutputLimit, "The script emits more bytes than it may"));
     }
-    uncounted(|| host.emit(target, event, data)).map_err(raise)
+    uncounted(|| {
+        host.note(method, &|| {
+            let args = args.iter().map(|arg| json!(arg));
+            args.chain([json!(event), payload.to_value()]).collect()
+        });
+    });
+    Ok((host, payload))
+}
+
+/// Asks about a room of the run's gateway; without a gateway, of all.
+fn in_room<T>(name: &str, ask: impl FnOnce(&dyn Host, Room<'_>) -> Result<T, Failure>) -> Outcome<T> {
+    let (host, gateway) = with_run(|run| (run.host.clone(), run.origin.gateway().cloned()));
+    ask(&*host, Room { gateway: gateway.as_deref(), name }).map_err(raise)
 }
 
 fn check_event(event: &str) -> Outcome {

@@ -25,8 +25,9 @@ use crate::script::run::{self, Run, Shared, with_run};
 
 /// Hooks in a chain: a write that the last of them makes runs no more.
 const DEPTH_MAX: usize = 8;
-/// Failed hooks of one run that are put on record: a loop of writes that fail alike says no more.
-const FAILED_MAX: usize = 16;
+/// Hooks of one run that are put on record, and as many again that failed: a loop of writes that go
+/// alike says no more.
+const ON_RECORD_MAX: usize = 16;
 
 /// When a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,25 +52,24 @@ pub struct Hook {
     pub handler: Arc<Handler>,
 }
 
-/// A hook that failed, for the record.
+/// A hook that ran, for the record.
 #[derive(Clone)]
-pub struct FailedHook {
+pub struct HookRun {
     /// Its script.
     pub handler: Arc<Handler>,
-    /// How.
-    pub failure: Failure,
-    /// Where in its script.
+    /// How it failed; none: it did not.
+    pub failure: Option<Failure>,
+    /// Where in its script it failed.
     pub place: Option<Place>,
     /// From start to end.
     pub duration: Duration,
+    /// Rhai operations, those of its own hooks among them.
+    pub operations: u64,
 }
 
-impl std::fmt::Debug for FailedHook {
+impl std::fmt::Debug for HookRun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FailedHook")
-            .field("name", &self.handler.name)
-            .field("failure", &self.failure)
-            .finish()
+        f.debug_struct("HookRun").field("name", &self.handler.name).field("failure", &self.failure).finish()
     }
 }
 
@@ -137,9 +137,10 @@ impl Hook {
         let Some(script) = self.handler.script() else {
             let message = format!("The hook {} is suspended; an admin can resume it", self.handler.name);
             let failure = Failure::new(ErrorCode::ServiceUnavailable, message);
-            self.note_failed(failure.clone(), None, Duration::ZERO);
+            self.note(Some(failure.clone()), None, Duration::ZERO, 0);
             return Err(raise(failure));
         };
+        let operations_before = with_run(|run| run.shared.hook_operations);
         let (start, held_before) = (Instant::now(), held_bytes());
         let done = counted(|| {
             let body = from_outside(rhai::serde::to_dynamic(row)?).into_shared();
@@ -156,12 +157,14 @@ impl Hook {
                 },
             )
         });
-        let code = done.as_ref().err().map(|error| {
-            let failure = with_run(|run| run.ended.clone()).unwrap_or_else(|| failure::of_error(error));
-            let code = failure.code;
-            self.note_failed(failure, failure::place_of(error), start.elapsed());
-            code
-        });
+        let failure = done
+            .as_ref()
+            .err()
+            .map(|error| with_run(|run| run.ended.clone()).unwrap_or_else(|| failure::of_error(error)));
+        let code = failure.as_ref().map(|failure| failure.code);
+        let place = done.as_ref().err().and_then(|error| failure::place_of(error));
+        let operations = with_run(|run| run.shared.hook_operations) - operations_before;
+        self.note(failure, place, start.elapsed(), operations);
         let left_behind = if code.is_none() { (held_bytes() - held_before).max(0) as u64 } else { 0 };
         let left_behind_max = with_run(|run| {
             run.shared.left_by_hooks += left_behind;
@@ -171,13 +174,20 @@ impl Hook {
         done.map_err(failure::elsewhere)
     }
 
-    /// Keeps a failure for the record. It is a copy that is not counted.
-    pub(crate) fn note_failed(&self, failure: Failure, place: Option<Place>, duration: Duration) {
+    /// Keeps what came of a run for the record. It is a copy that is not counted.
+    pub(crate) fn note(
+        &self,
+        failure: Option<Failure>,
+        place: Option<Place>,
+        duration: Duration,
+        operations: u64,
+    ) {
         with_run(|run| {
-            if run.shared.failed_hooks.len() < FAILED_MAX {
+            let alike = run.shared.hooks.iter().filter(|hook| hook.failure.is_some() == failure.is_some());
+            if alike.count() < ON_RECORD_MAX {
                 let (handler, failure) = (self.handler.clone(), uncounted(|| failure.clone()));
-                let failed = FailedHook { handler, failure, place, duration };
-                uncounted(|| run.shared.failed_hooks.push(failed));
+                let hook = HookRun { handler, failure, place, duration, operations };
+                uncounted(|| run.shared.hooks.push(hook));
             }
         });
     }
@@ -186,7 +196,7 @@ impl Hook {
 /// The run of a hook within the run of the write.
 fn hook_run(outer: &Run, operation: Operation, body: Dynamic, old: Dynamic) -> Run {
     Run {
-        gateway: outer.gateway.clone(),
+        origin: outer.origin.clone(),
         event: uncounted(|| operation.as_str().into()),
         request_id: outer.request_id,
         body,
@@ -194,7 +204,6 @@ fn hook_run(outer: &Run, operation: Operation, body: Dynamic, old: Dynamic) -> R
         other_args: rhai::Array::new(),
         user: outer.user.clone(),
         user_value: None,
-        request: None,
         response: HttpResponse::default(),
         host: outer.host.clone(),
         limits: outer.limits.clone(),

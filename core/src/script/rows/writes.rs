@@ -66,6 +66,17 @@ pub enum RowsChange {
     Delete(String),
 }
 
+impl RowsChange {
+    /// What it does.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Create(_) => Operation::Create,
+            Self::Update(..) => Operation::Update,
+            Self::Delete(_) => Operation::Delete,
+        }
+    }
+}
+
 impl Rows {
     /// Does what a request wants.
     pub(crate) fn write(&self, engine: &Engine, write: &RowsWrite) -> Outcome<Dynamic> {

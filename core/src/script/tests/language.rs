@@ -287,16 +287,15 @@ fn hints_of_a_run() {
             let engine = engine();
             let script = engine.compile(&source).unwrap_or_else(|error| panic!("{error}\n{source}"));
             let call = Call {
-                gateway: "/test".into(),
+                origin: super::sandbox::of_socket(),
                 event: "e".into(),
                 request_id: crate::id::new_id(),
                 arguments: Arguments::one(&json!({ "text": "a", "list": [] })),
                 user: None,
-                request: None,
                 timeout: Duration::from_secs(60),
                 test: None,
             };
-            let output = engine.run(&script, &call, Arc::new(RecordedHost::new(true, None, false)));
+            let output = engine.run(&script, &call, Arc::new(RecordedHost::new(None, Vec::new(), false)));
             output.outcome.expect_err(&source)
         });
         let failure = failure.unwrap().join().unwrap();

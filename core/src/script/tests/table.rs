@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::data::{ColumnSpec, Data, TableChange};
 use crate::error::Failure;
 use crate::metrics::Metrics;
+use crate::run::{TestCall, Trigger, run_test};
 use crate::script::*;
 use crate::store::{self, Store};
 
@@ -104,16 +105,15 @@ impl Fixture {
         spawn_script_thread("test".into(), move || {
             let script = engine.compile(&source).unwrap_or_else(|error| panic!("{error}\n{source}"));
             let call = Call {
-                gateway: "/test".into(),
+                origin: request.map_or_else(super::sandbox::of_socket, Origin::Route),
                 event: "event".into(),
                 request_id: crate::id::new_id(),
                 arguments: Arguments::one(&json!({})),
                 user: Some(CallUser::Given(Arc::new(json!({ "id": "u1", "name": "Ada", "role": "user" })))),
-                request,
                 timeout,
                 test: None,
             };
-            let output = engine.run(&script, &call, Arc::new(RecordedHost::new(true, None, false)));
+            let output = engine.run(&script, &call, Arc::new(RecordedHost::new(None, Vec::new(), false)));
             let logs = serde_json::from_str(&output.logs).unwrap();
             (output.outcome.map(|payload| payload.to_value()), logs)
         })
@@ -393,13 +393,10 @@ fn a_test_run_leaves_nothing_and_says_what_it_wrote() {
     let test = |source: &str, is_live: bool| {
         let test = TestCall {
             source: source.to_owned(),
-            gateway: "/".into(),
+            trigger: Trigger::Socket { gateway: "/".into(), rooms: Vec::new() },
             event: "e".into(),
             payload: json!({}),
             user: None,
-            has_socket: true,
-            rooms: Vec::new(),
-            request: None,
             timeout: Duration::from_secs(60),
             is_live,
             old: Json::Null,

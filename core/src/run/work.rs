@@ -1,11 +1,10 @@
-//! Work of HTTP requests on the worker threads: scripts never run on async threads.
+//! Work of requests on the worker threads: scripts never run on async threads.
 
-use gatewright_core::queue::{self, Refusal};
-use gatewright_core::{ErrorCode, Failure};
 use tokio::sync::oneshot;
 
-use super::hub::Hub;
-use super::job::Job;
+use super::{Job, Runner};
+use crate::error::{ErrorCode, Failure};
+use crate::queue::Refusal;
 
 /// What a piece of work holds besides what its maker counts, about.
 const WORK_BYTES: usize = 256;
@@ -16,17 +15,17 @@ pub struct Work {
     bytes: usize,
 }
 
-impl queue::Job for Work {
-    fn run(self) {
+impl Work {
+    pub(super) fn run(self) {
         (self.run)();
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         WORK_BYTES + self.bytes
     }
 }
 
-impl Hub {
+impl Runner {
     /// Does a piece of work on a worker thread, in its turn beside the jobs of sockets, and gives
     /// back what came of it. Each piece is a lane of its own; all share the group of HTTP.
     /// `bytes`: what the work holds while it waits, about. It is done even if nobody waits for the
@@ -36,7 +35,7 @@ impl Hub {
     ///
     /// # Errors
     /// `QUEUE_FULL`, `SHUTTING_DOWN`, and `INTERNAL_ERROR` when the work panics.
-    pub async fn run_on_worker<T: Send + 'static>(
+    pub(super) async fn on_worker<T: Send + 'static>(
         &self,
         bytes: usize,
         work: impl FnOnce() -> T + Send + 'static,
@@ -46,7 +45,7 @@ impl Hub {
             // The receiver is gone only when nobody waits for the outcome any more.
             let _ = done.send(work());
         });
-        let lane = self.queue.lane(&self.http_group);
+        let lane = self.queue.lane(&self.http);
         lane.push(Job::Work(Work { run, bytes }), || {}).map_err(|(refusal, _)| refused(refusal))?;
         lane.open(None);
         outcome.await.map_err(|_| Failure::new(ErrorCode::Internal, "Internal error"))

@@ -24,9 +24,12 @@ const MESSAGE_CHARACTERS_MAX: usize = 500;
 pub struct RunRecord {
     /// The event's request id; a UUID v7, so it tells the time too.
     pub request_id: Uuid,
-    /// The gateway's path.
+    /// What was run.
+    pub kind: RunKind,
+    /// The gateway's path, or `routes`, `hooks` or `data`.
     pub gateway: Arc<str>,
-    /// The event's name as its row has it.
+    /// The event's name as its row has it, `connection` or `disconnection`, a route's method and path,
+    /// when and for what a hook runs, or what was done to which table.
     pub event_name: Arc<str>,
     /// Who sent it.
     pub user_id: Option<UserId>,
@@ -42,6 +45,29 @@ pub struct RunRecord {
     pub operations: u64,
     /// A JSON array; none: nothing was logged.
     pub logs: Option<Box<str>>,
+}
+
+/// What was run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum RunKind {
+    Connection,
+    Event,
+    Disconnection,
+    Route,
+    /// A write over `/data`, for its hooks.
+    Data,
+    Hook,
+}
+
+impl RunKind {
+    /// All of them, in lower case.
+    pub const WORDS: [&str; 6] = ["connection", "event", "disconnection", "route", "data", "hook"];
+
+    /// In lower case.
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
 }
 
 /// How a run failed, for the script's author.
@@ -63,7 +89,7 @@ impl RunFailure {
 }
 
 /// A message as one line of a bounded length, whatever it holds.
-pub fn one_line(message: &str) -> String {
+pub(super) fn one_line(message: &str) -> String {
     let shown = message.chars().take(MESSAGE_CHARACTERS_MAX);
     shown.map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -73,6 +99,7 @@ pub fn one_line(message: &str) -> String {
 #[expect(missing_docs, reason = "the fields of a run")]
 pub struct RunFilter {
     pub request_id: Option<Uuid>,
+    pub kind: Option<String>,
     pub gateway: Option<String>,
     pub event_name: Option<String>,
     pub user_id: Option<String>,
@@ -134,6 +161,7 @@ impl RunFilter {
             wanted.is_none_or(|wanted| wanted == found)
         }
         is(self.request_id.as_ref(), &run.request_id)
+            && is(self.kind.as_deref(), run.kind.as_str())
             && is(self.gateway.as_deref(), &run.gateway)
             && is(self.event_name.as_deref(), &run.event_name)
             && self

@@ -6,35 +6,27 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::engine::ScriptEngine;
-use super::packet::Arguments;
-use super::recorded::{Emitted, RecordedHost};
-use super::request::{HttpRequest, HttpResponse};
-use super::run::{Call, CallUser, TestInputs};
-use super::thread::{ScriptWork, run_on_script_thread};
 use crate::data::{Find, Keep, ROWS_MAX, Row, Session, Table, Write};
 use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
+use crate::script::{
+    Arguments, Call, CallUser, Emitted, HttpRequest, HttpResponse, Origin, RecordedHost, ScriptEngine,
+    ScriptWork, TestInputs, run_on_script_thread,
+};
 
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct TestCall {
     /// The script.
     pub source: String,
-    /// `@GATEWAY`.
-    pub gateway: String,
+    /// What starts it.
+    pub trigger: Trigger,
     /// `@EVENT`.
     pub event: String,
     /// `@BODY`.
     pub payload: Json,
     /// `@USER`.
     pub user: Option<CallUser>,
-    /// The request that it answers, if it is an HTTP script.
-    pub request: Option<Arc<HttpRequest>>,
-    /// Whether a socket triggers it.
-    pub has_socket: bool,
-    /// Rooms that the socket is in.
-    pub rooms: Vec<String>,
     /// The time of the run.
     pub timeout: Duration,
     /// Whether requests that write may leave, and rows that are written stay.
@@ -45,6 +37,22 @@ pub struct TestCall {
     pub rows: Vec<(String, Vec<Row>)>,
     /// Tables whose rows are wanted as they are afterwards.
     pub rows_of: Vec<String>,
+}
+
+/// What starts a test run.
+#[derive(Debug, Clone)]
+pub enum Trigger {
+    /// A socket of the gateway with this path.
+    Socket {
+        /// `@GATEWAY`.
+        gateway: String,
+        /// Rooms that the socket is in.
+        rooms: Vec<String>,
+    },
+    /// No socket, in the name of the gateway with this path.
+    Gateway(String),
+    /// A request.
+    Route(Arc<HttpRequest>),
 }
 
 /// What came of it.
@@ -106,7 +114,7 @@ fn table_of<'a>(session: Option<&'a Session>, name: &str) -> Result<(&'a Session
     Ok((session, session.data().table(name)?))
 }
 
-fn run(engine: &ScriptEngine, test: TestCall, session: Option<Arc<Session>>) -> TestOutcome {
+fn run(engine: &ScriptEngine, mut test: TestCall, session: Option<Arc<Session>>) -> TestOutcome {
     let script = match engine.compile(&test.source) {
         Ok(script) => script,
         Err(error) => {
@@ -114,14 +122,23 @@ fn run(engine: &ScriptEngine, test: TestCall, session: Option<Arc<Session>>) -> 
         }
     };
     let user_id = test.user.as_ref().and_then(CallUser::id);
-    let host = Arc::new(RecordedHost::new(test.has_socket, user_id, test.is_live).in_rooms(test.rooms));
+    let rooms = if let Trigger::Socket { rooms, .. } = &mut test.trigger {
+        std::mem::take(rooms)
+    } else {
+        Vec::new()
+    };
+    let host = Arc::new(RecordedHost::new(user_id, rooms, test.is_live));
+    let origin = match test.trigger {
+        Trigger::Socket { gateway, .. } => Origin::Socket { gateway: gateway.into(), socket: host.clone() },
+        Trigger::Gateway(gateway) => Origin::Gateway(gateway.into()),
+        Trigger::Route(request) => Origin::Route(request),
+    };
     let call = Call {
-        gateway: test.gateway.into(),
+        origin,
         event: test.event.into(),
         request_id: new_id(),
         arguments: Arguments::one(&test.payload),
         user: test.user,
-        request: test.request,
         timeout: test.timeout,
         test: Some(TestInputs { session, old: test.old }),
     };

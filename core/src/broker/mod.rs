@@ -1,0 +1,124 @@
+//! What reaches sockets other than the one that triggered a run, and who is in a room: the part of
+//! the product that has to know of all nodes.
+//!
+//! A [`Publication`] is data: it says all by itself, so that it can wait, or travel. A [`Broker`]
+//! delivers it to the [`Sockets`] of each node. This module must not know what a socket is made of,
+//! nor who publishes.
+
+mod memory;
+
+use std::sync::{Arc, Weak};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Failure;
+use crate::payload::Payload;
+use crate::store::Time;
+
+pub use memory::MemoryBroker;
+
+/// Something that is done to sockets, wherever they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    /// To which sockets.
+    pub target: Target,
+    /// What.
+    pub action: Action,
+}
+
+/// Which sockets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// Those in a room of one gateway.
+    Room {
+        /// The gateway's path.
+        gateway: Arc<str>,
+        /// The room's name.
+        room: Box<str>,
+        /// The id of a socket that is left out.
+        except: Option<Box<str>>,
+    },
+    /// Those in the rooms of this name, in all gateways.
+    RoomOfAll(Box<str>),
+    /// All of a user, in all gateways, by the user's id.
+    User(Box<str>),
+    /// One, by its id.
+    Socket(Box<str>),
+    /// All of a gateway, by its path.
+    Gateway(Arc<str>),
+    /// Every socket of every gateway.
+    All,
+}
+
+/// What is done to sockets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// An event is sent.
+    Emit {
+        /// Its name.
+        event: Box<str>,
+        /// Its data.
+        payload: Payload,
+    },
+    /// The connection is ended, after what was sent before.
+    Disconnect,
+    /// Whether the session of the socket's token still counts is looked at, now: a hint, since the
+    /// database alone says which do, and nodes look there anyway.
+    CheckSession,
+}
+
+/// A socket in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The socket's id.
+    pub socket_id: String,
+    /// Its user, if it is signed in.
+    pub user_id: Option<String>,
+    /// When it joined.
+    #[serde(with = "time::serde::rfc3339")]
+    pub joined_at: Time,
+}
+
+/// A room, or all rooms of one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room<'a> {
+    /// The gateway's path; none: the rooms of this name in all gateways.
+    pub gateway: Option<&'a str>,
+    /// The room's name.
+    pub name: &'a str,
+}
+
+/// Delivers publications and knows who is in a room. What one caller publishes arrives in its order.
+pub trait Broker: Send + Sync {
+    /// From now on delivers to these sockets, which are this node's.
+    fn attach(&self, sockets: Weak<dyn Sockets>);
+
+    /// Delivers to the sockets of this node before it returns, and then to those of others. A socket
+    /// that does not keep up is ended, never skipped.
+    ///
+    /// # Errors
+    /// `SERVICE_UNAVAILABLE` when what must not get lost cannot be handed over.
+    fn publish(&self, publication: Publication) -> Result<(), Failure>;
+
+    /// Who is in a room, in no order.
+    ///
+    /// # Errors
+    /// `SERVICE_UNAVAILABLE` when those who know do not answer.
+    fn members(&self, room: Room<'_>) -> Result<Vec<Member>, Failure>;
+
+    /// How many are in a room.
+    ///
+    /// # Errors
+    /// As [`Self::members`].
+    fn room_size(&self, room: Room<'_>) -> Result<usize, Failure>;
+}
+
+/// The sockets of one node, as a broker reaches them. Nothing here waits or fails.
+pub trait Sockets: Send + Sync {
+    /// Does what a publication says to those of them that it is for.
+    fn deliver(&self, publication: &Publication);
+    /// Those in a room.
+    fn members(&self, room: Room<'_>) -> Vec<Member>;
+    /// How many of them are in a room.
+    fn room_size(&self, room: Room<'_>) -> usize;
+}

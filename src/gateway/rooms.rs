@@ -1,0 +1,196 @@
+//! The connections of a gateway and the rooms that they are in: both directions under one lock, so
+//! that no room has a connection that is gone.
+//!
+//! Rooms are our own rather than socketioxide's: whoever sends must know which socket could not
+//! take a packet, presence must know who joined when, and no room name may reach a private room.
+//! Private rooms do not exist here at all: a socket and a user are found by their ids.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use gatewright_core::broker::Member;
+use gatewright_core::store::{self, Time};
+use parking_lot::{Mutex, MutexGuard, RwLock};
+
+use super::connection::{Connection, SocketId};
+
+/// The connections of a gateway and its rooms.
+#[derive(Default)]
+pub struct Rooms {
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    connections: HashMap<SocketId, Occupant>,
+    rooms: HashMap<Box<str>, Arc<Room>>,
+}
+
+/// A connection, with its rooms in the order in which it joined them.
+struct Occupant {
+    connection: Arc<Connection>,
+    rooms: Vec<Arc<Room>>,
+}
+
+/// A room that somebody is in.
+pub struct Room {
+    /// Its name.
+    pub name: Box<str>,
+    members: Mutex<Members>,
+    telling: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Members {
+    by_id: HashMap<SocketId, RoomMember>,
+    /// The same, for those who send to all; made when it is asked for.
+    all: Option<Arc<[Arc<Connection>]>>,
+}
+
+struct RoomMember {
+    connection: Arc<Connection>,
+    joined_at: Time,
+}
+
+/// Why a connection does not join a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotJoined {
+    /// It is in it.
+    Already,
+    /// It is in as many as it may be.
+    Full,
+    /// It has gone.
+    Gone,
+}
+
+impl Rooms {
+    /// Adds a connection, which is in no room.
+    pub fn add(&self, connection: Arc<Connection>) {
+        let occupant = Occupant { connection, rooms: Vec::new() };
+        self.state.write().connections.insert(occupant.connection.id, occupant);
+    }
+
+    /// Takes a connection out of everything. Gives back the rooms that it was in; none: it was not
+    /// there.
+    pub fn remove(&self, id: SocketId) -> Option<Vec<Arc<Room>>> {
+        let mut state = self.state.write();
+        let Occupant { rooms, .. } = state.connections.remove(&id)?;
+        rooms.iter().for_each(|room| state.take_out(id, room));
+        Some(rooms)
+    }
+
+    /// Puts a connection into a room, unless it is in `most` rooms; 0: in any number.
+    pub fn join(&self, id: SocketId, name: &str, most: usize) -> Result<Arc<Room>, NotJoined> {
+        let mut state = self.state.write();
+        let State { connections, rooms } = &mut *state;
+        let occupant = connections.get_mut(&id).ok_or(NotJoined::Gone)?;
+        if occupant.rooms.iter().any(|room| *room.name == *name) {
+            return Err(NotJoined::Already);
+        }
+        if most > 0 && occupant.rooms.len() >= most {
+            return Err(NotJoined::Full);
+        }
+        let room = rooms.get(name).cloned().unwrap_or_else(|| {
+            let room = Arc::new(Room::new(name));
+            rooms.insert(name.into(), room.clone());
+            room
+        });
+        let member = RoomMember { connection: occupant.connection.clone(), joined_at: store::now() };
+        room.members.lock().change(|members| drop(members.insert(id, member)));
+        occupant.rooms.push(room.clone());
+        Ok(room)
+    }
+
+    /// Takes a connection out of a room; none: it was not in it.
+    pub fn leave(&self, id: SocketId, name: &str) -> Option<Arc<Room>> {
+        let mut state = self.state.write();
+        let rooms = &mut state.connections.get_mut(&id)?.rooms;
+        let place = rooms.iter().position(|room| *room.name == *name)?;
+        let room = rooms.remove(place);
+        state.take_out(id, &room);
+        Some(room)
+    }
+
+    /// The names of the rooms that a connection is in.
+    pub fn names_of(&self, id: SocketId) -> Vec<String> {
+        let state = self.state.read();
+        let rooms = state.connections.get(&id).into_iter().flat_map(|occupant| &occupant.rooms);
+        rooms.map(|room| String::from(&*room.name)).collect()
+    }
+
+    /// A room by its name, if anybody is in it.
+    pub fn room(&self, name: &str) -> Option<Arc<Room>> {
+        self.state.read().rooms.get(name).cloned()
+    }
+
+    /// A connection by its socket's id.
+    pub fn connection(&self, id: SocketId) -> Option<Arc<Connection>> {
+        self.state.read().connections.get(&id).map(|occupant| occupant.connection.clone())
+    }
+
+    /// All connections.
+    pub fn connections(&self) -> Vec<Arc<Connection>> {
+        self.state.read().connections.values().map(|occupant| occupant.connection.clone()).collect()
+    }
+
+    /// How many connections there are.
+    pub fn connection_count(&self) -> usize {
+        self.state.read().connections.len()
+    }
+}
+
+impl State {
+    /// Takes a connection out of a room, which goes with the last.
+    fn take_out(&mut self, id: SocketId, room: &Room) {
+        let mut members = room.members.lock();
+        members.change(|members| drop(members.remove(&id)));
+        if members.by_id.is_empty() {
+            self.rooms.remove(&room.name);
+        }
+    }
+}
+
+impl Room {
+    fn new(name: &str) -> Self {
+        Self { name: name.into(), members: Mutex::default(), telling: Mutex::default() }
+    }
+
+    /// All that are in it. Nothing is held meanwhile, so whoever sends keeps nobody from joining.
+    pub fn connections(&self) -> Arc<[Arc<Connection>]> {
+        self.members.lock().all()
+    }
+
+    /// How many are in it.
+    pub fn size(&self) -> usize {
+        self.members.lock().by_id.len()
+    }
+
+    /// Who is in it, since when.
+    pub fn members(&self) -> Vec<Member> {
+        let members = self.members.lock();
+        let member = |member: &RoomMember| Member {
+            socket_id: member.connection.id_text.to_string(),
+            user_id: member.connection.user_id().map(|id| id.to_string()),
+            joined_at: member.joined_at,
+        };
+        members.by_id.values().map(member).collect()
+    }
+
+    /// One's turn to tell all who came or went: what is counted arrives in its order.
+    pub fn turn_to_tell(&self) -> MutexGuard<'_, ()> {
+        self.telling.lock()
+    }
+}
+
+impl Members {
+    fn change(&mut self, change: impl FnOnce(&mut HashMap<SocketId, RoomMember>)) {
+        self.all = None;
+        change(&mut self.by_id);
+    }
+
+    fn all(&mut self) -> Arc<[Arc<Connection>]> {
+        let members = &self.by_id;
+        let all = || members.values().map(|member| member.connection.clone()).collect();
+        self.all.get_or_insert_with(all).clone()
+    }
+}
