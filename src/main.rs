@@ -1,5 +1,6 @@
 //! The `gatewright` binary: what each subcommand does is in the module of its name.
 
+#![expect(unreachable_pub, reason = "a program has no outside: pub says what other modules use")]
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when the reader has gone")]
 
 mod boot;

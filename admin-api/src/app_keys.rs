@@ -16,7 +16,7 @@ use crate::state::AdminState;
 /// An app key, without the key itself.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct AppKeyView {
+pub(crate) struct AppKeyView {
     id: Uuid,
     name: String,
     /// Of `socket:read`, `socket:broadcast`, `data:read`, `data:write`, `routes`.
@@ -34,7 +34,7 @@ pub struct AppKeyView {
 
 /// A new app key.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct MadeAppKey {
+pub(crate) struct MadeAppKey {
     #[serde(flatten)]
     row: AppKeyView,
     /// For the header `x-app-token`. Shown this once.
@@ -44,7 +44,7 @@ pub struct MadeAppKey {
 /// What an app key is made of.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct NewAppKeyBody {
+pub(crate) struct NewAppKeyBody {
     /// 1 to 200 characters.
     name: String,
     /// At least one of `socket:read`, `socket:broadcast`, `data:read`, `data:write`, `routes`.
@@ -58,7 +58,7 @@ pub struct NewAppKeyBody {
 /// What is set of an app key; absent fields stay.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct AppKeyBody {
+pub(crate) struct AppKeyBody {
     name: Option<String>,
     scopes: Option<Vec<String>>,
     /// Null: it does not expire.
@@ -70,12 +70,12 @@ pub struct AppKeyBody {
 /// A time on the wire.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub struct Rfc3339(#[serde(with = "time::serde::rfc3339")] Time);
+pub(crate) struct Rfc3339(#[serde(with = "time::serde::rfc3339")] Time);
 
 /// Lists app keys.
 #[utoipa::path(get, path = "/admin/app-keys", operation_id = "listAppKeys", tag = "app keys", params(ListParams),
     responses((status = 200, body = ListAnswer<AppKeyView>)))]
-pub async fn list(
+pub(crate) async fn list(
     State(state): State<AdminState>,
     _: Admin,
     Query(params): Query<ListParams>,
@@ -86,7 +86,7 @@ pub async fn list(
 /// Makes an app key. Only this answer has the key itself.
 #[utoipa::path(post, path = "/admin/app-keys", operation_id = "createAppKey", tag = "app keys", request_body = NewAppKeyBody,
     responses((status = 201, body = MadeAppKey)))]
-pub async fn create(
+pub(crate) async fn create(
     State(state): State<AdminState>,
     _: Admin,
     Json(body): Json<NewAppKeyBody>,
@@ -99,7 +99,7 @@ pub async fn create(
 /// An app key.
 #[utoipa::path(get, path = "/admin/app-keys/{id}", operation_id = "getAppKey", tag = "app keys",
     responses((status = 200, body = AppKeyView)))]
-pub async fn get(
+pub(crate) async fn get(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -110,7 +110,7 @@ pub async fn get(
 /// Changes an app key; the key itself stays. What it may do counts from the next request on.
 #[utoipa::path(patch, path = "/admin/app-keys/{id}", operation_id = "updateAppKey", tag = "app keys", request_body = AppKeyBody,
     responses((status = 200, body = AppKeyView)))]
-pub async fn update(
+pub(crate) async fn update(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -127,7 +127,11 @@ pub async fn update(
 /// Deletes an app key: from the next request on it does not count.
 #[utoipa::path(delete, path = "/admin/app-keys/{id}", operation_id = "deleteAppKey", tag = "app keys",
     responses((status = 204)))]
-pub async fn delete(State(state): State<AdminState>, _: Admin, Path(id): Path<Uuid>) -> Result<StatusCode> {
+pub(crate) async fn delete(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode> {
     state.accounts.delete_app_key(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

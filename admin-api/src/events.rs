@@ -18,7 +18,7 @@ type Body = Fields<Event>;
 /// Lists a gateway's events.
 #[utoipa::path(get, path = "/admin/gateways/{id}/events", operation_id = "listEvents", tag = "events", params(ListParams),
     responses((status = 200, body = ListAnswer<View>)))]
-pub async fn list(
+pub(crate) async fn list(
     State(state): State<AdminState>,
     _: Admin,
     Path(gateway_id): Path<Uuid>,
@@ -30,7 +30,7 @@ pub async fn list(
 /// Makes an event. It is live when the answer comes.
 #[utoipa::path(post, path = "/admin/gateways/{id}/events", operation_id = "createEvent", tag = "events", request_body = Body,
     responses((status = 201, body = View)))]
-pub async fn create(
+pub(crate) async fn create(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Path(gateway_id): Path<Uuid>,
@@ -43,7 +43,7 @@ pub async fn create(
 
 /// An event.
 #[utoipa::path(get, path = "/admin/events/{id}", operation_id = "getEvent", tag = "events", responses((status = 200, body = View)))]
-pub async fn get(
+pub(crate) async fn get(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -54,7 +54,7 @@ pub async fn get(
 /// Changes an event. It is live when the answer comes; accepted jobs run what was current.
 #[utoipa::path(patch, path = "/admin/events/{id}", operation_id = "updateEvent", tag = "events", request_body = Body,
     responses((status = 200, body = View)))]
-pub async fn update(
+pub(crate) async fn update(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Path(id): Path<Uuid>,
@@ -65,14 +65,18 @@ pub async fn update(
 
 /// Deletes an event with its history.
 #[utoipa::path(delete, path = "/admin/events/{id}", operation_id = "deleteEvent", tag = "events", responses((status = 204)))]
-pub async fn delete(State(state): State<AdminState>, _: Admin, Path(id): Path<Uuid>) -> Result<StatusCode> {
+pub(crate) async fn delete(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode> {
     state.catalog.delete::<Event>(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lets a suspended event run again.
 #[utoipa::path(post, path = "/admin/events/{id}/resume", operation_id = "resumeEvent", tag = "events", responses((status = 200, body = View)))]
-pub async fn resume(
+pub(crate) async fn resume(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -83,7 +87,7 @@ pub async fn resume(
 /// Lists the versions of an event's script, newest first.
 #[utoipa::path(get, path = "/admin/events/{id}/revisions", operation_id = "listRevisionsOfEvent", tag = "events", params(ListParams),
     responses((status = 200, body = ListAnswer<Revision>)))]
-pub async fn list_revisions(
+pub(crate) async fn list_revisions(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -95,7 +99,7 @@ pub async fn list_revisions(
 /// Saves an earlier version of an event's script again, as the newest.
 #[utoipa::path(post, path = "/admin/events/{id}/revisions/{number}/restore", operation_id = "restoreEvent", tag = "events",
     responses((status = 200, body = View)))]
-pub async fn restore(
+pub(crate) async fn restore(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Path((id, number)): Path<(Uuid, i64)>,

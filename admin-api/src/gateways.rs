@@ -18,7 +18,7 @@ type Body = Fields<Gateway>;
 /// Lists gateways.
 #[utoipa::path(get, path = "/admin/gateways", operation_id = "listGateways", tag = "gateways", params(ListParams),
     responses((status = 200, body = ListAnswer<View>)))]
-pub async fn list(
+pub(crate) async fn list(
     State(state): State<AdminState>,
     _: Admin,
     Query(params): Query<ListParams>,
@@ -29,7 +29,7 @@ pub async fn list(
 /// Makes a gateway. It is live when the answer comes.
 #[utoipa::path(post, path = "/admin/gateways", operation_id = "createGateway", tag = "gateways", request_body = Body,
     responses((status = 201, body = View)))]
-pub async fn create(
+pub(crate) async fn create(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Json(fields): Json<Body>,
@@ -40,7 +40,7 @@ pub async fn create(
 
 /// A gateway.
 #[utoipa::path(get, path = "/admin/gateways/{id}", operation_id = "getGateway", tag = "gateways", responses((status = 200, body = View)))]
-pub async fn get(
+pub(crate) async fn get(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -52,7 +52,7 @@ pub async fn get(
 /// disabled gateway or `requireAuth` excludes.
 #[utoipa::path(patch, path = "/admin/gateways/{id}", operation_id = "updateGateway", tag = "gateways", request_body = Body,
     responses((status = 200, body = View)))]
-pub async fn update(
+pub(crate) async fn update(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Path(id): Path<Uuid>,
@@ -63,14 +63,18 @@ pub async fn update(
 
 /// Deletes a gateway with its events; its sockets are disconnected.
 #[utoipa::path(delete, path = "/admin/gateways/{id}", operation_id = "deleteGateway", tag = "gateways", responses((status = 204)))]
-pub async fn delete(State(state): State<AdminState>, _: Admin, Path(id): Path<Uuid>) -> Result<StatusCode> {
+pub(crate) async fn delete(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode> {
     state.catalog.delete::<Gateway>(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lets the suspended scripts of a gateway run again.
 #[utoipa::path(post, path = "/admin/gateways/{id}/resume", operation_id = "resumeGateway", tag = "gateways", responses((status = 200, body = View)))]
-pub async fn resume(
+pub(crate) async fn resume(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -81,7 +85,7 @@ pub async fn resume(
 /// Lists the versions of a gateway's scripts, newest first.
 #[utoipa::path(get, path = "/admin/gateways/{id}/revisions", operation_id = "listRevisionsOfGateway", tag = "gateways", params(ListParams),
     responses((status = 200, body = ListAnswer<Revision>)))]
-pub async fn list_revisions(
+pub(crate) async fn list_revisions(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -93,7 +97,7 @@ pub async fn list_revisions(
 /// Saves an earlier version of one of a gateway's scripts again, as the newest.
 #[utoipa::path(post, path = "/admin/gateways/{id}/revisions/{number}/restore", operation_id = "restoreGateway", tag = "gateways",
     responses((status = 200, body = View)))]
-pub async fn restore(
+pub(crate) async fn restore(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Path((id, number)): Path<(Uuid, i64)>,

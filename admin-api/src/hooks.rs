@@ -18,7 +18,7 @@ type Body = Fields<Hook>;
 /// Lists hooks.
 #[utoipa::path(get, path = "/admin/hooks", operation_id = "listHooks", tag = "hooks", params(ListParams),
     responses((status = 200, body = ListAnswer<View>)))]
-pub async fn list(
+pub(crate) async fn list(
     State(state): State<AdminState>,
     _: Admin,
     Query(params): Query<ListParams>,
@@ -29,7 +29,7 @@ pub async fn list(
 /// Makes a hook. It is live when the answer comes.
 #[utoipa::path(post, path = "/admin/hooks", operation_id = "createHook", tag = "hooks", request_body = Body,
     responses((status = 201, body = View)))]
-pub async fn create(
+pub(crate) async fn create(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Json(fields): Json<Body>,
@@ -40,7 +40,7 @@ pub async fn create(
 
 /// A hook.
 #[utoipa::path(get, path = "/admin/hooks/{id}", operation_id = "getHook", tag = "hooks", responses((status = 200, body = View)))]
-pub async fn get(
+pub(crate) async fn get(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -51,7 +51,7 @@ pub async fn get(
 /// Changes a hook. It is live when the answer comes.
 #[utoipa::path(patch, path = "/admin/hooks/{id}", operation_id = "updateHook", tag = "hooks", request_body = Body,
     responses((status = 200, body = View)))]
-pub async fn update(
+pub(crate) async fn update(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Path(id): Path<Uuid>,
@@ -62,14 +62,18 @@ pub async fn update(
 
 /// Deletes a hook with its history.
 #[utoipa::path(delete, path = "/admin/hooks/{id}", operation_id = "deleteHook", tag = "hooks", responses((status = 204)))]
-pub async fn delete(State(state): State<AdminState>, _: Admin, Path(id): Path<Uuid>) -> Result<StatusCode> {
+pub(crate) async fn delete(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode> {
     state.catalog.delete::<Hook>(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lets a suspended hook run again.
 #[utoipa::path(post, path = "/admin/hooks/{id}/resume", operation_id = "resumeHook", tag = "hooks", responses((status = 200, body = View)))]
-pub async fn resume(
+pub(crate) async fn resume(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -80,7 +84,7 @@ pub async fn resume(
 /// Lists the versions of a hook's script, newest first.
 #[utoipa::path(get, path = "/admin/hooks/{id}/revisions", operation_id = "listRevisionsOfHook", tag = "hooks", params(ListParams),
     responses((status = 200, body = ListAnswer<Revision>)))]
-pub async fn list_revisions(
+pub(crate) async fn list_revisions(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -92,7 +96,7 @@ pub async fn list_revisions(
 /// Saves an earlier version of a hook's script again, as the newest.
 #[utoipa::path(post, path = "/admin/hooks/{id}/revisions/{number}/restore", operation_id = "restoreHook", tag = "hooks",
     responses((status = 200, body = View)))]
-pub async fn restore(
+pub(crate) async fn restore(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Path((id, number)): Path<(Uuid, i64)>,

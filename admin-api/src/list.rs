@@ -135,7 +135,7 @@ fn project(row: Json, fields: Option<&[&str]>) -> Json {
 }
 
 /// For fields that may be set to null: absent is none, null is `Some(None)`.
-pub fn nullable<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+pub(crate) fn nullable<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(deserializer).map(Some)

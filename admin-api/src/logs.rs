@@ -18,7 +18,7 @@ use crate::state::AdminState;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct LogParams {
+pub(crate) struct LogParams {
     request_id: Option<Uuid>,
     /// `connection`, `event`, `disconnection`, `route`, `data` or `hook`.
     kind: Option<String>,
@@ -45,7 +45,7 @@ pub struct LogParams {
 /// One finished run.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct RunView {
+pub(crate) struct RunView {
     /// Of the run and of the hooks of its writes.
     request_id: Uuid,
     /// `connection`, `event`, `disconnection`, `route`, `data` (a write over `/data`) or `hook`.
@@ -75,7 +75,7 @@ pub struct RunView {
 /// Lists the last runs, newest first.
 #[utoipa::path(get, path = "/admin/logs", operation_id = "listRuns", tag = "operation", params(LogParams),
     responses((status = 200, body = ListAnswer<RunView>)))]
-pub async fn list(
+pub(crate) async fn list(
     State(state): State<AdminState>,
     _: Admin,
     Query(params): Query<LogParams>,

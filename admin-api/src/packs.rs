@@ -19,7 +19,7 @@ use crate::state::AdminState;
 /// A pack.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PackView {
+pub(crate) struct PackView {
     name: String,
     description: String,
     /// Whether it comes with the server, and can be installed by its name.
@@ -46,7 +46,7 @@ pub struct PackView {
 /// How to install.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct InstallBody {
+pub(crate) struct InstallBody {
     /// Of a pack that is built in; others are installed with the command line.
     name: String,
     /// A path to put its gateways and routes under: `/` becomes the path itself.
@@ -62,7 +62,7 @@ pub struct InstallBody {
 
 /// A pack, and what installing it has changed, or would change.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct InstallAnswer {
+pub(crate) struct InstallAnswer {
     #[serde(flatten)]
     pack: PackView,
     /// Empty: it is installed as it is.
@@ -71,7 +71,7 @@ pub struct InstallAnswer {
 
 /// One change.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ChangeView {
+pub(crate) struct ChangeView {
     /// `table`, `gateway`, `event`, `route` or `hook`.
     kind: &'static str,
     /// What it is about, such as `/chat joinRoom`.
@@ -91,7 +91,7 @@ pub struct ChangeView {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct UninstallParams {
+pub(crate) struct UninstallParams {
     /// Also what an admin has edited since, and tables with rows.
     #[serde(default)]
     force: bool,
@@ -103,7 +103,7 @@ const FIELDS: [&str; 6] = ["name", "description", "isBuiltIn", "isInstalled", "i
 /// Lists packs: those that are built in, and others that are installed.
 #[utoipa::path(get, path = "/admin/packs", operation_id = "listPacks", tag = "packs", params(ListParams),
     responses((status = 200, body = ListAnswer<PackView>)))]
-pub async fn list(
+pub(crate) async fn list(
     State(state): State<AdminState>,
     _: Admin,
     Query(params): Query<ListParams>,
@@ -116,7 +116,7 @@ pub async fn list(
 /// comes. What an admin has edited since is a conflict (409), unless it is forced.
 #[utoipa::path(post, path = "/admin/packs", operation_id = "installPack", tag = "packs", request_body = InstallBody,
     responses((status = 201, body = InstallAnswer), (status = 200, body = InstallAnswer, description = "a dry run")))]
-pub async fn install(
+pub(crate) async fn install(
     State(state): State<AdminState>,
     _: Admin,
     Json(body): Json<InstallBody>,
@@ -137,7 +137,7 @@ pub async fn install(
 /// A pack.
 #[utoipa::path(get, path = "/admin/packs/{name}", operation_id = "getPack", tag = "packs",
     responses((status = 200, body = PackView)))]
-pub async fn get(
+pub(crate) async fn get(
     State(state): State<AdminState>,
     _: Admin,
     Path(name): Path<String>,
@@ -149,7 +149,7 @@ pub async fn get(
 /// with `force`.
 #[utoipa::path(delete, path = "/admin/packs/{name}", operation_id = "uninstallPack", tag = "packs", params(UninstallParams),
     responses((status = 204)))]
-pub async fn uninstall(
+pub(crate) async fn uninstall(
     State(state): State<AdminState>,
     _: Admin,
     Path(name): Path<String>,

@@ -18,7 +18,7 @@ type Body = Fields<Route>;
 /// Lists routes.
 #[utoipa::path(get, path = "/admin/routes", operation_id = "listRoutes", tag = "routes", params(ListParams),
     responses((status = 200, body = ListAnswer<View>)))]
-pub async fn list(
+pub(crate) async fn list(
     State(state): State<AdminState>,
     _: Admin,
     Query(params): Query<ListParams>,
@@ -29,7 +29,7 @@ pub async fn list(
 /// Makes a route. It is live when the answer comes.
 #[utoipa::path(post, path = "/admin/routes", operation_id = "createRoute", tag = "routes", request_body = Body,
     responses((status = 201, body = View)))]
-pub async fn create(
+pub(crate) async fn create(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Json(fields): Json<Body>,
@@ -40,7 +40,7 @@ pub async fn create(
 
 /// A route.
 #[utoipa::path(get, path = "/admin/routes/{id}", operation_id = "getRoute", tag = "routes", responses((status = 200, body = View)))]
-pub async fn get(
+pub(crate) async fn get(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -51,7 +51,7 @@ pub async fn get(
 /// Changes a route. It is live when the answer comes; requests taken before run what was current.
 #[utoipa::path(patch, path = "/admin/routes/{id}", operation_id = "updateRoute", tag = "routes", request_body = Body,
     responses((status = 200, body = View)))]
-pub async fn update(
+pub(crate) async fn update(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Path(id): Path<Uuid>,
@@ -62,14 +62,18 @@ pub async fn update(
 
 /// Deletes a route with its history.
 #[utoipa::path(delete, path = "/admin/routes/{id}", operation_id = "deleteRoute", tag = "routes", responses((status = 204)))]
-pub async fn delete(State(state): State<AdminState>, _: Admin, Path(id): Path<Uuid>) -> Result<StatusCode> {
+pub(crate) async fn delete(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode> {
     state.catalog.delete::<Route>(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lets a suspended route run again.
 #[utoipa::path(post, path = "/admin/routes/{id}/resume", operation_id = "resumeRoute", tag = "routes", responses((status = 200, body = View)))]
-pub async fn resume(
+pub(crate) async fn resume(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -80,7 +84,7 @@ pub async fn resume(
 /// Lists the versions of a route's script, newest first.
 #[utoipa::path(get, path = "/admin/routes/{id}/revisions", operation_id = "listRevisionsOfRoute", tag = "routes", params(ListParams),
     responses((status = 200, body = ListAnswer<Revision>)))]
-pub async fn list_revisions(
+pub(crate) async fn list_revisions(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -92,7 +96,7 @@ pub async fn list_revisions(
 /// Saves an earlier version of a route's script again, as the newest.
 #[utoipa::path(post, path = "/admin/routes/{id}/revisions/{number}/restore", operation_id = "restoreRoute", tag = "routes",
     responses((status = 200, body = View)))]
-pub async fn restore(
+pub(crate) async fn restore(
     State(state): State<AdminState>,
     Admin(admin): Admin,
     Path((id, number)): Path<(Uuid, i64)>,

@@ -10,7 +10,7 @@ use crate::state::AdminState;
 
 /// A script to be compiled.
 #[derive(Debug, Deserialize, ToSchema)]
-pub struct ValidateBody {
+pub(crate) struct ValidateBody {
     script: String,
     /// What it is for, as the `kind` of a test run.
     #[serde(default)]
@@ -20,14 +20,14 @@ pub struct ValidateBody {
 
 /// Whether it compiles.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ValidateAnswer {
+pub(crate) struct ValidateAnswer {
     valid: bool,
     errors: Vec<ScriptError>,
 }
 
 /// Why not, and where.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ScriptError {
+pub(crate) struct ScriptError {
     message: String,
     line: usize,
     column: usize,
@@ -36,7 +36,7 @@ pub struct ScriptError {
 /// Compiles a script without saving it; a table that it names has to be there.
 #[utoipa::path(post, path = "/admin/script/validate", operation_id = "validateScript", tag = "scripts", request_body = ValidateBody,
     responses((status = 200, body = ValidateAnswer)))]
-pub async fn validate(
+pub(crate) async fn validate(
     State(state): State<AdminState>,
     _: Admin,
     Json(body): Json<ValidateBody>,

@@ -14,7 +14,7 @@ use crate::state::AdminState;
 /// What is going on.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Stats {
+pub(crate) struct Stats {
     connections: ConnectionStats,
     events_per_second: f64,
     queue_depth: usize,
@@ -23,7 +23,7 @@ pub struct Stats {
 
 /// Open connections.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ConnectionStats {
+pub(crate) struct ConnectionStats {
     total: usize,
     /// By gateway path.
     gateways: BTreeMap<String, usize>,
@@ -32,7 +32,7 @@ pub struct ConnectionStats {
 /// One handler since the start.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct HandlerStats {
+pub(crate) struct HandlerStats {
     /// A gateway's path, or `routes`.
     gateway: String,
     /// An event's name, or a route's method and path.
@@ -48,7 +48,7 @@ pub struct HandlerStats {
 
 /// Connections, queue, and each handler's count, errors and times.
 #[utoipa::path(get, path = "/admin/stats", operation_id = "getStats", tag = "operation", responses((status = 200, body = Stats)))]
-pub async fn get(State(state): State<AdminState>, _: Admin) -> Result<axum::Json<Stats>> {
+pub(crate) async fn get(State(state): State<AdminState>, _: Admin) -> Result<axum::Json<Stats>> {
     let gateways = state.live.connections();
     let mut handlers: Vec<_> =
         state.catalog.handlers().iter().map(|handler| handler_stats(handler)).collect();

@@ -18,7 +18,7 @@ use crate::state::AdminState;
 /// A table. Its rows are at `/data/{name}`, and `#name` in scripts.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TableView {
+pub(crate) struct TableView {
     id: Uuid,
     name: String,
     description: String,
@@ -66,7 +66,7 @@ pub struct ColumnBody {
 /// Each is `admin` (the default), `user`, `owner`, `public`, or a filter that may name `@USER.id`.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct AccessBody {
+pub(crate) struct AccessBody {
     #[serde(default)]
     read: serde_json::Value,
     #[serde(default)]
@@ -82,7 +82,7 @@ pub struct AccessBody {
 /// A new table.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct NewTableBody {
+pub(crate) struct NewTableBody {
     name: Option<String>,
     description: Option<String>,
     #[serde(default)]
@@ -93,7 +93,7 @@ pub struct NewTableBody {
 /// What is changed of a table; absent fields stay.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TableBody {
+pub(crate) struct TableBody {
     name: Option<String>,
     description: Option<String>,
     /// All columns as they are to be: one that is not among them is dropped.
@@ -117,7 +117,7 @@ pub struct TableBody {
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct DeleteParams {
+pub(crate) struct DeleteParams {
     /// Whether rows may be lost; without it a table that has any is not deleted.
     #[serde(default)]
     confirm: bool,
@@ -126,7 +126,7 @@ pub struct DeleteParams {
 /// Lists tables.
 #[utoipa::path(get, path = "/admin/tables", operation_id = "listTables", tag = "tables", params(ListParams),
     responses((status = 200, body = ListAnswer<TableView>)))]
-pub async fn list(
+pub(crate) async fn list(
     State(state): State<AdminState>,
     _: Admin,
     Query(params): Query<ListParams>,
@@ -137,7 +137,7 @@ pub async fn list(
 /// Makes a table. Scripts can use it when the answer comes.
 #[utoipa::path(post, path = "/admin/tables", operation_id = "createTable", tag = "tables", request_body = NewTableBody,
     responses((status = 201, body = TableView)))]
-pub async fn create(
+pub(crate) async fn create(
     State(state): State<AdminState>,
     _: Admin,
     Json(body): Json<NewTableBody>,
@@ -155,7 +155,7 @@ pub async fn create(
 
 /// A table.
 #[utoipa::path(get, path = "/admin/tables/{id}", operation_id = "getTable", tag = "tables", responses((status = 200, body = TableView)))]
-pub async fn get(
+pub(crate) async fn get(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -167,7 +167,7 @@ pub async fn get(
 /// rules. What would lose values needs `confirm`.
 #[utoipa::path(patch, path = "/admin/tables/{id}", operation_id = "updateTable", tag = "tables", request_body = TableBody,
     responses((status = 200, body = TableView)))]
-pub async fn update(
+pub(crate) async fn update(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -190,7 +190,7 @@ pub async fn update(
 /// Deletes a table; one with rows needs `confirm=true`.
 #[utoipa::path(delete, path = "/admin/tables/{id}", operation_id = "deleteTable", tag = "tables", params(DeleteParams),
     responses((status = 204)))]
-pub async fn delete(
+pub(crate) async fn delete(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,

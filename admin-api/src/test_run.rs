@@ -20,7 +20,7 @@ use crate::test_subject::subject_of;
 /// What to run.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TestRunBody {
+pub(crate) struct TestRunBody {
     /// `websocket_event`, `websocket_connection`, `websocket_disconnection`, `http_route`, `table_hook`
     /// or `script`.
     #[serde(default)]
@@ -71,7 +71,7 @@ pub struct TestRunBody {
 /// What came of it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TestRunAnswer {
+pub(crate) struct TestRunAnswer {
     success: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Json>,
@@ -95,7 +95,7 @@ pub struct TestRunAnswer {
 
 /// Why it failed.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TestRunError {
+pub(crate) struct TestRunError {
     code: &'static str,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,7 +114,7 @@ impl TestRunBody {
 /// Runs a script against a recorded host. Nothing leaves.
 #[utoipa::path(post, path = "/admin/test/run", operation_id = "runTest", tag = "scripts", request_body = TestRunBody,
     responses((status = 200, body = TestRunAnswer)))]
-pub async fn run(
+pub(crate) async fn run(
     State(state): State<AdminState>,
     _: Admin,
     JsonBody(body): JsonBody<TestRunBody>,

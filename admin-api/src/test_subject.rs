@@ -16,7 +16,7 @@ const KINDS: &str =
     "websocket_event, websocket_connection, websocket_disconnection, http_route, table_hook, script";
 
 /// What is run, and as what.
-pub struct Subject {
+pub(crate) struct Subject {
     pub source: String,
     pub trigger: Trigger,
     pub event: String,
@@ -29,7 +29,7 @@ pub struct Subject {
 /// # Errors
 /// `INVALID_TEST_KIND`, `MISSING_EVENT_NAME`, `MISSING_SCRIPT`, and `RESOURCE_NOT_FOUND` for what
 /// is named and does not exist.
-pub async fn subject_of(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
+pub(crate) async fn subject_of(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     match body.kind.as_str() {
         "http_route" => of_route(state, body).await,
         "table_hook" => of_hook(state, body).await,

@@ -36,7 +36,7 @@ pub struct UserView {
 /// A new user.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct NewUserBody {
+pub(crate) struct NewUserBody {
     email: String,
     /// At least 8 characters.
     password: String,
@@ -52,7 +52,7 @@ pub struct NewUserBody {
 /// What is set of a user; absent fields stay.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct UserBody {
+pub(crate) struct UserBody {
     email: Option<String>,
     password: Option<String>,
     name: Option<String>,
@@ -67,7 +67,7 @@ fn enabled() -> bool {
 /// Lists users.
 #[utoipa::path(get, path = "/admin/users", operation_id = "listUsers", tag = "users", params(ListParams),
     responses((status = 200, body = ListAnswer<UserView>)))]
-pub async fn list(
+pub(crate) async fn list(
     State(state): State<AdminState>,
     _: Admin,
     Query(params): Query<ListParams>,
@@ -78,7 +78,7 @@ pub async fn list(
 /// Makes a user.
 #[utoipa::path(post, path = "/admin/users", operation_id = "createUser", tag = "users", request_body = NewUserBody,
     responses((status = 201, body = UserView)))]
-pub async fn create(
+pub(crate) async fn create(
     State(state): State<AdminState>,
     _: Admin,
     Json(body): Json<NewUserBody>,
@@ -95,7 +95,7 @@ pub async fn create(
 
 /// A user.
 #[utoipa::path(get, path = "/admin/users/{id}", operation_id = "getUser", tag = "users", responses((status = 200, body = UserView)))]
-pub async fn get(
+pub(crate) async fn get(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -106,7 +106,7 @@ pub async fn get(
 /// Changes a user. A new password or role, or disabling, ends the user's sessions and sockets.
 #[utoipa::path(patch, path = "/admin/users/{id}", operation_id = "updateUser", tag = "users", request_body = UserBody,
     responses((status = 200, body = UserView)))]
-pub async fn update(
+pub(crate) async fn update(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
@@ -124,14 +124,18 @@ pub async fn update(
 
 /// Deletes a user; the user's sockets are disconnected.
 #[utoipa::path(delete, path = "/admin/users/{id}", operation_id = "deleteUser", tag = "users", responses((status = 204)))]
-pub async fn delete(State(state): State<AdminState>, _: Admin, Path(id): Path<Uuid>) -> Result<StatusCode> {
+pub(crate) async fn delete(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode> {
     state.accounts.delete_user(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Ends all sessions of a user: tokens no longer count, sockets are disconnected.
 #[utoipa::path(post, path = "/admin/users/{id}/revoke-tokens", operation_id = "revokeTokensOfUser", tag = "users", responses((status = 204)))]
-pub async fn revoke_tokens(
+pub(crate) async fn revoke_tokens(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,

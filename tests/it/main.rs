@@ -1,6 +1,9 @@
 //! The tests of the whole product, in one binary: a real server, real HTTP calls, and the
 //! official client (`tests/client`) driven by Node. One file per feature; `support` is what they share.
 
+#![expect(unreachable_pub, reason = "a program has no outside: pub says what other modules use")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 mod access;

@@ -1,4 +1,7 @@
-//! The rows of the product's own tables, without relations: joins are written out where needed.
+//! The rows of the product's own tables, without relations: joins are written out where needed. What a
+//! column means is said where the domain reads it.
+
+#![expect(missing_docs, reason = "a column has the name of the field that it keeps")]
 
 /// A Socket.IO namespace with its settings and scripts.
 pub mod gateway {
@@ -296,13 +299,13 @@ pub mod pack {
 }
 
 /// Numbers that grow with what changes: one row for each kind of change.
-pub mod change {
+pub(super) mod change {
     use sea_orm::entity::prelude::*;
 
     /// A row of `gw_change`.
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "gw_change")]
-    pub struct Model {
+    pub(crate) struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: i32,
         pub number: i64,
@@ -310,7 +313,7 @@ pub mod change {
 
     /// None: see above.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
+    pub(crate) enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
 }
