@@ -122,3 +122,77 @@ pub trait Sockets: Send + Sync {
     /// How many of them are in a room.
     fn room_size(&self, room: Room<'_>) -> usize;
 }
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// Sockets that keep what reaches them, with two in each room.
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<Publication>>);
+
+    impl Sockets for Kept {
+        fn deliver(&self, publication: &Publication) {
+            self.0.lock().push(publication.clone());
+        }
+
+        fn members(&self, room: Room<'_>) -> Vec<Member> {
+            let member = |number| Member {
+                socket_id: format!("{}-{number}", room.name),
+                user_id: room.gateway.map(str::to_owned),
+                joined_at: Time::UNIX_EPOCH,
+            };
+            (0..2).map(member).collect()
+        }
+
+        fn room_size(&self, room: Room<'_>) -> usize {
+            self.members(room).len()
+        }
+    }
+
+    fn publications() -> Vec<Publication> {
+        let payload = Payload { json: "{\"a\":[1,\"ü\"]}".to_owned(), attachments: vec![vec![0, 255]] };
+        let emit = Action::Emit { event: "e".into(), payload };
+        let targets = [
+            Target::Room { gateway: "/a".into(), room: "r".into(), except: Some("s".into()) },
+            Target::RoomOfAll("r".into()),
+            Target::User("u".into()),
+            Target::Socket("s".into()),
+            Target::Gateway("/a".into()),
+            Target::All,
+        ];
+        let with = |target: Target| {
+            let actions = [emit.clone(), Action::Disconnect, Action::CheckSession];
+            actions.map(|action| Publication { target: target.clone(), action })
+        };
+        targets.into_iter().flat_map(with).collect()
+    }
+
+    #[test]
+    fn publications_travel_as_they_are() {
+        for publication in publications() {
+            let text = serde_json::to_string(&publication).unwrap();
+            assert_eq!(serde_json::from_str::<Publication>(&text).unwrap(), publication, "{text}");
+        }
+    }
+
+    #[test]
+    fn memory_delivers_in_order_while_there_are_sockets() {
+        let (broker, room) = (MemoryBroker::default(), Room { gateway: Some("/a"), name: "r" });
+        let publish = |publication: Publication| assert_eq!(broker.publish(publication), Ok(()));
+        publications().into_iter().for_each(publish);
+        assert_eq!(broker.room_size(room), Ok(0), "no sockets yet");
+        let sockets = Arc::new(Kept::default());
+        let attached: Weak<dyn Sockets> = Arc::<Kept>::downgrade(&sockets) as _;
+        broker.attach(attached);
+        publications().into_iter().for_each(publish);
+        assert_eq!(*sockets.0.lock(), publications());
+        assert_eq!(broker.members(room), Ok(sockets.members(room)));
+        assert_eq!(broker.room_size(room), Ok(2));
+        drop(sockets);
+        assert_eq!(broker.room_size(room), Ok(0), "gone sockets are not kept alive");
+        publications().into_iter().for_each(publish);
+    }
+}
