@@ -30,6 +30,8 @@ const READ_BUFFER_BYTES: usize = 1024;
 
 /// How long a stop waits for clients to take their last packets.
 const LAST_PACKETS_MAX: Duration = Duration::from_secs(1);
+/// The same of those that poll: each takes a request of its own.
+const LAST_POLLS_MAX: Duration = Duration::from_secs(5);
 
 /// Namespaces by path: read by every emit, so readers never wait.
 pub type Namespaces = HashMap<Arc<str>, Arc<Namespace>>;
@@ -279,15 +281,16 @@ impl Hub {
             }
             batch.iter().for_each(|connection| connection.leave());
         }
-        let deadline = tokio::time::Instant::now() + within.min(LAST_PACKETS_MAX);
+        let last_polls = tokio::time::Instant::now() + within.min(LAST_POLLS_MAX);
         // What waits for one that polls goes with its next request.
         while !polling.is_empty() {
-            let is_late = tokio::time::Instant::now() >= deadline;
+            let is_late = tokio::time::Instant::now() >= last_polls;
             for connection in polling.extract_if(.., |one| is_late || !one.has_waiting()) {
                 connection.leave();
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        let deadline = last_polls.min(tokio::time::Instant::now() + LAST_PACKETS_MAX);
         while self.connection_count() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

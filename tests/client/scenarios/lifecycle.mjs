@@ -339,6 +339,8 @@ await scenario({
     const stays = await connect("/bad-goodbye");
     const errors = collect(stays, "ws:error");
     const leaver = await connect("/bad-goodbye");
+    // One that goes before the server has opened its connection has no script to end with.
+    await run(leaver, "ok");
     leaver.disconnect();
     await until(async () => (await admin("GET", "/admin/logs?gateway=/bad-goodbye&outcome=error")).data.length === 1, "its record");
     assert.equal((await run(stays, "ok")).result, 1);
