@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::broker::{Action, Broker, Member, Publication, Room, Target};
+use crate::broker::{Action, Broker, Member, Publication, Room};
 use crate::cache::{Cache, MemoryCache};
 use crate::catalog::Catalog;
 use crate::error::Failure;
@@ -18,12 +18,11 @@ pub(super) struct LiveHost {
 }
 
 impl Host for LiveHost {
+    fn check_gateway(&self, path: &str) -> Result<(), Failure> {
+        if self.catalog.has_gateway(path) { Ok(()) } else { Err(Failure::not_found("gateway", path)) }
+    }
+
     fn publish(&self, publication: Publication) -> Result<(), Failure> {
-        if let Target::Room { gateway, .. } | Target::Gateway(gateway) = &publication.target
-            && !self.catalog.has_gateway(gateway)
-        {
-            return Err(Failure::not_found("gateway", gateway));
-        }
         if let Action::Emit { .. } = publication.action {
             self.metrics.emitted.inc();
         }

@@ -14,10 +14,15 @@ use crate::payload::Payload;
 /// What any script can do to the world. Calls come from a script thread and may block it.
 /// A failure ends the run with its code, unless the script catches it.
 pub trait Host: Send + Sync {
-    /// Does something to sockets.
+    /// That there is a gateway with this path.
     ///
     /// # Errors
-    /// `RESOURCE_NOT_FOUND` for a gateway that does not exist, and what the broker says.
+    /// `RESOURCE_NOT_FOUND`.
+    fn check_gateway(&self, path: &str) -> Result<(), Failure>;
+    /// Does something to sockets. A gateway that is gone by now has none.
+    ///
+    /// # Errors
+    /// What the broker says.
     fn publish(&self, publication: Publication) -> Result<(), Failure>;
     /// Who is in a room.
     ///

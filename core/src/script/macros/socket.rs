@@ -80,6 +80,7 @@ fn register_emits(engine: &mut Engine) {
             "emitToRoom",
             |_: &mut SocketMacro, path: Text, room: Dynamic, event: Text, data: Dynamic| -> Outcome {
                 let room = room_name(&room)?;
+                check_gateway(&path)?;
                 publish("emitToRoom", &[&path, &room], &event, &data, || Target::Room {
                     gateway: (&*path).into(),
                     room: (&*room).into(),
@@ -100,6 +101,7 @@ fn register_emits(engine: &mut Engine) {
         .register_fn(
             "emitToGateway",
             |_: &mut SocketMacro, path: Text, event: Text, data: Dynamic| -> Outcome {
+                check_gateway(&path)?;
                 publish("emitToGateway", &[&path], &event, &data, || Target::Gateway((&*path).into()))
             },
         )
@@ -186,6 +188,12 @@ fn triggering(call: &str) -> Outcome<(Arc<dyn Socket>, Arc<str>)> {
         Origin::Gateway(_) | Origin::Data => "a script that no socket triggered",
     };
     Err(format!("@SOCKET.{call} needs a socket: it does not exist in {context}").into())
+}
+
+/// That there is a gateway of this path, which the script names. Its own may be gone by now: then its
+/// rooms are empty, and that is no error.
+fn check_gateway(path: &str) -> Outcome {
+    uncounted(|| host().check_gateway(path)).map_err(raise)
 }
 
 /// Takes note of a call with these arguments.

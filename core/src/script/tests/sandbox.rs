@@ -391,6 +391,9 @@ fn leaks_are_seen() {
 fn a_panic_in_a_host_call_ends_the_run_only() {
     struct Panics(RecordedHost);
     impl Host for Panics {
+        fn check_gateway(&self, path: &str) -> Result<(), Failure> {
+            self.0.check_gateway(path)
+        }
         fn publish(&self, _: Publication) -> Result<(), Failure> {
             panic!("the host call panics")
         }
