@@ -12,11 +12,8 @@ use super::route_path::{BuiltInPaths, METHODS, built_in_path};
 use super::routes::RouteAccess;
 use crate::config::Config;
 use crate::error::{ErrorCode, Failure};
-use crate::script::{Handler, HandlerSource, SCRIPT_EVENT};
+use crate::script::{Handler, HandlerSource, ROUTES, SCRIPT_EVENT};
 use crate::store::route;
-
-/// What stands for a gateway's path where the script is a route's.
-pub const ROUTES: &str = "routes";
 
 /// A route as requests see it.
 pub struct LiveRoute {

@@ -44,7 +44,7 @@ pub use fields::Fields;
 pub use gateways::{Gateway, GatewayLimits};
 pub use hooks::Hook;
 pub use live::{Limits, LiveGateway};
-pub use live_routes::{Found, LiveRoute, LiveRoutes, ROUTES, RouteTable};
+pub use live_routes::{Found, LiveRoute, LiveRoutes, RouteTable};
 pub use revisions::Revision;
 pub use route_path::BuiltInPaths;
 pub(crate) use route_path::{normal_method, normal_path, shape};

@@ -1,6 +1,7 @@
 //! How definitions are listed, made, changed and deleted: one way for all kinds.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use sea_orm::sea_query::Cond;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
@@ -29,7 +30,8 @@ impl Catalog {
         scope: Option<Cond>,
     ) -> Result<Page<Saved<T>>> {
         let page = self.store.list::<T::Entity>(query, scope).await?;
-        let rows = page.rows.into_iter().map(|row| self.with_record(T::of_row(row)));
+        let handlers = self.handlers();
+        let rows = page.rows.into_iter().map(|row| with_record(T::of_row(row), &handlers));
         Ok(Page { rows: rows.collect(), counts: page.counts })
     }
 
@@ -38,7 +40,7 @@ impl Catalog {
     /// # Errors
     /// `RESOURCE_NOT_FOUND`.
     pub async fn get<T: Definition>(&self, id: Uuid) -> Result<Saved<T>> {
-        Ok(self.with_record(saved(self.store.db(), id).await?))
+        Ok(with_record(saved(self.store.db(), id).await?, &self.handlers()))
     }
 
     /// Makes a definition. It is live when this returns.
@@ -58,7 +60,7 @@ impl Catalog {
         self.check_scripts(&definition, self.table_names()).await?;
         let made =
             self.edit(Concerns::Definitions, async |on| self.insert(on, place, definition, author).await);
-        Ok(self.with_record(made.await?))
+        Ok(with_record(made.await?, &self.handlers()))
     }
 
     /// Changes a definition. It is live when this returns; what was accepted before runs what was
@@ -85,7 +87,7 @@ impl Catalog {
             }
             self.replace(on, before, definition, |script| fields.sets(script), author).await
         });
-        Ok(self.with_record(changed.await?))
+        Ok(with_record(changed.await?, &self.handlers()))
     }
 
     fn merged<T: Definition>(&self, fields: &Fields<T>, present: &T) -> Result<T> {
@@ -120,7 +122,8 @@ impl Catalog {
     /// # Errors
     /// `RESOURCE_NOT_FOUND` when it has no live script.
     pub async fn resume<T: Definition>(&self, id: Uuid) -> Result<Saved<T>> {
-        let handlers = self.handlers_of(id);
+        let mut handlers = self.handlers();
+        handlers.retain(|handler| handler.owner == id);
         if handlers.is_empty() {
             return Err(Failure::not_found("live script of", id).into());
         }
@@ -205,18 +208,14 @@ impl Catalog {
         }
         Ok(saved)
     }
+}
 
-    /// A definition with what is known of its scripts here.
-    fn with_record<T: Definition>(&self, saved: Saved<T>) -> Saved<T> {
-        let suspended = self.handlers_of(saved.id).into_iter().filter_map(|handler| {
-            Some(Suspension { script: handler.script_name, reason: handler.suspended()? })
-        });
-        Saved { suspended: Suspended::of::<T>(suspended.collect()), ..saved }
-    }
-
-    fn handlers_of(&self, owner: Uuid) -> Vec<std::sync::Arc<Handler>> {
-        self.handlers().into_iter().filter(|handler| handler.owner == owner).collect()
-    }
+/// A definition with what is known of its scripts here, of which the live ones are among `handlers`.
+fn with_record<T: Definition>(saved: Saved<T>, handlers: &[Arc<Handler>]) -> Saved<T> {
+    let own = handlers.iter().filter(|handler| handler.owner == saved.id);
+    let suspended = own
+        .filter_map(|handler| Some(Suspension { script: handler.script_name, reason: handler.suspended()? }));
+    Saved { suspended: Suspended::of::<T>(suspended.collect()), ..saved }
 }
 
 /// A definition as the database has it.

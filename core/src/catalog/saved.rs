@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::live::timeout;
 use super::live_routes::event_of;
 use super::save::row_of;
-use super::{Catalog, Event, EventTable, Found, Gateway, ROUTES, Route, RouteTable};
+use super::{Catalog, Event, EventTable, Found, Gateway, Route, RouteTable};
 use crate::error::{Failure, Result};
+use crate::script::ROUTES;
 use crate::store::{event, gateway, route};
 
 /// Which script.

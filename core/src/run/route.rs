@@ -58,12 +58,12 @@ impl Runner {
         let (accepted_at, of_run) = (Instant::now(), handler.clone());
         let run = move || runner.run(&of_run, RunKind::Route, &script_call, accepted_at.elapsed());
         match self.on_worker(bytes, run).await {
-            Ok(output) => {
-                let json = |payload: crate::payload::Payload| {
-                    if payload.attachments.is_empty() { payload.json } else { payload.to_value().to_string() }
-                };
-                RouteAnswer { request_id, outcome: output.outcome.map(json), response: output.response }
-            }
+            // Of what answers a request, blobs are text within the JSON.
+            Ok(output) => RouteAnswer {
+                request_id,
+                outcome: output.outcome.map(|payload| payload.json),
+                response: output.response,
+            },
             Err(failure) => {
                 handler.count(failure.code);
                 RouteAnswer::refused(request_id, failure)

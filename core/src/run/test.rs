@@ -114,7 +114,7 @@ fn table_of<'a>(session: Option<&'a Session>, name: &str) -> Result<(&'a Session
     Ok((session, session.data().table(name)?))
 }
 
-fn run(engine: &ScriptEngine, mut test: TestCall, session: Option<Arc<Session>>) -> TestOutcome {
+fn run(engine: &ScriptEngine, test: TestCall, session: Option<Arc<Session>>) -> TestOutcome {
     let script = match engine.compile(&test.source) {
         Ok(script) => script,
         Err(error) => {
@@ -122,10 +122,9 @@ fn run(engine: &ScriptEngine, mut test: TestCall, session: Option<Arc<Session>>)
         }
     };
     let user_id = test.user.as_ref().and_then(CallUser::id);
-    let rooms = if let Trigger::Socket { rooms, .. } = &mut test.trigger {
-        std::mem::take(rooms)
-    } else {
-        Vec::new()
+    let rooms = match &test.trigger {
+        Trigger::Socket { rooms, .. } => rooms.clone(),
+        Trigger::Gateway(_) | Trigger::Route(_) => Vec::new(),
     };
     let host = Arc::new(RecordedHost::new(user_id, rooms, test.is_live));
     let origin = match test.trigger {

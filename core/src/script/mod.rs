@@ -35,6 +35,7 @@ pub use handler::{Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTIO
 pub use host::{Host, Socket};
 pub use json::nesting_of;
 pub use origin::Origin;
+pub(crate) use origin::ROUTES;
 pub use packet::{Arguments, event_name, placeholders_fit};
 pub use recorded::{Emitted, RecordedHost};
 pub use reference::{Entry, GROUPS, Group, as_markdown};

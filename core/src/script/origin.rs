@@ -5,6 +5,11 @@ use std::sync::Arc;
 use super::host::Socket;
 use super::request::HttpRequest;
 
+/// What stands for a gateway's path where the script is a route's. No path is this.
+pub(crate) const ROUTES: &str = "routes";
+/// The same where a write over `/data` runs hooks.
+const DATA: &str = "data";
+
 /// What started a run, with what the script may ask of it.
 #[derive(Clone)]
 pub enum Origin {
@@ -36,8 +41,8 @@ impl Origin {
     pub fn gateway_or_word(&self) -> &str {
         match self {
             Self::Socket { gateway, .. } | Self::Gateway(gateway) => gateway,
-            Self::Route(_) => "routes",
-            Self::Data => "data",
+            Self::Route(_) => ROUTES,
+            Self::Data => DATA,
         }
     }
 
