@@ -14,6 +14,7 @@ use gatewright_core::broker::MemoryBroker;
 use gatewright_core::catalog::Catalog;
 use gatewright_core::config::{self, Config, ListenAddress, LogFormat, Sources};
 use gatewright_core::data::Data;
+use gatewright_core::jobs::Jobs;
 use gatewright_core::metrics::Metrics;
 use gatewright_core::run::Runner;
 use gatewright_core::script::ScriptEngine;
@@ -143,7 +144,15 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     packs::install_configured(&app).await?;
     drop(turn);
     let broker = Arc::new(MemoryBroker::default());
-    let runner = Runner::start(app.config.clone(), app.catalog.clone(), app.metrics.clone(), broker)?;
+    let jobs = Jobs::open(app.store.clone(), &app.config, app.metrics.clone()).await?;
+    let runner = Runner::start(
+        app.config.clone(),
+        app.catalog.clone(),
+        app.metrics.clone(),
+        broker,
+        app.accounts.clone(),
+        jobs.clone(),
+    )?;
     let hub = Hub::start(runner.clone(), app.accounts.clone());
     let packs = Arc::new(packs::all_built_in()?);
     let reads = Arc::new(ReadPlaces::new(&app.config.limits));
@@ -180,6 +189,7 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
         tasks.spawn(http::serve(listener, service, patience, until(stopped.clone())));
     }
     tasks.spawn(watch_changes(hub.clone(), until(stopped.clone())));
+    tasks.spawn(jobs.keep(until(stopped.clone())));
     if let Some(watched) = watched {
         tasks.spawn(watched.keep_installed(app.catalog.clone(), until(stopped)));
     }

@@ -72,14 +72,25 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lets the suspended scripts of a gateway run again.
+/// Keeps the durable events and jobs of a gateway waiting. Events are accepted meanwhile.
+#[utoipa::path(post, path = "/admin/gateways/{id}/pause", operation_id = "pauseGateway", tag = "gateways", responses((status = 200, body = View)))]
+pub(crate) async fn pause(
+    State(state): State<AdminState>,
+    Admin(admin): Admin,
+    Path(id): Path<Uuid>,
+) -> Result<axum::Json<View>> {
+    Ok(axum::Json(state.catalog.set_paused(id, true, admin.user.author()).await?))
+}
+
+/// Lets the jobs of a gateway that was paused run, and its suspended scripts.
 #[utoipa::path(post, path = "/admin/gateways/{id}/resume", operation_id = "resumeGateway", tag = "gateways", responses((status = 200, body = View)))]
 pub(crate) async fn resume(
     State(state): State<AdminState>,
-    _: Admin,
+    Admin(admin): Admin,
     Path(id): Path<Uuid>,
 ) -> Result<axum::Json<View>> {
-    Ok(axum::Json(state.catalog.resume(id).await?))
+    state.catalog.set_paused(id, false, admin.user.author()).await?;
+    Ok(axum::Json(state.catalog.resume_gateway(id).await?))
 }
 
 /// Lists the versions of a gateway's scripts, newest first.

@@ -10,6 +10,7 @@ mod events;
 mod extract;
 mod gateways;
 mod hooks;
+mod jobs;
 mod list;
 mod logs;
 mod packs;

@@ -4,7 +4,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::AdminState;
-use crate::{app_keys, events, gateways, hooks, logs, packs, routes, script, stats, tables, test_run, users};
+use crate::{
+    app_keys, events, gateways, hooks, jobs, logs, packs, routes, script, stats, tables, test_run, users,
+};
 
 /// What there is for each kind of definition.
 macro_rules! definitions {
@@ -36,6 +38,11 @@ pub fn router(state: AdminState) -> OpenApiRouter {
         .routes(routes!(packs::get, packs::uninstall))
         .routes(routes!(script::validate))
         .routes(routes!(test_run::run))
+        .routes(routes!(gateways::pause))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::get))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(jobs::discard))
         .routes(routes!(logs::list))
         .routes(routes!(stats::get))
         .with_state(state)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gatewright_core::auth::Accounts;
 use gatewright_core::catalog::Catalog;
 use gatewright_core::config::Config;
+use gatewright_core::jobs::Jobs;
 use gatewright_core::pack::Pack;
 use gatewright_core::run::RunLog;
 
@@ -30,6 +31,8 @@ pub struct AdminState {
     pub catalog: Arc<Catalog>,
     /// The last runs.
     pub runs: Arc<RunLog>,
+    /// Durable events, and jobs for later.
+    pub jobs: Arc<Jobs>,
     /// The running gateway.
     pub live: Arc<dyn Live>,
     /// The packs that can be installed.

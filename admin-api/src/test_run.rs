@@ -121,6 +121,7 @@ pub(crate) async fn run(
 ) -> Result<axum::Json<TestRunAnswer>> {
     let subject = subject_of(&state, &body).await?;
     let call = TestCall {
+        clock_ms: None,
         source: subject.source,
         trigger: subject.trigger,
         event: subject.event,

@@ -87,6 +87,8 @@ codes! {
     QueueFull = "QUEUE_FULL", 503;
     /// The server is draining.
     ShuttingDown = "SHUTTING_DOWN", 503;
+    /// Too many servers were lost while they ran a job.
+    WorkerLost = "WORKER_LOST", 500;
     /// The gateway is disabled.
     GatewayDisabled = "GATEWAY_DISABLED", 403;
     /// The gateway needs a token and got none.

@@ -3,7 +3,7 @@
 //!
 //! Nothing here knows HTTP or Socket.IO. A module may use only those listed before it:
 //! `error`, `fields`, `id`, `listeners`, `nearest`, `moment`, `text`, `payload`, `metrics`, `config`, `filter`, `store`, `auth`,
-//! `data`, `queue`, `cache`, `broker`, `script`, `catalog`, `run`, `pack`.
+//! `jobs`, `data`, `queue`, `cache`, `broker`, `script`, `catalog`, `run`, `pack`.
 
 pub mod error;
 pub mod fields;
@@ -24,6 +24,8 @@ pub mod auth;
 pub mod data;
 
 pub mod queue;
+
+pub mod jobs;
 
 pub mod broker;
 pub mod cache;

@@ -40,6 +40,28 @@ pub struct Metrics {
     pub definitions_loaded: IntCounter,
     /// Seconds of database work.
     pub db_seconds: Histogram,
+    /// Jobs in the database by state and gateway.
+    pub jobs: IntGaugeVec,
+    /// Seconds since the oldest job was accepted that is not for later.
+    pub jobs_oldest_seconds: IntGauge,
+    /// Keys whose jobs wait for another attempt, or for an admin.
+    pub job_keys_blocked: IntGauge,
+    /// Durable events stored.
+    pub jobs_stored: IntCounter,
+    /// Attempts that failed and are made again.
+    pub job_retries: IntCounter,
+    /// Jobs that were given up.
+    pub jobs_dead: IntCounter,
+    /// Parts of the jobs that were taken over from a node that was lost.
+    pub job_shards_taken_over: IntCounter,
+    /// Runs that were undone because another node had taken their job over.
+    pub jobs_fenced: IntCounter,
+    /// Jobs of one commit.
+    pub job_commit_rows: Histogram,
+    /// Seconds of one commit of jobs.
+    pub job_commit_seconds: Histogram,
+    /// Seconds by which the last job of a schedule was late.
+    pub schedule_lag_seconds: prometheus::Gauge,
 }
 
 impl Metrics {
@@ -79,6 +101,44 @@ impl Metrics {
                 "Times that gateways, routes, tables and all else that admins define were read anew",
             ),
             db_seconds: Histogram::with_opts(times("db_seconds", "Time of database work")).expect(VALID),
+            jobs: IntGaugeVec::new(opts("jobs", "Jobs in the database"), &["state", "gateway"]).expect(VALID),
+            jobs_oldest_seconds: IntGauge::with_opts(opts(
+                "jobs_oldest_seconds",
+                "Time since the oldest job was accepted that is not for later",
+            ))
+            .expect(VALID),
+            job_keys_blocked: IntGauge::with_opts(opts(
+                "job_keys_blocked",
+                "Keys whose jobs wait for another attempt, or for an admin",
+            ))
+            .expect(VALID),
+            jobs_stored: counter("jobs_stored_total", "Durable events stored"),
+            job_retries: counter("job_retries_total", "Attempts that failed and are made again"),
+            jobs_dead: counter("jobs_dead_total", "Jobs that were given up"),
+            job_shards_taken_over: counter(
+                "job_shards_taken_over_total",
+                "Parts of the jobs taken over from a node that was lost",
+            ),
+            jobs_fenced: counter(
+                "jobs_fenced_total",
+                "Runs undone because their job was no longer this node's",
+            ),
+            job_commit_rows: Histogram::with_opts(
+                HistogramOpts::new("job_commit_rows", "Jobs of one commit")
+                    .namespace("gatewright")
+                    .buckets(vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]),
+            )
+            .expect(VALID),
+            job_commit_seconds: Histogram::with_opts(times(
+                "job_commit_seconds",
+                "Time of one commit of jobs",
+            ))
+            .expect(VALID),
+            schedule_lag_seconds: prometheus::Gauge::with_opts(opts(
+                "schedule_lag_seconds",
+                "Time by which the last job of a schedule was late",
+            ))
+            .expect(VALID),
             registry,
         };
         metrics.register();
@@ -86,7 +146,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let collectors: [Box<dyn Collector>; 12] = [
+        let collectors: [Box<dyn Collector>; 23] = [
             Box::new(self.connections.clone()),
             Box::new(self.events.clone()),
             Box::new(self.queue_depth.clone()),
@@ -99,6 +159,17 @@ impl Metrics {
             Box::new(self.guard.clone()),
             Box::new(self.definitions_loaded.clone()),
             Box::new(self.db_seconds.clone()),
+            Box::new(self.jobs.clone()),
+            Box::new(self.jobs_oldest_seconds.clone()),
+            Box::new(self.job_keys_blocked.clone()),
+            Box::new(self.jobs_stored.clone()),
+            Box::new(self.job_retries.clone()),
+            Box::new(self.jobs_dead.clone()),
+            Box::new(self.job_shards_taken_over.clone()),
+            Box::new(self.jobs_fenced.clone()),
+            Box::new(self.job_commit_rows.clone()),
+            Box::new(self.job_commit_seconds.clone()),
+            Box::new(self.schedule_lag_seconds.clone()),
         ];
         for collector in collectors {
             self.registry.register(collector).expect("each metric is registered once");

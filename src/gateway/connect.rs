@@ -26,6 +26,9 @@ use super::packets::ConnectError;
 /// The database fails; or the server is draining or full, which no client hears.
 const UNAVAILABLE: ConnectError = ConnectError(ErrorCode::Unavailable, "Server unavailable");
 
+/// The longest `auth.clientKey`, in bytes; a longer one does not count.
+const CLIENT_KEY_BYTES_MAX: usize = 128;
+
 /// A connection between the middleware that lets it in and the handler that opens it.
 #[derive(Clone)]
 struct LetIn(Arc<Connection>);
@@ -71,7 +74,16 @@ async fn let_in(
         return Err(UNAVAILABLE);
     };
     let lane = hub.runner.queue.lane(&namespace.group);
-    let connection = Arc::new(Connection::new(socket.id, hub, namespace, lane, identity, session, seat));
+    let connection = Arc::new(Connection::new(
+        socket.id,
+        hub,
+        namespace,
+        lane,
+        identity,
+        session,
+        seat,
+        client_key(&auth),
+    ));
     socket.on_fallback(EventHandler { connection: connection.clone() });
     let leaving = connection.clone();
     socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
@@ -196,6 +208,13 @@ fn job(connection: &Arc<Connection>, kind: JobKind, handler: &Arc<Handler>, body
         on_checked: None,
         accepted_at: Instant::now(),
     })
+}
+
+/// What a guest is known by: text that names no user, since those have a name space of their own.
+fn client_key(auth: &Json) -> Option<Box<str>> {
+    let key = auth.get("clientKey")?.as_str()?;
+    let fits = (1..=CLIENT_KEY_BYTES_MAX).contains(&key.len()) && !key.contains(char::is_control);
+    fits.then(|| key.into())
 }
 
 /// A script may see what the client sent along, but not the key to the user's account.

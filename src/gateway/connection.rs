@@ -50,9 +50,13 @@ pub struct Connection {
     pub rate: Arc<Mutex<Rate>>,
     /// Its transport's, which other namespaces may share.
     pub session: Arc<Session>,
+    /// What a guest is known by from one connection to the next: `auth.clientKey`.
+    pub client_key: Option<Box<str>>,
     /// Whether a newer token of its user is being looked at.
     pub is_refreshing: AtomicBool,
     hub: Arc<Hub>,
+    /// Where its durable events are, once there are any.
+    job_shard: OnceLock<i32>,
     /// Set once it is connected; cut from the socket's side when it goes, since each holds the other.
     socket: OnceLock<SocketRef>,
     identity: RwLock<Option<SignedIn>>,
@@ -88,6 +92,7 @@ impl Connection {
         identity: Option<SignedIn>,
         session: Arc<Session>,
         seat: Seat,
+        client_key: Option<Box<str>>,
     ) -> Self {
         Self {
             id,
@@ -95,6 +100,8 @@ impl Connection {
             hub,
             rate: session.event_rate(&namespace.path),
             session,
+            client_key,
+            job_shard: OnceLock::new(),
             is_refreshing: AtomicBool::new(false),
             namespace,
             lane,
@@ -114,6 +121,11 @@ impl Connection {
     /// The hub that it belongs to.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// The part of the jobs that its durable events are in.
+    pub fn job_shard(&self) -> i32 {
+        *self.job_shard.get_or_init(|| self.hub.runner.jobs.shard_for_socket())
     }
 
     /// Connects it with its socket; false when it has gone before that.

@@ -50,6 +50,11 @@ impl Hub {
             Target::Socket(id) => {
                 self.connections_of_socket(id).iter().for_each(|connection| act(connection));
             }
+            Target::Connection { gateway, socket } => {
+                let namespace = self.namespace(gateway);
+                let connection = socket.parse().ok().and_then(|id| namespace?.rooms.connection(id));
+                connection.iter().for_each(|connection| act(connection));
+            }
             Target::Gateway(path) => {
                 let namespace = self.namespace(path).into_iter();
                 let connections = namespace.flat_map(|namespace| namespace.rooms.connections());

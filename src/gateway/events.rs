@@ -11,7 +11,7 @@ use gatewright_core::catalog::LiveGateway;
 use gatewright_core::id::new_id;
 use gatewright_core::queue::Refusal;
 use gatewright_core::run::{Job, JobKind, OnChecked, SocketJob};
-use gatewright_core::script::{Arguments, Handler, event_name, nesting_of, placeholders_fit};
+use gatewright_core::script::{Arguments, Durable, Handler, event_name, nesting_of, placeholders_fit};
 use gatewright_core::{ErrorCode, Failure};
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::AckSender;
@@ -21,6 +21,7 @@ use socketioxide_core::Value;
 use uuid::Uuid;
 
 use super::connection::{Connection, Stage};
+use super::durable::{self, DurableEvent};
 use super::guard::name::restored;
 use super::packets::{self, Ack, ErrorPacket, RateLimitedPacket, raw};
 use super::tokens;
@@ -57,6 +58,13 @@ impl MessageHandler<LocalAdapter, AllEvents> for EventHandler {
             attachments.map_or_else(Vec::new, |all| all.iter().map(|blob| blob.to_vec()).collect());
         // What is no JSON array that begins with a name is no event: the protocol has no answer.
         let Ok(name) = event_name(&packet).map(restored) else { return };
+        if name == packets::JOB_STATUS {
+            let gateway = connection.namespace.gateway.load();
+            if check_rate(connection, &gateway).is_ok() {
+                durable::tell_status(connection, &packet, ack);
+            }
+            return;
+        }
         if name == packets::TOKEN_REFRESH {
             tokens::refresh(connection, &packet, ack);
             return;
@@ -92,6 +100,9 @@ fn accept(
         Ok(handler) => handler,
         Err(failure) => return Err((failure, ack)),
     };
+    if let Some(durable) = handler.durable {
+        return accept_durable(connection, incoming, handler, durable, attachments, ack);
+    }
     let arguments = Arguments::from_packet(incoming.packet, attachments);
     let on_checked = match handler.check_payload_briefly(&arguments) {
         None => Some(on_checked(connection, incoming, ack.take())),
@@ -133,6 +144,34 @@ fn accept(
         }
         None => Err((failure, ack)),
     }
+}
+
+fn accept_durable(
+    connection: &Arc<Connection>,
+    incoming: &Incoming<'_>,
+    handler: Arc<Handler>,
+    durable: Durable,
+    attachments: Vec<Vec<u8>>,
+    ack: Option<AckSender>,
+) -> Result<(), (Failure, Option<AckSender>)> {
+    let arguments = Arguments::from_packet(incoming.packet, Vec::new());
+    let checked = handler.check_payload_briefly(&arguments);
+    if let Some(Err(failure)) = checked {
+        handler.count(failure.code);
+        return Err((failure, ack));
+    }
+    let of_handler = handler.clone();
+    let event = DurableEvent {
+        handler,
+        durable,
+        name: (*incoming.name).into(),
+        request_id: incoming.request_id,
+        packet: incoming.packet.into(),
+        attachments,
+        ack,
+        is_to_check: checked.is_none(),
+    };
+    durable::accept(connection, event).inspect_err(|(failure, _)| of_handler.count(failure.code))
 }
 
 /// Accepts or refuses an event once the worker has checked its payload.
@@ -234,7 +273,7 @@ fn refuse(connection: &Connection, incoming: &Incoming<'_>, failure: &Failure, a
 }
 
 /// Tells a client that its event is refused.
-fn tell_refused(
+pub fn tell_refused(
     connection: &Connection,
     request_id: Uuid,
     name: &str,

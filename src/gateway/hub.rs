@@ -140,7 +140,7 @@ impl Hub {
 
     fn add_namespace(&self, gateway: &Arc<LiveGateway>) {
         let gauge = self.runner.metrics.connections.with_label_values(&[&*gateway.path]);
-        let namespace = Arc::new(Namespace::new(gateway.clone(), self.runner.queue.group(), gauge));
+        let namespace = Arc::new(Namespace::new(gateway.clone(), self.runner.group(&gateway.path), gauge));
         self.change_namespaces(|namespaces| drop(namespaces.insert(gateway.path.clone(), namespace.clone())));
         connect::serve(self.io(), self.this.clone(), namespace);
         tracing::debug!(gateway = %gateway.path, "gateway served");

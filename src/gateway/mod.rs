@@ -8,6 +8,7 @@ mod connect;
 mod connection;
 mod cors;
 mod deliver;
+mod durable;
 mod events;
 mod guard;
 mod handshake;

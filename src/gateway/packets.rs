@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use gatewright_core::auth::UserId;
+use gatewright_core::jobs::{JobError, JobStatus};
 use gatewright_core::payload::Payload;
 use gatewright_core::{ErrorCode, Failure};
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -23,6 +24,8 @@ pub const TOKEN_EXPIRING: &str = "token_expiring";
 pub const TOKEN_EXPIRED: &str = "token_expired";
 /// Sent by clients: a new token for the same user.
 pub const TOKEN_REFRESH: &str = "token_refresh";
+/// Sent by clients: what has become of a durable event.
+pub const JOB_STATUS: &str = "job_status";
 /// Who joins and leaves a room.
 pub const PRESENCE: &str = "presence";
 
@@ -57,6 +60,96 @@ impl<'a> Ack<'a> {
     pub fn new(request_id: Uuid, event_name: &'a str, refusal: Option<&'a Failure>) -> Self {
         let accepted = refusal.is_none();
         Self { accepted, queued: accepted, request_id, event_name, error: refusal.map(ErrorBody::of) }
+    }
+}
+
+/// The answer to a durable event that was stored before.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DuplicateAck<'a> {
+    accepted: bool,
+    queued: bool,
+    request_id: Uuid,
+    event_name: &'a str,
+    duplicate: bool,
+    #[serde(flatten)]
+    status: StatusBody<'a>,
+}
+
+/// What has become of a job.
+#[derive(Serialize)]
+pub struct StatusBody<'a> {
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a JobError>,
+    #[serde(skip)]
+    bytes: usize,
+}
+
+impl<'a> StatusBody<'a> {
+    fn new(status: &'a JobStatus) -> Self {
+        let result = status.result.as_deref();
+        Self {
+            state: status.state,
+            result: result.and_then(|result| serde_json::from_str(result).ok()),
+            error: status.error.as_ref(),
+            bytes: result.map_or(0, str::len),
+        }
+    }
+}
+
+impl<'a> DuplicateAck<'a> {
+    /// The event has this request id since it was stored first.
+    pub fn new(request_id: Uuid, event_name: &'a str, status: &'a JobStatus) -> Self {
+        let status = StatusBody::new(status);
+        Self { accepted: true, queued: true, request_id, event_name, duplicate: true, status }
+    }
+}
+
+/// The answer to `job_status`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStatusAnswer<'a> {
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<Uuid>,
+    #[serde(flatten)]
+    status: Option<StatusBody<'a>>,
+    #[serde(rename = "error", skip_serializing_if = "Option::is_none")]
+    refusal: Option<ErrorBody<'a>>,
+}
+
+impl<'a> JobStatusAnswer<'a> {
+    /// What has become of an event, or why that is not told.
+    pub fn new(request_id: Uuid, found: Result<&'a JobStatus, &'a Failure>) -> Self {
+        match found {
+            Ok(status) => Self {
+                ok: true,
+                request_id: Some(request_id),
+                status: Some(StatusBody::new(status)),
+                refusal: None,
+            },
+            Err(failure) => Self::refused(failure),
+        }
+    }
+
+    /// It is not told.
+    pub fn refused(failure: &'a Failure) -> Self {
+        Self { ok: false, request_id: None, status: None, refusal: Some(ErrorBody::of(failure)) }
+    }
+}
+
+impl Packet for DuplicateAck<'_> {
+    fn bytes(&self) -> usize {
+        AROUND_BYTES + self.status.bytes
+    }
+}
+
+impl Packet for JobStatusAnswer<'_> {
+    fn bytes(&self) -> usize {
+        AROUND_BYTES + self.status.as_ref().map_or(0, |status| status.bytes)
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// What the server itself serves: no route of an admin has these paths or any below them. A test
 /// compares them with the API's description.
-pub const BUILT_IN_PATHS: [&str; 11] = [
+pub const BUILT_IN_PATHS: [&str; 12] = [
     "/admin",
     "/api/socket",
     "/auth",
@@ -10,6 +10,7 @@ pub const BUILT_IN_PATHS: [&str; 11] = [
     "/demo",
     "/docs",
     "/health",
+    "/jobs",
     "/me",
     "/metrics",
     "/openapi.json",

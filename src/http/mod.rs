@@ -9,6 +9,7 @@ mod data;
 mod demo;
 mod description;
 mod health;
+mod jobs;
 mod listener;
 mod openapi;
 mod pages;
@@ -71,6 +72,7 @@ impl HttpState {
             runs: self.runner.log.clone(),
             live: self.live.clone(),
             packs: self.packs.clone(),
+            jobs: self.runner.jobs.clone(),
         }
     }
 }

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{HttpState, auth, data, demo, health, openapi, pages, routes};
+use super::{HttpState, auth, data, demo, health, jobs, openapi, pages, routes};
 
 /// What the description of the API begins with.
 #[derive(OpenApi)]
@@ -42,6 +42,7 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
         .routes(routes!(auth::me, auth::change_me))
         .routes(routes!(data::list, data::create))
         .routes(routes!(data::get, data::update, data::delete))
+        .routes(routes!(jobs::status))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))

@@ -16,6 +16,7 @@ mod commands;
 mod conformance;
 mod connecting;
 mod data;
+mod durable;
 mod edits;
 mod events;
 mod filters;

@@ -243,6 +243,13 @@ impl Accounts {
         Ok(live)
     }
 
+    /// A user of this installation who may sign in.
+    pub async fn enabled_user(&self, id: &str) -> Result<Option<User>> {
+        let Ok(id) = Uuid::parse_str(id) else { return Ok(None) };
+        let row = user::Entity::find_by_id(id).filter(user::Column::IsEnabled.eq(true));
+        Ok(row.one(self.store.db()).await?.map(User::from))
+    }
+
     /// Has `tell` called whenever users or sessions have changed here. It must not wait.
     pub fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
         self.listeners.add(tell);

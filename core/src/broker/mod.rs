@@ -44,6 +44,13 @@ pub enum Target {
     User(Box<str>),
     /// One, by its id.
     Socket(Box<str>),
+    /// One in one gateway.
+    Connection {
+        /// The gateway's path.
+        gateway: Arc<str>,
+        /// The socket's id.
+        socket: Box<str>,
+    },
     /// All of a gateway, by its path.
     Gateway(Arc<str>),
     /// Every socket of every gateway.
@@ -160,6 +167,7 @@ mod tests {
             Target::RoomOfAll("r".into()),
             Target::User("u".into()),
             Target::Socket("s".into()),
+            Target::Connection { gateway: "/a".into(), socket: "s".into() },
             Target::Gateway("/a".into()),
             Target::All,
         ];

@@ -15,6 +15,17 @@ use crate::script::{Schema, reserved_event};
 use crate::store::list::{ListQuery, Page};
 use crate::store::{check_description, check_json, check_text, event};
 
+/// What `delivery` is where events are kept in memory.
+const MEMORY: &str = "memory";
+/// What it is where they are kept in the database.
+pub(super) const DURABLE: &str = "durable";
+/// What `orderBy` is where a user's events keep their order, whichever socket sent them.
+pub(super) const ORDER_BY_USER: &str = "user";
+/// What `onDead` is where nothing overtakes what was given up.
+pub(super) const ON_DEAD_STOP: &str = "stop";
+/// How often an event may be tried.
+const ATTEMPTS_MAX: i64 = 100;
+
 /// An event that a gateway accepts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -32,8 +43,15 @@ pub struct Event {
     /// A JSON Schema.
     #[schema(value_type = Option<Object>)]
     pub payload_schema: Option<Json>,
-    /// `memory`.
+    /// `memory`: gone with the process; or `durable`: once accepted, its effects happen exactly once.
     pub delivery: String,
+    /// Whose durable events run one after the other: those of a `socket`, or of a `user`.
+    pub order_by: String,
+    /// How often a durable event is tried, the first time included; null: the configured number.
+    pub retries: Option<i64>,
+    /// What becomes of those behind a durable event that was given up: they `continue`, or `stop` until it is
+    /// retried or discarded.
+    pub on_dead: String,
 }
 
 impl Default for Event {
@@ -45,7 +63,10 @@ impl Default for Event {
             source_code: String::new(),
             timeout_ms: None,
             payload_schema: None,
-            delivery: "memory".to_owned(),
+            delivery: MEMORY.to_owned(),
+            order_by: "socket".to_owned(),
+            retries: None,
+            on_dead: "continue".to_owned(),
         }
     }
 }
@@ -71,6 +92,9 @@ impl Definition for Event {
             timeout_ms: row.timeout_ms,
             payload_schema: row.payload_schema,
             delivery: row.delivery,
+            order_by: row.order_by,
+            retries: row.retries,
+            on_dead: row.on_dead,
         };
         let place = Place::Gateway { gateway_id: row.gateway_id };
         Saved::new(row.id, definition, place, row.created_at, row.updated_at)
@@ -87,6 +111,9 @@ impl Definition for Event {
             timeout_ms: saved.definition.timeout_ms,
             payload_schema: saved.definition.payload_schema,
             delivery: saved.definition.delivery,
+            order_by: saved.definition.order_by,
+            retries: saved.definition.retries,
+            on_dead: saved.definition.on_dead,
             created_at: saved.created_at,
             updated_at: saved.updated_at,
         }
@@ -102,12 +129,13 @@ impl Definition for Event {
             Schema::new(schema)
                 .map_err(|error| Failure::invalid("payloadSchema", format!("is no JSON Schema: {error}")))?;
         }
-        match self.delivery.as_str() {
-            "memory" => Ok(()),
-            other => {
-                Err(Failure::invalid("delivery", format!("{other:?} is not known; known: \"memory\"")).into())
-            }
+        check_word("delivery", &self.delivery, [MEMORY, DURABLE])?;
+        check_word("orderBy", &self.order_by, ["socket", ORDER_BY_USER])?;
+        check_word("onDead", &self.on_dead, ["continue", ON_DEAD_STOP])?;
+        if let Some(retries) = self.retries.filter(|retries| !(1..=ATTEMPTS_MAX).contains(retries)) {
+            return Err(Failure::invalid("retries", format!("{retries} is not 1 to {ATTEMPTS_MAX}")).into());
         }
+        Ok(())
     }
 
     async fn check_among_others(
@@ -134,6 +162,14 @@ impl Catalog {
         let scope = Cond::all().add(event::Column::GatewayId.eq(gateway_id));
         self.list_among(query, Some(scope)).await
     }
+}
+
+fn check_word(field: &str, word: &str, known: [&str; 2]) -> Result<()> {
+    if known.contains(&word) {
+        return Ok(());
+    }
+    let [one, other] = known;
+    Err(Failure::invalid(field, format!("{word:?} is not known; known: {one:?}, {other:?}")).into())
 }
 
 fn check_event_name(name: &str) -> Result<()> {

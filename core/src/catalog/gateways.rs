@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::checks::{NAME_BYTES_MAX, check_timeout};
-use super::{Catalog, Definition, Place, Saved};
+use super::{Catalog, Definition, Fields, Place, Saved};
 use crate::config::{Config, is_origin};
 use crate::error::{ErrorCode, Failure, Result};
 use crate::script::{SCRIPT_CONNECTION, SCRIPT_DISCONNECTION};
@@ -38,6 +38,8 @@ pub struct Gateway {
     pub limits: GatewayLimits,
     /// Whether rooms hear who joins and leaves.
     pub presence: bool,
+    /// Whether its durable events and jobs are kept waiting.
+    pub is_paused: bool,
 }
 
 /// A gateway's own limits; null: the configured default; 0: no limit.
@@ -67,6 +69,7 @@ impl Default for Gateway {
             allowed_origins: None,
             limits: GatewayLimits::default(),
             presence: false,
+            is_paused: false,
         }
     }
 }
@@ -96,6 +99,7 @@ impl Definition for Gateway {
             allowed_origins: row.allowed_origins.and_then(|origins| serde_json::from_value(origins).ok()),
             limits: serde_json::from_value(row.limits).unwrap_or_default(),
             presence: row.presence,
+            is_paused: row.is_paused,
         };
         Saved::new(row.id, definition, Place::Pack { pack: row.pack }, row.created_at, row.updated_at)
     }
@@ -113,6 +117,7 @@ impl Definition for Gateway {
             allowed_origins: saved.definition.allowed_origins.map(Json::from),
             limits: json!(saved.definition.limits),
             presence: saved.definition.presence,
+            is_paused: saved.definition.is_paused,
             pack: saved.place.pack(),
             created_at: saved.created_at,
             updated_at: saved.updated_at,
@@ -146,6 +151,25 @@ impl Definition for Gateway {
 
     fn already_there(&self) -> Failure {
         Failure::new(ErrorCode::DuplicateResource, format!("There is a gateway {} already", self.path))
+    }
+}
+
+impl Catalog {
+    /// Keeps the jobs of a gateway waiting, or lets them run.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`.
+    pub async fn set_paused(&self, id: Uuid, is_paused: bool, author: &str) -> Result<Saved<Gateway>> {
+        self.update(id, &Fields::one("isPaused", is_paused.into()), author).await
+    }
+
+    /// Lets the suspended scripts of a gateway run again, on this node; one that has none stays as it is.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`.
+    pub async fn resume_gateway(&self, id: Uuid) -> Result<Saved<Gateway>> {
+        let has_scripts = self.handlers().iter().any(|handler| handler.owner == id);
+        if has_scripts { self.resume(id).await } else { self.get(id).await }
     }
 }
 

@@ -159,6 +159,7 @@ pub(super) fn live_hooks(
             source: &row.source_code,
             schema: None,
             timeout: Duration::from_millis(config.scripts.timeout_ms),
+            durable: None,
         });
         // Rows were checked when they were saved.
         let Some(when) = when_of(&row.when) else { continue };

@@ -7,13 +7,14 @@ use std::time::Duration;
 use sea_orm::EntityTrait;
 use uuid::Uuid;
 
+use super::events::{DURABLE, ON_DEAD_STOP, ORDER_BY_USER};
 use super::hooks::live_hooks;
 use super::live_routes::live_routes;
 use super::{Catalog, Definition, EventTable, Gateway, GatewayLimits, LiveGateways};
 use crate::config::Config;
 use crate::error::Result;
 use crate::script::{
-    Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT, ScriptWork,
+    Durable, Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT, ScriptWork,
     run_on_script_thread,
 };
 use crate::store::{Concerns, definitions_number, event, gateway, hook, route, table};
@@ -34,6 +35,8 @@ pub struct LiveGateway {
     pub limits: Limits,
     /// Whether rooms hear who joins and leaves.
     pub presence: bool,
+    /// Whether its jobs wait.
+    pub is_paused: bool,
     /// Runs before any event of a socket.
     pub connection: Option<Arc<Handler>>,
     /// Runs when a socket has gone.
@@ -180,7 +183,17 @@ fn live_gateway<'a>(
     let own_script = |script, name, source: &Option<String>| {
         source.as_deref().map(|source| {
             let (owner, version, gateway) = (row.id, row.updated_at, row.path.as_str());
-            make(HandlerSource { owner, script, version, gateway, name, source, schema: None, timeout })
+            make(HandlerSource {
+                owner,
+                script,
+                version,
+                gateway,
+                name,
+                source,
+                schema: None,
+                timeout,
+                durable: None,
+            })
         })
     };
     let handler = |event: &event::Model| {
@@ -193,6 +206,11 @@ fn live_gateway<'a>(
             source: &event.source_code,
             schema: event.payload_schema.as_ref(),
             timeout: event.timeout_ms.map_or(timeout, |ms| Duration::from_millis(ms.unsigned_abs())),
+            durable: (event.delivery == DURABLE).then(|| Durable {
+                is_of_user: event.order_by == ORDER_BY_USER,
+                attempts: event.retries.map_or(config.jobs.attempts, |retries| retries as u32),
+                stops_key: event.on_dead == ON_DEAD_STOP,
+            }),
         })
     };
     let events = events.map(|event| (event.event_name.clone(), handler(event))).collect();
@@ -205,6 +223,7 @@ fn live_gateway<'a>(
         allowed_origins: definition.allowed_origins.unwrap_or_else(|| config.allowed_origins.clone()),
         limits: Limits::new(&definition.limits, config),
         presence: row.presence,
+        is_paused: row.is_paused,
         connection: own_script(SCRIPT_CONNECTION, "connection", &row.connection_script),
         disconnection: own_script(SCRIPT_DISCONNECTION, "disconnection", &row.disconnection_script),
         events,

@@ -128,6 +128,7 @@ pub(super) fn live_routes(
             source: &row.source_code,
             schema: None,
             timeout: timeout(row.timeout_ms, config),
+            durable: None,
         });
         // What is not known is for admins: nothing opens by mistake.
         let access = RouteAccess::parse(&row.access).unwrap_or(RouteAccess::Admin);

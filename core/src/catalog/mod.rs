@@ -106,6 +106,13 @@ impl Catalog {
         self.live.load().contains_key(path)
     }
 
+    /// The paths of the gateways whose jobs wait: those that are paused or disabled.
+    pub fn paused_gateways(&self) -> Vec<String> {
+        let live = self.live.load();
+        let paused = live.values().filter(|gateway| gateway.is_paused || !gateway.is_enabled);
+        paused.map(|gateway| gateway.path.to_string()).collect()
+    }
+
     /// The present snapshot of the routes.
     pub fn live_routes(&self) -> Arc<LiveRoutes> {
         self.live_routes.load_full()

@@ -40,6 +40,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     at_most("limits.message_bytes", u64::from(limits.message_bytes), u64::from(limits.packet_bytes))?;
     check_queue(config)?;
     check_scripts(config)?;
+    check_jobs(config)?;
     check_auth(config)?;
     check_text(config)
 }
@@ -79,6 +80,18 @@ fn check_scripts(config: &Config) -> Result<(), ConfigError> {
         at_most(key, depth as u64, 256)?;
     }
     Ok(())
+}
+
+fn check_jobs(config: &Config) -> Result<(), ConfigError> {
+    let jobs = &config.jobs;
+    at_least("jobs.attempts", u64::from(jobs.attempts), 1)?;
+    at_most("jobs.attempts", u64::from(jobs.attempts), 100)?;
+    at_least("jobs.retry_ms", jobs.retry_ms, 10)?;
+    at_least("jobs.retry_max_ms", jobs.retry_max_ms, jobs.retry_ms)?;
+    at_least("jobs.kept_hours", u64::from(jobs.kept_hours), 1)?;
+    at_least("jobs.event_ids_kept_hours", u64::from(jobs.event_ids_kept_hours), 1)?;
+    at_least("jobs.loaded", jobs.loaded as u64, 100)?;
+    at_least("jobs.lease_ms", jobs.lease_ms, 1000)
 }
 
 fn check_auth(config: &Config) -> Result<(), ConfigError> {

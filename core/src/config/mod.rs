@@ -41,6 +41,7 @@ pub struct Config {
     pub limits: Limits,
     pub queue: Queue,
     pub scripts: Scripts,
+    pub jobs: Jobs,
     pub cache: Cache,
     pub auth: Auth,
     pub logs: Logs,
@@ -120,6 +121,19 @@ pub struct Scripts {
     pub fetch_hosts: Vec<String>,
     pub fetch_timeout_ms: u64,
     pub fetch_bytes: usize,
+}
+
+/// `[jobs]`.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "each field is documented where its default is")]
+pub struct Jobs {
+    pub attempts: u32,
+    pub retry_ms: u64,
+    pub retry_max_ms: u64,
+    pub kept_hours: u32,
+    pub event_ids_kept_hours: u32,
+    pub loaded: usize,
+    pub lease_ms: u64,
 }
 
 /// `[cache]`.

@@ -15,7 +15,6 @@ mod session;
 mod statement;
 mod table;
 mod tables;
-mod transaction;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -6,9 +6,9 @@ use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
 use super::session::{ROWS_MAX, Session};
 use super::statement::{self, Find, Selector};
 use super::table::{Row, Table};
-use super::transaction;
 use crate::error::{ErrorCode, Failure, Result};
 use crate::filter::Filter;
+use crate::store;
 
 /// Bytes of all rows of one read or one change, as JSON, about.
 pub(super) const ROWS_BYTES_MAX: usize = 16 << 20;
@@ -93,7 +93,7 @@ impl Session {
         let mut read = Read { columns, backend: self.backend(), rows: Vec::new(), bytes: 0 };
         match (self.transaction()?, self.data().rows().readers()) {
             (Some(transaction), _) => transaction.each(select, |row| read.take(row)).await?,
-            (None, None) => transaction::each(self.data().rows(), select, |row| read.take(row)).await?,
+            (None, None) => store::each(self.data().rows(), select, |row| read.take(row)).await?,
             (None, Some(readers)) => {
                 let mut on = readers.connection().await?;
                 if find.limit == 1 {

@@ -8,17 +8,20 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sea_orm::{DbBackend, DbErr, Statement, StatementBuilder};
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::reads::ROWS_BYTES_MAX;
 use super::statement::{self, Selector};
 use super::table::{ID, Row, RowChange, Table};
-use super::transaction::Transaction;
 use super::{Data, refusal};
-use crate::error::{ErrorCode, Failure, Result};
-use crate::store::{Wanted, Written, run_write};
+use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::jobs::{Jobs, LaterJob};
+use crate::store::{Transaction, Wanted, Written, is_unique_violation, run_write};
 
 /// Rows that one update may touch, and one read give.
 pub const ROWS_MAX: u64 = 1000;
+/// How often a job for later is stored whose name another takes at the same moment.
+const NAME_TRIES: usize = 5;
 /// Parameters of one statement; both databases take at least so many.
 const PARAMETERS_MAX: usize = 30_000;
 
@@ -38,6 +41,8 @@ pub struct Write {
 pub enum Keep {
     /// They stay.
     Writes,
+    /// They are one transaction, from the first on, which [`Session::commit_if`] ends; what is written later stays.
+    Together,
     /// They are undone at its end.
     Nothing,
 }
@@ -45,7 +50,7 @@ pub enum Keep {
 /// One caller's work with rows.
 pub struct Session {
     data: Arc<Data>,
-    keep: Keep,
+    keep: Mutex<Keep>,
     open: Mutex<Option<Open>>,
 }
 
@@ -68,7 +73,7 @@ impl Drop for Session {
 
 impl Session {
     pub(super) fn new(data: Arc<Data>, keep: Keep) -> Self {
-        Self { data, keep, open: Mutex::default() }
+        Self { data, keep: Mutex::new(keep), open: Mutex::default() }
     }
 
     /// The tables and where they are.
@@ -78,8 +83,66 @@ impl Session {
 
     /// Whether what was written so far can still be undone.
     pub fn is_in_transaction(&self) -> bool {
-        let base = usize::from(self.keep == Keep::Nothing);
+        let base = usize::from(self.keep() == Keep::Nothing);
         self.open.lock().as_ref().is_some_and(|open| open.savepoints + 1 > base)
+    }
+
+    fn keep(&self) -> Keep {
+        *self.keep.lock()
+    }
+
+    /// Ends the transaction of [`Keep::Together`]: commits it if `last`, which is its last statement, says so, else undoes it.
+    /// Whether it was committed.
+    ///
+    /// # Errors
+    /// Those of the database; what was written is undone then, unless the database was lost in the middle of the commit.
+    pub(crate) async fn commit_if(
+        &self,
+        last: impl AsyncFnOnce(&Transaction) -> Result<bool>,
+    ) -> Result<bool> {
+        let transaction = self.take()?.ok_or_else(lost)?;
+        let commits = last(&transaction).await?;
+        if commits {
+            transaction.commit().await?;
+            *self.keep.lock() = Keep::Writes;
+        } else {
+            transaction.roll_back().await?;
+        }
+        Ok(commits)
+    }
+
+    /// Undoes all that was written and is not committed.
+    pub(crate) async fn roll_back_all(&self) -> Result<()> {
+        self.set_savepoints(0);
+        self.roll_back().await
+    }
+
+    /// Stores a job for later. The waiting job of its name, if it has one, is gone then.
+    pub(crate) async fn store_job(&self, later: &LaterJob) -> Result<()> {
+        for _ in 1..NAME_TRIES {
+            match self.try_store_job(later).await {
+                // Another job took the name in between.
+                Err(Error::Database(error)) if is_unique_violation(&error) => {}
+                stored => return stored,
+            }
+        }
+        self.try_store_job(later).await
+    }
+
+    async fn try_store_job(&self, later: &LaterJob) -> Result<()> {
+        let (frees_name, stores) = Jobs::later(self.backend(), later);
+        if let Some(frees_name) = frees_name {
+            self.write(frees_name, Wanted::Count).await?;
+        }
+        self.write(stores, Wanted::Rows).await.map(drop)
+    }
+
+    /// Takes back a job for later that has not begun; whether there was one.
+    pub(crate) async fn cancel_job(&self, id: Uuid) -> Result<bool> {
+        match self.write(Jobs::cancel(self.backend(), id), Wanted::Count).await? {
+            Written::Count(done) => Ok(done.rows_affected() > 0),
+            Written::Rows(rows) => Ok(!rows.is_empty()),
+        }
     }
 
     pub(super) fn backend(&self) -> DbBackend {
@@ -104,7 +167,7 @@ impl Session {
 
     /// Begins a transaction; within one, a part of it that can be undone by itself.
     pub async fn begin(&self) -> Result<()> {
-        if self.keep == Keep::Nothing && self.transaction()?.is_none() {
+        if self.keep() != Keep::Writes && self.transaction()?.is_none() {
             self.open_transaction().await?;
         }
         let Some(transaction) = self.transaction()? else { return self.open_transaction().await };
@@ -280,7 +343,7 @@ impl Session {
 
     /// Runs a statement that writes. One that fails undoes itself alone.
     async fn write(&self, statement: Statement, wanted: Wanted) -> Result<Written> {
-        if self.keep == Keep::Nothing && self.transaction()?.is_none() {
+        if self.keep() != Keep::Writes && self.transaction()?.is_none() {
             self.open_transaction().await?;
         }
         match (self.transaction()?, self.data.rows().writer()) {

@@ -142,6 +142,7 @@ async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(S
         timeout: catalog.timeout(subject.timeout_ms),
         is_live: false,
         old: test.old,
+        clock_ms: None,
         rows: ordered,
         rows_of: test.expect.rows.keys().cloned().collect(),
     };

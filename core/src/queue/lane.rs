@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -12,6 +12,9 @@ use super::{Job, Refusal, Shared, Ticket};
 /// One gateway may have a fourth of the threads that wait.
 const WAITING_PARTS: usize = 4;
 
+/// Whether all that was pushed before is done, or will be with the hold before.
+type IsReached = bool;
+
 /// The jobs of one socket, in order.
 pub struct Lane<J: Job> {
     group: Arc<Group<J>>,
@@ -19,12 +22,43 @@ pub struct Lane<J: Job> {
 }
 
 struct LaneState<J> {
-    jobs: VecDeque<J>,
+    entries: VecDeque<Entry<J>>,
     bytes: usize,
     /// False until [`Lane::open`]: jobs wait, because the first one is still to come.
     is_open: bool,
     /// Whether it is in the group's list or with a worker.
     is_scheduled: bool,
+}
+
+/// What stands in a lane.
+enum Entry<J> {
+    Job(J),
+    /// What is behind it waits until it is dropped.
+    Hold {
+        is_dropped: Arc<AtomicBool>,
+        bytes: usize,
+    },
+}
+
+impl<J> Entry<J> {
+    /// Whether something waits for it.
+    fn is_hold(&self) -> bool {
+        matches!(self, Self::Hold { is_dropped, .. } if !is_dropped.load(Ordering::Acquire))
+    }
+}
+
+/// Keeps what is pushed to a lane after it from being run, until it is dropped.
+pub struct Hold<J: Job> {
+    lane: Arc<Lane<J>>,
+    is_dropped: Arc<AtomicBool>,
+}
+
+impl<J: Job> Drop for Hold<J> {
+    fn drop(&mut self) {
+        self.is_dropped.store(true, Ordering::Release);
+        let state = self.lane.state.lock();
+        self.lane.wake(state);
+    }
 }
 
 /// The lanes of one gateway that have something to do, and its threads that wait.
@@ -56,7 +90,7 @@ pub(super) enum Next<J: Job> {
 
 impl<J: Job> Lane<J> {
     pub(super) fn new(group: Arc<Group<J>>) -> Arc<Self> {
-        let state = LaneState { jobs: VecDeque::new(), bytes: 0, is_open: false, is_scheduled: false };
+        let state = LaneState { entries: VecDeque::new(), bytes: 0, is_open: false, is_scheduled: false };
         Arc::new(Self { group, state: Mutex::new(state) })
     }
 
@@ -66,33 +100,80 @@ impl<J: Job> Lane<J> {
     /// # Errors
     /// When a bound is reached or the queue drains; the job comes back.
     pub fn push(self: &Arc<Self>, job: J, accepted: impl FnOnce()) -> Result<(), (Refusal, J)> {
+        let bytes = job.bytes();
+        let mut state = match self.place_for(bytes) {
+            Ok(state) => state,
+            Err(refusal) => return Err((refusal, job)),
+        };
+        self.add(&mut state, Entry::Job(job), bytes);
+        accepted();
+        self.wake(state);
+        Ok(())
+    }
+
+    /// Has what is pushed later wait until what comes back is dropped; `bytes` is what it waits for. The job of
+    /// `reached` is run when all that was pushed before is done; none where that is so already, or as soon as the hold is
+    /// dropped that was pushed last.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn hold(
+        self: &Arc<Self>,
+        bytes: usize,
+        reached: impl FnOnce() -> J,
+    ) -> Result<(Hold<J>, IsReached), Refusal> {
+        let mut state = self.place_for(bytes)?;
+        let is_idle = state.entries.is_empty() && state.is_open && !state.is_scheduled;
+        let is_behind_hold = state.entries.back().is_some_and(Entry::is_hold);
+        let is_reached = is_idle || is_behind_hold;
+        if !is_reached {
+            let job = reached();
+            let bytes = job.bytes();
+            self.add(&mut state, Entry::Job(job), bytes);
+        }
+        let is_dropped = Arc::new(AtomicBool::new(false));
+        self.add(&mut state, Entry::Hold { is_dropped: is_dropped.clone(), bytes }, bytes);
+        self.wake(state);
+        Ok((Hold { lane: self.clone(), is_dropped }, is_reached))
+    }
+
+    /// Has what is behind the job that calls this, and runs in this lane, wait until what comes back is dropped; `bytes` is
+    /// what it waits for.
+    pub fn hold_now(self: &Arc<Self>, bytes: usize) -> Hold<J> {
+        let mut state = self.state.lock();
+        let is_dropped = Arc::new(AtomicBool::new(false));
+        self.add(&mut state, Entry::Hold { is_dropped: is_dropped.clone(), bytes }, bytes);
+        state.entries.rotate_right(1);
+        Hold { lane: self.clone(), is_dropped }
+    }
+
+    /// Locks the lane, if there is room for a job of so many bytes.
+    fn place_for(&self, bytes: usize) -> Result<MutexGuard<'_, LaneState<J>>, Refusal> {
         let (group, shared) = (&self.group, &self.group.shared);
         if !shared.is_open.load(Ordering::Relaxed) {
-            return Err((Refusal::Closed, job));
+            return Err(Refusal::Closed);
         }
-        let (settings, bytes) = (&shared.settings, job.bytes());
+        let settings = &shared.settings;
         if shared.jobs.load(Ordering::Relaxed) >= settings.jobs
             || shared.bytes.load(Ordering::Relaxed) + bytes > settings.bytes
             || group.jobs.load(Ordering::Relaxed) >= settings.jobs_per_gateway
             || group.bytes.load(Ordering::Relaxed) + bytes > settings.bytes_per_gateway
         {
-            return Err((Refusal::Full, job));
+            return Err(Refusal::Full);
         }
-        let mut state = self.state.lock();
-        if state.jobs.len() >= settings.jobs_per_socket || state.bytes + bytes > settings.bytes_per_socket {
-            return Err((Refusal::Full, job));
+        let state = self.state.lock();
+        if state.entries.len() >= settings.jobs_per_socket || state.bytes + bytes > settings.bytes_per_socket
+        {
+            return Err(Refusal::Full);
         }
-        self.add(&mut state, job, bytes);
-        accepted();
-        self.wake(state);
-        Ok(())
+        Ok(state)
     }
 
     /// Adds a job that the product itself needs done, ignoring the bounds. A lane gets one at most.
     pub fn push_last(self: &Arc<Self>, job: J) {
         let mut state = self.state.lock();
         let bytes = job.bytes();
-        self.add(&mut state, job, bytes);
+        self.add(&mut state, Entry::Job(job), bytes);
         self.wake(state);
     }
 
@@ -101,8 +182,8 @@ impl<J: Job> Lane<J> {
         let mut state = self.state.lock();
         if let Some(job) = first {
             let bytes = job.bytes();
-            self.add(&mut state, job, bytes);
-            state.jobs.rotate_right(1);
+            self.add(&mut state, Entry::Job(job), bytes);
+            state.entries.rotate_right(1);
         }
         state.is_open = true;
         self.wake(state);
@@ -110,6 +191,7 @@ impl<J: Job> Lane<J> {
 
     /// Unlocks the lane, and schedules it if it has a job to run.
     fn wake(self: &Arc<Self>, mut state: MutexGuard<'_, LaneState<J>>) {
+        self.take_dropped_holds(&mut state);
         let wakes = state.wants_worker();
         drop(state);
         if wakes {
@@ -117,8 +199,20 @@ impl<J: Job> Lane<J> {
         }
     }
 
-    fn add(&self, state: &mut LaneState<J>, job: J, bytes: usize) {
-        state.jobs.push_back(job);
+    /// Takes out the holds that nothing waits for any more.
+    fn take_dropped_holds(&self, state: &mut LaneState<J>) {
+        while let Some(Entry::Hold { is_dropped, bytes }) = state.entries.front()
+            && is_dropped.load(Ordering::Acquire)
+        {
+            let bytes = *bytes;
+            state.entries.pop_front();
+            state.bytes -= bytes;
+            self.group.subtract(1, bytes);
+        }
+    }
+
+    fn add(&self, state: &mut LaneState<J>, entry: Entry<J>, bytes: usize) {
+        state.entries.push_back(entry);
         state.bytes += bytes;
         self.group.add(1, bytes);
     }
@@ -126,9 +220,15 @@ impl<J: Job> Lane<J> {
     /// The next job; none: the lane is no longer scheduled.
     pub(super) fn next(&self) -> Option<J> {
         let mut state = self.state.lock();
-        let Some(job) = state.jobs.pop_front() else {
-            state.is_scheduled = false;
-            return None;
+        self.take_dropped_holds(&mut state);
+        let job = match state.entries.pop_front() {
+            Some(Entry::Job(job)) => job,
+            other => {
+                // A hold that is dropped later schedules the lane again.
+                other.into_iter().for_each(|hold| state.entries.push_front(hold));
+                state.is_scheduled = false;
+                return None;
+            }
         };
         let bytes = job.bytes();
         state.bytes -= bytes;
@@ -147,14 +247,15 @@ impl<J: Job> Drop for Lane<J> {
     fn drop(&mut self) {
         // A lane that was never opened takes its jobs with it.
         let state = self.state.get_mut();
-        self.group.subtract(state.jobs.len(), state.bytes);
+        self.group.subtract(state.entries.len(), state.bytes);
     }
 }
 
 impl<J> LaneState<J> {
     /// Whether the lane has to be scheduled now; marks it so.
     fn wants_worker(&mut self) -> bool {
-        let wants = self.is_open && !self.is_scheduled && !self.jobs.is_empty();
+        let has_job = matches!(self.entries.front(), Some(Entry::Job(_)));
+        let wants = self.is_open && !self.is_scheduled && has_job;
         self.is_scheduled |= wants;
         wants
     }

@@ -21,8 +21,8 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::config;
 
 use lane::Group as LaneGroup;
-pub use lane::Lane;
-pub(crate) use waiting::wait;
+pub use lane::{Hold, Lane};
+pub use waiting::wait;
 
 /// How often a drain looks whether it is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(2);

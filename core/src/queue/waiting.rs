@@ -32,7 +32,7 @@ trait Place {
 }
 
 /// Runs `wait` while another thread works in this one's place. On a thread that is no worker it just runs it.
-pub(crate) fn wait<T>(wait: impl FnOnce() -> T) -> T {
+pub fn wait<T>(wait: impl FnOnce() -> T) -> T {
     struct Back(Arc<dyn Place>);
     impl Drop for Back {
         fn drop(&mut self) {

@@ -1,16 +1,21 @@
 //! The live host of scripts.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use uuid::Uuid;
+
+use super::Runner;
 use crate::broker::{Action, Broker, Member, Publication, Room};
 use crate::cache::{Cache, MemoryCache};
 use crate::catalog::Catalog;
-use crate::error::Failure;
+use crate::error::{ErrorCode, Failure};
+use crate::jobs::LaterJob;
 use crate::metrics::Metrics;
 use crate::script::Host;
 
 /// What scripts do to the world, done.
 pub(super) struct LiveHost {
+    pub runner: Weak<Runner>,
     pub catalog: Arc<Catalog>,
     pub broker: Arc<dyn Broker>,
     pub cache: MemoryCache,
@@ -20,6 +25,26 @@ pub(super) struct LiveHost {
 impl Host for LiveHost {
     fn check_gateway(&self, path: &str) -> Result<(), Failure> {
         if self.catalog.has_gateway(path) { Ok(()) } else { Err(Failure::not_found("gateway", path)) }
+    }
+
+    fn check_event(&self, path: &str, event: &str) -> Result<(), Failure> {
+        let live = self.catalog.live();
+        let gateway = live.get(path).ok_or_else(|| Failure::not_found("gateway", path))?;
+        match gateway.handler(event) {
+            Some(_) => Ok(()),
+            None => Err(Failure::not_found("event", format!("{event} of {path}"))),
+        }
+    }
+
+    fn later(&self, later: LaterJob) -> Result<(), Failure> {
+        match self.runner.upgrade() {
+            Some(runner) => runner.later.add(&runner, later),
+            None => Err(Failure::new(ErrorCode::ShuttingDown, "The server is stopping")),
+        }
+    }
+
+    fn cancel(&self, id: Uuid) -> bool {
+        self.runner.upgrade().is_some_and(|runner| runner.later.cancel(id))
     }
 
     fn publish(&self, publication: Publication) -> Result<(), Failure> {

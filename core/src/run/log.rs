@@ -58,11 +58,13 @@ pub enum RunKind {
     /// A write over `/data`, for its hooks.
     Data,
     Hook,
+    /// A durable event, or a job for later.
+    Job,
 }
 
 impl RunKind {
     /// All of them, in lower case.
-    pub const WORDS: [&str; 6] = ["connection", "event", "disconnection", "route", "data", "hook"];
+    pub const WORDS: [&str; 7] = ["connection", "event", "disconnection", "route", "data", "hook", "job"];
 
     /// In lower case.
     pub fn as_str(self) -> &'static str {

@@ -4,8 +4,10 @@
 //! [`Runner`] has what that takes. This module must not know what carries a socket's packets, nor
 //! how requests come and go; a socket is a [`Client`] here.
 
+mod durable;
 mod host;
 mod job;
+mod later;
 mod log;
 mod record;
 mod route;
@@ -13,14 +15,19 @@ mod rows;
 mod test;
 mod work;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
+use crate::auth::Accounts;
 use crate::broker::Broker;
 use crate::cache::MemoryCache;
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::error::{ErrorCode, Failure};
+use crate::jobs::{Jobs, RunJobs};
 use crate::metrics::Metrics;
 use crate::queue::{Group, Queue};
 use crate::script::{Call, Handler, Origin, RunOutput};
@@ -30,8 +37,11 @@ pub use log::{RunFailure, RunFilter, RunKind, RunLog, RunRecord};
 pub use route::{RouteAnswer, RouteCall};
 pub use rows::RowsCall;
 pub use test::{TestCall, TestOutcome, Trigger, run_test};
+pub use work::Work;
 
+use durable::JobsOfRunner;
 use host::LiveHost;
+use later::LaterJobs;
 
 /// Runs scripts.
 pub struct Runner {
@@ -47,13 +57,25 @@ pub struct Runner {
     pub queue: Queue<Job>,
     /// The last runs.
     pub log: Arc<RunLog>,
+    /// Durable events, and jobs for later.
+    pub jobs: Arc<Jobs>,
+    /// Whose jobs run.
+    accounts: Arc<Accounts>,
+    /// Jobs for later that are in memory only.
+    later: LaterJobs,
+    /// What runs the jobs that have begun.
+    jobs_of_runner: Arc<JobsOfRunner>,
+    /// For what a worker waits for.
+    runtime: tokio::runtime::Handle,
     host: Arc<LiveHost>,
+    /// What the jobs of each gateway are counted as.
+    groups: Mutex<HashMap<Arc<str>, Group<Job>>>,
     /// What the work of requests is counted as.
     http: Group<Job>,
 }
 
 impl Runner {
-    /// A runner with its worker threads.
+    /// A runner with its worker threads. Call it within a runtime.
     ///
     /// # Errors
     /// When the system refuses a thread.
@@ -62,16 +84,56 @@ impl Runner {
         catalog: Arc<Catalog>,
         metrics: Arc<Metrics>,
         broker: Arc<dyn Broker>,
+        accounts: Arc<Accounts>,
+        jobs: Arc<Jobs>,
     ) -> std::io::Result<Arc<Self>> {
         let queue = Queue::start(&config.queue)?;
-        let host = Arc::new(LiveHost {
-            catalog: catalog.clone(),
-            broker: broker.clone(),
-            cache: MemoryCache::new(config.cache.bytes),
-            metrics: metrics.clone(),
-        });
         let log = Arc::new(RunLog::new(config.logs.runs));
-        Ok(Arc::new(Self { http: queue.group(), catalog, config, metrics, broker, queue, log, host }))
+        let runner = Arc::new_cyclic(|this: &Weak<Self>| {
+            let host = Arc::new(LiveHost {
+                runner: this.clone(),
+                catalog: catalog.clone(),
+                broker: broker.clone(),
+                cache: MemoryCache::new(config.cache.bytes),
+                metrics: metrics.clone(),
+            });
+            Self {
+                http: queue.group(),
+                groups: Mutex::default(),
+                runtime: tokio::runtime::Handle::current(),
+                jobs_of_runner: Arc::new(JobsOfRunner(this.clone())),
+                later: LaterJobs::default(),
+                catalog,
+                config,
+                metrics,
+                broker,
+                queue,
+                log,
+                jobs,
+                accounts,
+                host,
+            }
+        });
+        runner.follow_catalog();
+        let runs: Weak<dyn RunJobs> = Arc::<JobsOfRunner>::downgrade(&runner.jobs_of_runner) as _;
+        runner.jobs.attach(runs);
+        Ok(runner)
+    }
+
+    /// What the jobs of a gateway are counted as, those of its sockets among them.
+    pub fn group(&self, gateway: &Arc<str>) -> Group<Job> {
+        self.groups.lock().entry(gateway.clone()).or_insert_with(|| self.queue.group()).clone()
+    }
+
+    /// Forgets gateways that have gone, and looks at jobs that may have waited for what changed.
+    fn follow_catalog(self: &Arc<Self>) {
+        let this = Arc::downgrade(self);
+        self.catalog.on_change(move || {
+            let Some(runner) = this.upgrade() else { return };
+            let live = runner.catalog.live();
+            runner.groups.lock().retain(|path, _| live.contains_key(path));
+            runner.jobs.read_again();
+        });
     }
 
     /// Runs a handler's script and puts the run on record. `queued`: how long it waited. Call it on a

@@ -10,7 +10,7 @@ use crate::data::{Find, Keep, ROWS_MAX, Row, Session, Table, Write};
 use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::script::{
-    Arguments, Call, CallUser, Emitted, HttpRequest, HttpResponse, Origin, RecordedHost, ScriptEngine,
+    Arguments, Call, CallUser, Emitted, HttpRequest, HttpResponse, Later, Origin, RecordedHost, ScriptEngine,
     ScriptWork, TestInputs, run_on_script_thread,
 };
 
@@ -33,6 +33,8 @@ pub struct TestCall {
     pub is_live: bool,
     /// `@OLD`, of a hook.
     pub old: Json,
+    /// The time that stands still, in milliseconds.
+    pub clock_ms: Option<i64>,
     /// Rows that exist, by table, those that others reference first; never for a live run.
     pub rows: Vec<(String, Vec<Row>)>,
     /// Tables whose rows are wanted as they are afterwards.
@@ -72,6 +74,8 @@ pub struct TestOutcome {
     pub operations: u64,
     /// What was written.
     pub writes: Vec<Write>,
+    /// The jobs for later that it left.
+    pub later: Vec<Later>,
     /// The rows of the tables that were asked for, by id: what was made in its order.
     pub rows: BTreeMap<String, Vec<Row>>,
 }
@@ -139,7 +143,7 @@ fn run(engine: &ScriptEngine, test: TestCall, session: Option<Arc<Session>>) -> 
         arguments: Arguments::one(&test.payload),
         user: test.user,
         timeout: test.timeout,
-        test: Some(TestInputs { session, old: test.old }),
+        test: Some(TestInputs { session, old: test.old, clock_ms: test.clock_ms }),
     };
     let output = engine.run(&script, &call, host.clone());
     TestOutcome {
@@ -150,6 +154,7 @@ fn run(engine: &ScriptEngine, test: TestCall, session: Option<Arc<Session>>) -> 
         duration: output.duration,
         operations: output.operations,
         writes: output.writes,
+        later: output.later,
         rows: BTreeMap::new(),
     }
 }
@@ -163,6 +168,7 @@ fn not_compiled(failure: Failure) -> TestOutcome {
         duration: Duration::ZERO,
         operations: 0,
         writes: Vec::new(),
+        later: Vec::new(),
         rows: BTreeMap::new(),
     }
 }

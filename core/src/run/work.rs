@@ -16,6 +16,11 @@ pub struct Work {
 }
 
 impl Work {
+    /// Work that holds so many bytes while it waits, about.
+    pub fn new(bytes: usize, run: impl FnOnce() + Send + 'static) -> Self {
+        Self { run: Box::new(run), bytes }
+    }
+
     pub(super) fn run(self) {
         (self.run)();
     }

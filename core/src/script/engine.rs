@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rhai::packages::{
     BasicArrayPackage, BasicBlobPackage, BasicMapPackage, BasicMathPackage, BitFieldPackage, CorePackage,
@@ -21,12 +21,13 @@ use super::request::HttpResponse;
 use super::rows::Rows;
 use super::rows::hooks::{HookRun, Hooks};
 use super::rows::writes::RowsWrite;
-use super::run::{self, Call, Run, RunOutput, Shared};
+use super::run::{self, Call, JobEnd, Later, Run, RunOutput, Shared};
 use super::{hints, json, macros, outside, strings};
 use crate::auth::Secret;
 use crate::config;
 use crate::data::{Data, Write};
 use crate::error::{ErrorCode, Failure};
+use crate::jobs::End;
 use crate::payload::Payload;
 
 /// Compiles and runs scripts under the configured caps. One for the whole process; threads share
@@ -146,13 +147,19 @@ impl ScriptEngine {
         let start = Instant::now();
         let held_before = held_bytes();
         let (timeout, is_answer) = (call.timeout, call.origin.request().is_some());
+        let mut job_end = JobEnd::Open;
         let (outcome, left) = counted(|| {
             let value = catch_unwind(AssertUnwindSafe(|| {
                 self.enter(call, host, start + timeout)?;
-                work(&self.engine)
+                let payload = work(&self.engine)
                     .map_err(|error| run::failed(&error))
-                    .and_then(|value| self.payload(&value, is_answer))
+                    .and_then(|value| self.payload(&value, is_answer))?;
+                job_end = self.end_job(&payload)?;
+                Ok(payload)
             }));
+            if !matches!(value, Ok(Ok(_))) {
+                self.abandon_job();
+            }
             self.leave(value)
         });
         let left_behind_bytes = ((held_bytes() - held_before).max(0) as u64).saturating_sub(left.by_hooks);
@@ -166,6 +173,28 @@ impl ScriptEngine {
             writes: left.writes,
             place: left.place,
             hooks: left.hooks,
+            later: left.later,
+            has_later: left.has_later,
+            job_end,
+            is_thrown: left.is_thrown,
+            retry_after: left.retry_after,
+        }
+    }
+
+    /// Ends the job that a run is for in the transaction of what it wrote, if it wrote anything.
+    fn end_job(&self, payload: &Payload) -> Result<JobEnd, Failure> {
+        let (fence, attempts) = run::job_of_run();
+        let (Some(fence), Some(rows)) = (fence, &self.rows) else { return Ok(JobEnd::Open) };
+        uncounted(|| {
+            let end = End::done(payload, attempts);
+            rows.end_job(&self.engine, fence, &end).map_err(|error| run::failed(&error))
+        })
+    }
+
+    /// Undoes what a run for a job wrote that failed.
+    fn abandon_job(&self) {
+        if let Some(rows) = self.rows.as_ref().filter(|_| run::is_for_job()) {
+            uncounted(|| rows.abandon());
         }
     }
 
@@ -194,10 +223,14 @@ impl ScriptEngine {
             shared: Shared {
                 session: call.test.as_ref().and_then(|test| test.session.clone()),
                 writes: call.test.is_some().then(Vec::new),
+                later: call.test.is_some().then(Vec::new),
                 ..Shared::default()
             },
+            clock_ms: call.test.as_ref().and_then(|test| test.clock_ms),
+            retry_after: None,
             ended: None,
             failed_at: None,
+            is_thrown: false,
         };
         run::enter(run, deadline);
         Ok(())
@@ -230,6 +263,11 @@ impl ScriptEngine {
             writes: run.shared.writes.take().unwrap_or_default(),
             place: run.failed_at,
             hooks: std::mem::take(&mut run.shared.hooks),
+            later: run.shared.later.take().unwrap_or_default(),
+            has_later: run.shared.has_later,
+            // What the sandbox ended is none of the script's own.
+            is_thrown: run.is_thrown && run.ended.is_none(),
+            retry_after: run.retry_after,
         };
         uncounted(|| drop(run.shared.session.take()));
         let ended = run.ended.take();
@@ -270,6 +308,10 @@ struct Left {
     writes: Vec<Write>,
     place: Option<Place>,
     hooks: Vec<HookRun>,
+    later: Vec<Later>,
+    has_later: bool,
+    is_thrown: bool,
+    retry_after: Option<Duration>,
 }
 
 /// The JSON of a run that logged nothing.

@@ -21,11 +21,28 @@ pub struct Place {
 #[derive(Debug, Clone)]
 pub(super) struct Thrown {
     pub failure: Failure,
+    /// Whether the script itself threw it, not a call that it made.
+    pub is_own: bool,
 }
 
 /// A failure as an error that a script can catch.
 pub(super) fn raise(failure: Failure) -> Box<EvalAltResult> {
-    EvalAltResult::ErrorRuntime(Dynamic::from(Thrown { failure }), Position::NONE).into()
+    EvalAltResult::ErrorRuntime(Dynamic::from(Thrown { failure, is_own: false }), Position::NONE).into()
+}
+
+/// The same, thrown by the script itself.
+pub(super) fn raise_own(failure: Failure) -> Box<EvalAltResult> {
+    EvalAltResult::ErrorRuntime(Dynamic::from(Thrown { failure, is_own: true }), Position::NONE).into()
+}
+
+/// Whether the script itself threw what ended it.
+pub(super) fn is_own(error: &EvalAltResult) -> bool {
+    match innermost(error) {
+        EvalAltResult::ErrorRuntime(value, _) => {
+            value.read_lock::<Thrown>().is_none_or(|thrown| thrown.is_own)
+        }
+        _ => false,
+    }
 }
 
 /// Where an evaluation failed, if that is known.

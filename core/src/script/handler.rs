@@ -44,6 +44,19 @@ pub struct HandlerSource<'a> {
     pub schema: Option<&'a Json>,
     /// The time of one run.
     pub timeout: Duration,
+    /// How its events are kept in the database; none: they are not.
+    pub durable: Option<Durable>,
+}
+
+/// How durable events of a handler are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Durable {
+    /// Whether those of a user keep their order, not those of a socket.
+    pub is_of_user: bool,
+    /// How often one is tried, the first time included.
+    pub attempts: u32,
+    /// Whether those behind one that was given up wait for what becomes of it.
+    pub stops_key: bool,
 }
 
 /// A live script.
@@ -59,6 +72,8 @@ pub struct Handler {
     pub name: Arc<str>,
     /// The time of one run.
     pub timeout: Duration,
+    /// How its events are kept in the database; none: they are not.
+    pub durable: Option<Durable>,
     script: Result<Script, CompileError>,
     schema: Option<Schema>,
     left_behind_bytes: AtomicU64,
@@ -85,6 +100,7 @@ impl Handler {
             gateway: from.gateway.into(),
             name: from.name.into(),
             timeout: from.timeout,
+            durable: from.durable,
             script,
             schema: from.schema.and_then(|schema| Schema::new(schema).ok()),
             left_behind_bytes: AtomicU64::new(0),
@@ -99,7 +115,10 @@ impl Handler {
 
     /// Whether this handler still is what `from` says.
     pub fn is_from(&self, from: &HandlerSource<'_>) -> bool {
-        self.version == from.version && self.timeout == from.timeout && &*self.gateway == from.gateway
+        self.version == from.version
+            && self.timeout == from.timeout
+            && self.durable == from.durable
+            && &*self.gateway == from.gateway
     }
 
     /// The compiled script; none while it is suspended.

@@ -5,10 +5,12 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
+use uuid::Uuid;
 
 use crate::broker::{Member, Publication, Room};
 use crate::cache::Cache;
 use crate::error::Failure;
+use crate::jobs::LaterJob;
 use crate::payload::Payload;
 
 /// What any script can do to the world. Calls come from a script thread and may block it.
@@ -34,6 +36,18 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// What the broker says.
     fn room_size(&self, room: Room<'_>) -> Result<usize, Failure>;
+    /// That this event of this gateway is handled.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`.
+    fn check_event(&self, path: &str, event: &str) -> Result<(), Failure>;
+    /// Keeps a job for later in memory.
+    ///
+    /// # Errors
+    /// `SERVICE_UNAVAILABLE` when there are too many.
+    fn later(&self, later: LaterJob) -> Result<(), Failure>;
+    /// Takes back a job that waits in memory; false when there is none.
+    fn cancel(&self, id: Uuid) -> bool;
     /// What `@CACHE` reads and writes.
     fn cache(&self) -> &dyn Cache;
     /// Takes note of a call of `@SOCKET` that acts, as the script made it; a live host takes none.

@@ -31,11 +31,11 @@ mod thread;
 
 pub use engine::{CompileError, Script, ScriptEngine};
 pub use failure::Place;
-pub use handler::{Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
+pub use handler::{Durable, Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
 pub use host::{Host, Socket};
 pub use json::nesting_of;
-pub use origin::Origin;
 pub(crate) use origin::ROUTES;
+pub use origin::{JobOrigin, Origin};
 pub use packet::{Arguments, event_name, placeholders_fit};
 pub use recorded::{Emitted, RecordedHost};
 pub use reference::{Entry, GROUPS, Group, as_markdown};
@@ -43,7 +43,7 @@ pub use request::{HttpRequest, HttpResponse, SECRET_HEADERS};
 pub use reserved::reserved_event;
 pub use rows::hooks::{Hook, HookRun, HookWhen, Hooks};
 pub use rows::writes::{Operation, RowsChange, RowsWrite};
-pub use run::{Call, CallUser, RunOutput, TestInputs};
+pub use run::{Call, CallUser, JobEnd, Later, RunOutput, TestInputs};
 pub(crate) use schema::Schema;
 pub use thread::{ScriptWork, run_on_script_thread, spawn_script_thread};
 

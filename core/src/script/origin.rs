@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::host::Socket;
 use super::request::HttpRequest;
+use crate::jobs::{Attempts, Fence};
 
 /// What stands for a gateway's path where the script is a route's. No path is this.
 pub(crate) const ROUTES: &str = "routes";
@@ -22,17 +25,39 @@ pub enum Origin {
     },
     /// No socket, in the name of a gateway: the path.
     Gateway(Arc<str>),
+    /// A job of a gateway: a durable event, one for later, or one of a schedule.
+    Job {
+        /// The gateway's path.
+        gateway: Arc<str>,
+        /// The job.
+        job: Arc<JobOrigin>,
+    },
     /// A request to a route.
     Route(Arc<HttpRequest>),
     /// A write over `/data`.
     Data,
 }
 
+/// The job that a script runs for.
+#[derive(Debug)]
+pub struct JobOrigin {
+    /// Its id.
+    pub id: Uuid,
+    /// Which attempt at it this is; none: a job in memory, or a test.
+    pub fence: Option<Fence>,
+    /// The attempts before that failed.
+    pub attempts: Attempts,
+    /// The socket that sent the event, which may be gone.
+    pub socket_id: Option<Box<str>>,
+}
+
 impl Origin {
     /// The gateway's path, where there is a gateway.
     pub fn gateway(&self) -> Option<&Arc<str>> {
         match self {
-            Self::Socket { gateway, .. } | Self::Gateway(gateway) => Some(gateway),
+            Self::Socket { gateway, .. } | Self::Gateway(gateway) | Self::Job { gateway, .. } => {
+                Some(gateway)
+            }
             Self::Route(_) | Self::Data => None,
         }
     }
@@ -40,7 +65,7 @@ impl Origin {
     /// What `@GATEWAY` is: the gateway's path, or a word that no path is.
     pub fn gateway_or_word(&self) -> &str {
         match self {
-            Self::Socket { gateway, .. } | Self::Gateway(gateway) => gateway,
+            Self::Socket { gateway, .. } | Self::Gateway(gateway) | Self::Job { gateway, .. } => gateway,
             Self::Route(_) => ROUTES,
             Self::Data => DATA,
         }
@@ -49,6 +74,26 @@ impl Origin {
     /// The socket that triggered the run, if one did.
     pub fn socket(&self) -> Option<&Arc<dyn Socket>> {
         if let Self::Socket { socket, .. } = self { Some(socket) } else { None }
+    }
+
+    /// The job that the script runs for.
+    pub fn job(&self) -> Option<&Arc<JobOrigin>> {
+        if let Self::Job { job, .. } = self { Some(job) } else { None }
+    }
+
+    /// The id of that job.
+    pub(super) fn job_id(&self) -> Option<Uuid> {
+        self.job().map(|job| job.id)
+    }
+
+    /// Which attempt at that job this is, from 1; 1 where there is none.
+    pub(super) fn attempt(&self) -> i32 {
+        self.fence().map_or(1, |fence| fence.attempt)
+    }
+
+    /// What tells this attempt from all others, where what it writes is one with the end of the job.
+    pub(super) fn fence(&self) -> Option<Fence> {
+        self.job()?.fence
     }
 
     /// The request that the script answers, if it answers one.
@@ -62,6 +107,7 @@ impl std::fmt::Debug for Origin {
         let name = match self {
             Self::Socket { .. } => "Socket",
             Self::Gateway(_) => "Gateway",
+            Self::Job { .. } => "Job",
             Self::Route(_) => "Route",
             Self::Data => "Data",
         };

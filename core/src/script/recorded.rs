@@ -6,11 +6,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value as Json;
+use uuid::Uuid;
 
 use super::host::{Host, Socket};
 use crate::broker::{Member, Publication, Room};
 use crate::cache::{Cache, MemoryCache};
 use crate::error::Failure;
+use crate::jobs::LaterJob;
 use crate::payload::Payload;
 use crate::store::{self, Time};
 
@@ -61,6 +63,18 @@ impl RecordedHost {
 impl Host for RecordedHost {
     fn check_gateway(&self, _path: &str) -> Result<(), Failure> {
         Ok(())
+    }
+
+    fn check_event(&self, _path: &str, _event: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn later(&self, _later: LaterJob) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn cancel(&self, _id: Uuid) -> bool {
+        false
     }
 
     fn publish(&self, _publication: Publication) -> Result<(), Failure> {

@@ -23,7 +23,9 @@ use crate::auth::User;
 use crate::config;
 use crate::data::{Session, Write};
 use crate::error::{ErrorCode, Failure};
+use crate::jobs::{Attempts, Fence, LaterJob};
 use crate::payload::Payload;
+use crate::store::Time;
 
 /// Operations between two looks at the clock. One operation takes 2 ms at worst (Rhai's size
 /// check of a value with 10,000 elements), so a run ends within 50 ms of its time.
@@ -55,6 +57,8 @@ pub struct TestInputs {
     pub session: Option<Arc<Session>>,
     /// `@OLD`.
     pub old: serde_json::Value,
+    /// The time that stands still, in milliseconds.
+    pub clock_ms: Option<i64>,
 }
 
 impl std::fmt::Debug for TestInputs {
@@ -103,6 +107,28 @@ pub struct RunOutput {
     pub place: Option<Place>,
     /// The hooks of its writes, whatever became of the run; not all of very many.
     pub hooks: Vec<HookRun>,
+    /// The jobs for later that a test run has left.
+    pub later: Vec<Later>,
+    /// Whether there are jobs for later.
+    pub has_later: bool,
+    /// What became of the job that it ran for.
+    pub job_end: JobEnd,
+    /// Whether it failed by what its script itself threw.
+    pub is_thrown: bool,
+    /// Its script asked for another attempt after this time.
+    pub retry_after: Option<Duration>,
+}
+
+/// What a run has done about the end of its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum JobEnd {
+    /// Nothing: it wrote nothing, failed, or ran for no job.
+    #[default]
+    Open,
+    /// It is committed, with all that the run wrote.
+    Committed,
+    /// Another has ended the job, or will; what the run wrote is undone.
+    Elsewhere,
 }
 
 impl RunOutput {
@@ -118,6 +144,11 @@ impl RunOutput {
             writes: Vec::new(),
             place: None,
             hooks: Vec::new(),
+            later: Vec::new(),
+            has_later: false,
+            job_end: JobEnd::Open,
+            is_thrown: false,
+            retry_after: None,
         }
     }
 }
@@ -143,10 +174,25 @@ pub(super) struct Run {
     pub hook_depth: usize,
     /// What it has in common with the hooks of its writes.
     pub shared: Shared,
+    /// The time that stands still, in a test.
+    pub clock_ms: Option<i64>,
+    /// Its script asked for another attempt after this time.
+    pub retry_after: Option<Duration>,
     /// Why the run has to end at its next operation.
     pub ended: Option<Failure>,
     /// Where it failed.
     pub failed_at: Option<Place>,
+    /// Whether it failed by what its script itself threw.
+    pub is_thrown: bool,
+}
+
+/// A job for later that a test run has left.
+#[derive(Debug, Clone)]
+pub struct Later {
+    /// The job.
+    pub job: LaterJob,
+    /// Whether the database would keep it.
+    pub is_durable: bool,
 }
 
 /// What a run and the hooks of its writes use together.
@@ -169,6 +215,10 @@ pub(super) struct Shared {
     pub waiting_bytes: usize,
     /// What was written, in a test run.
     pub writes: Option<Vec<Write>>,
+    /// The jobs for later, in a test run.
+    pub later: Option<Vec<Later>>,
+    /// Whether there are jobs for later.
+    pub has_later: bool,
     /// Hooks that ran, for the record.
     pub hooks: Vec<HookRun>,
 }
@@ -229,6 +279,30 @@ pub(super) fn host() -> Arc<dyn Host> {
     with_run(|run| run.host.clone())
 }
 
+/// The attempt at a job that this thread's run is, with those before; none where it is for no job.
+pub(super) fn job_of_run() -> (Option<Fence>, Attempts) {
+    RUN.with_borrow(|run| {
+        let job = run.as_ref().and_then(|run| run.origin.job());
+        job.map_or_else(Default::default, |job| (job.fence, job.attempts.clone()))
+    })
+}
+
+/// Whether this thread's run is for a job that the database has.
+pub(super) fn is_for_job() -> bool {
+    RUN.with_borrow(|run| run.as_ref().is_some_and(|run| run.origin.fence().is_some()))
+}
+
+/// The time for this thread's run, in milliseconds.
+pub(super) fn now_ms() -> i64 {
+    with_run(|run| run.clock_ms).unwrap_or_else(crate::jobs::now_ms)
+}
+
+/// The same as a time.
+pub(super) fn now() -> Time {
+    let of_clock = |ms: i64| Time::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok();
+    with_run(|run| run.clock_ms).and_then(of_clock).unwrap_or_else(crate::store::now)
+}
+
 /// The time that is left to this thread's run.
 pub(super) fn time_left() -> Duration {
     DEADLINE.get().map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()))
@@ -277,6 +351,7 @@ pub(super) fn failed(error: &EvalAltResult) -> Failure {
     RUN.with_borrow_mut(|run| {
         if let Some(run) = run {
             run.failed_at = place;
+            run.is_thrown = failure::is_own(error);
         }
     });
     failure::of_error(error)

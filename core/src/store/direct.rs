@@ -10,7 +10,7 @@ use futures_util::TryStreamExt;
 use parking_lot::Mutex;
 use prometheus::Histogram;
 use sea_orm::sqlx::query::Query;
-use sea_orm::sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection};
+use sea_orm::sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection};
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values};
 use sea_query_sqlx::SqlxValues;
@@ -69,6 +69,19 @@ impl Direct {
             idle: Mutex::default(),
             places: Arc::new(Semaphore::new(connections as usize)),
             connections,
+            seconds,
+        })
+    }
+
+    /// One connection to the same file whose commits are on the disk when they return, whatever happens to the
+    /// machine: in WAL mode NORMAL may lose the last ones with the power (sqlite.org/pragma.html#pragma_synchronous).
+    pub(super) fn durable(pool: &DatabaseConnection, seconds: Histogram) -> Arc<Self> {
+        let options = (*pool.get_sqlite_connection_pool().connect_options()).clone();
+        Arc::new(Self {
+            options: Arc::new(options.synchronous(SqliteSynchronous::Full)),
+            idle: Mutex::default(),
+            places: Arc::new(Semaphore::new(1)),
+            connections: 1,
             seconds,
         })
     }

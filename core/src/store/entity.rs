@@ -25,6 +25,8 @@ pub mod gateway {
         /// [`crate::catalog::GatewayLimits`].
         pub limits: Json,
         pub presence: bool,
+        /// Whether its jobs wait.
+        pub is_paused: bool,
         /// The pack that this row came from.
         pub pack: Option<String>,
         pub created_at: TimeDateTimeWithTimeZone,
@@ -56,6 +58,9 @@ pub mod event {
         pub timeout_ms: Option<i64>,
         pub payload_schema: Option<Json>,
         pub delivery: String,
+        pub order_by: String,
+        pub retries: Option<i64>,
+        pub on_dead: String,
         pub created_at: TimeDateTimeWithTimeZone,
         pub updated_at: TimeDateTimeWithTimeZone,
     }
@@ -261,6 +266,42 @@ pub mod hook {
         pub source_code: String,
         /// Lower runs earlier.
         pub priority: i64,
+        /// The pack that this row came from.
+        pub pack: Option<String>,
+        pub created_at: TimeDateTimeWithTimeZone,
+        pub updated_at: TimeDateTimeWithTimeZone,
+    }
+
+    /// None: see above.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// An event that the clock sends.
+pub mod schedule {
+    use sea_orm::entity::prelude::*;
+
+    /// A row of `gw_schedule`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gw_schedule")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub name: String,
+        pub description: String,
+        /// Five or six fields.
+        pub cron: String,
+        pub timezone: String,
+        pub gateway_path: String,
+        pub event_name: String,
+        pub payload: Json,
+        /// `once` or `skip`.
+        pub missed: String,
+        pub is_enabled: bool,
+        /// In milliseconds; none: to be found out, since it was saved.
+        pub next_at: Option<i64>,
         /// The pack that this row came from.
         pub pack: Option<String>,
         pub created_at: TimeDateTimeWithTimeZone,

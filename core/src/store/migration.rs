@@ -4,7 +4,10 @@
 use sea_orm::{DbErr, EntityTrait};
 use sea_orm_migration::prelude::*;
 
-use super::entity::{app_key, change, event, gateway, hook, pack, revision, route, session, table, user};
+use super::entity::{
+    app_key, change, event, gateway, hook, pack, revision, route, schedule, session, table, user,
+};
+use super::jobs_schema;
 
 /// All steps in order.
 pub(super) struct Migrator;
@@ -15,7 +18,7 @@ impl MigratorTrait for Migrator {
     }
 
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(M0001Gateways), Box::new(M0002Data), Box::new(M0003Changes)]
+        vec![Box::new(M0001Gateways), Box::new(M0002Data), Box::new(M0003Changes), Box::new(M0004Jobs)]
     }
 }
 
@@ -96,6 +99,44 @@ impl MigrationTrait for M0003Changes {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for row in super::change_number::rows_by_kind() {
             change::Entity::insert(row).exec_without_returning(manager.get_connection()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Durable events, jobs for later, schedules.
+struct M0004Jobs;
+
+impl MigrationName for M0004Jobs {
+    fn name(&self) -> &str {
+        "0004_jobs"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for M0004Jobs {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for statement in jobs_schema::statements(manager.get_database_backend()) {
+            manager.get_connection().execute_unprepared(&statement).await?;
+        }
+        manager.create_table(schedules()).await?;
+        let added = [
+            column(
+                event::Entity,
+                ColumnDef::new(event::Column::OrderBy).string().not_null().default("socket"),
+            ),
+            column(event::Entity, ColumnDef::new(event::Column::Retries).big_integer()),
+            column(
+                event::Entity,
+                ColumnDef::new(event::Column::OnDead).string().not_null().default("continue"),
+            ),
+            column(
+                gateway::Entity,
+                ColumnDef::new(gateway::Column::IsPaused).boolean().not_null().default(false),
+            ),
+        ];
+        for column in added {
+            manager.alter_table(column).await?;
         }
         Ok(())
     }
@@ -280,6 +321,31 @@ fn app_keys() -> TableCreateStatement {
         .col(ColumnDef::new(C::CreatedAt).timestamp_with_time_zone().not_null())
         .col(ColumnDef::new(C::UpdatedAt).timestamp_with_time_zone().not_null())
         .to_owned()
+}
+
+fn schedules() -> TableCreateStatement {
+    use schedule::Column as C;
+    Table::create()
+        .table(schedule::Entity)
+        .col(ColumnDef::new(C::Id).uuid().not_null().primary_key())
+        .col(ColumnDef::new(C::Name).string().not_null().unique_key())
+        .col(ColumnDef::new(C::Description).text().not_null())
+        .col(ColumnDef::new(C::Cron).string().not_null())
+        .col(ColumnDef::new(C::Timezone).string().not_null())
+        .col(ColumnDef::new(C::GatewayPath).string().not_null())
+        .col(ColumnDef::new(C::EventName).string().not_null())
+        .col(ColumnDef::new(C::Payload).json().not_null())
+        .col(ColumnDef::new(C::Missed).string().not_null())
+        .col(ColumnDef::new(C::IsEnabled).boolean().not_null())
+        .col(ColumnDef::new(C::NextAt).big_integer())
+        .col(ColumnDef::new(C::Pack).string())
+        .col(ColumnDef::new(C::CreatedAt).timestamp_with_time_zone().not_null())
+        .col(ColumnDef::new(C::UpdatedAt).timestamp_with_time_zone().not_null())
+        .to_owned()
+}
+
+fn column(table: impl IntoTableRef, column: &mut ColumnDef) -> TableAlterStatement {
+    Table::alter().table(table).add_column(column).to_owned()
 }
 
 fn unique<T: IntoTableRef, C: IntoIndexColumn, const N: usize>(

@@ -9,6 +9,7 @@ mod direct;
 mod edit;
 mod entity;
 pub mod in_memory;
+mod jobs_schema;
 pub mod list;
 mod migration;
 pub(crate) mod private;
@@ -16,6 +17,7 @@ mod reason;
 mod transaction;
 mod turns;
 mod writer;
+mod writer_transaction;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,14 +41,16 @@ pub(crate) use connection::Pool;
 use connection::{Purpose, Sqlite};
 use direct::Direct;
 pub(crate) use edit::{Concerns, code_of};
-pub use entity::{app_key, event, gateway, hook, pack, revision, route, session, table, user};
-pub(crate) use transaction::{WriterTransaction, overdue};
+pub use entity::{app_key, event, gateway, hook, pack, revision, route, schedule, session, table, user};
+pub(crate) use jobs_schema::SHARDS;
+pub(crate) use transaction::{Transaction, each};
+
 pub(crate) use writer::{Wanted, Writer, Written, begin_writing, run_write};
 
 /// Connections for the product's own tables. A server that waits for its turn to start holds one of
 /// them meanwhile.
 const OWN: Purpose =
-    Purpose { connections: 4, idle_in_transaction: Duration::from_secs(60), enforces_references: true };
+    Purpose { connections: 5, idle_in_transaction: Duration::from_secs(60), enforces_references: true };
 /// Connections for rows of admins' tables. A script that computes in a transaction for longer than
 /// others should wait for its locks loses the transaction.
 const ROWS: Purpose = Purpose { connections: 8, idle_in_transaction: Duration::from_secs(2), ..OWN };
@@ -96,12 +100,13 @@ impl Store {
         let connections = connection::connect(url, OWN, metrics).await?;
         let (db, rows) = if is_sqlite {
             let direct = |count| Direct::new(&connections, count, metrics.db_seconds.clone());
+            let durable = Direct::durable(&connections, metrics.db_seconds.clone());
             let alone = connection::connect(url, EDITS, metrics).await?;
-            let patience = transaction::Patience {
+            let patience = writer_transaction::Patience {
                 idle: Duration::from_millis(config.scripts.transaction_idle_ms),
                 whole: Duration::from_millis(config.scripts.transaction_ms),
             };
-            let [own, rows] = Writer::start(alone, direct(1), patience)
+            let [own, rows] = Writer::start(alone, direct(1), durable, patience)
                 .map_err(|error| Error::Internal(format!("no thread for the writer: {error}")))?;
             let own = Sqlite { writer: own, readers: direct(OWN.connections) };
             let rows = Sqlite { writer: rows, readers: direct(ROWS.connections) };
@@ -153,6 +158,15 @@ impl Store {
     /// The connection for the rows of admins' tables.
     pub(crate) fn rows(&self) -> &Pool {
         &self.rows
+    }
+
+    /// Begins a transaction that survives whatever happens to the machine once it is committed. It has to be
+    /// short: on SQLite nothing else is written meanwhile.
+    pub(crate) async fn begin_durable(&self) -> Result<Transaction> {
+        Ok(match self.db.writer() {
+            Some(writer) => Transaction::OfWriter(writer.begin_durable().await?),
+            None => Transaction::OfPool(TransactionTrait::begin(&*self.db).await?),
+        })
     }
 
     /// A real round trip.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::transaction::Open;
+use super::writer_transaction::Open;
 
 /// How often those who wait check the transaction that has the turn.
 const LOOK: Duration = Duration::from_millis(20);

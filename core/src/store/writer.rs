@@ -14,8 +14,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::direct::{Direct, DirectConnection};
-use super::transaction::{Patience, WriterTransaction};
 use super::turns::{self, Turns, Whose};
+use super::writer_transaction::{Patience, WriterTransaction};
 use crate::error::Result;
 
 /// Statements of one transaction, at most. The statements behind them wait until it is committed.
@@ -57,6 +57,8 @@ pub(crate) struct Writer {
     connection: DatabaseConnection,
     /// One connection, for statements and transactions of rows.
     statements: Arc<Direct>,
+    /// One connection, for what has to be on the disk when it is committed.
+    durable: Arc<Direct>,
     /// Whose turn it is with either connection, also between its statements.
     turns: Arc<Turns>,
     patience: Patience,
@@ -78,6 +80,7 @@ impl Writer {
     pub(super) fn start(
         connection: DatabaseConnection,
         statements: Arc<Direct>,
+        durable: Arc<Direct>,
         patience: Patience,
     ) -> std::io::Result<[Self; 2]> {
         let turns = Arc::new(Turns::default());
@@ -86,8 +89,9 @@ impl Writer {
             let (runtime, work) =
                 (Handle::current(), work(whose, statements.clone(), turns.clone(), waiting));
             std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work))?;
-            let (connection, statements, turns) = (connection.clone(), statements.clone(), turns.clone());
-            Ok(Self { whose, requests, connection, statements, turns, patience })
+            let (connection, turns) = (connection.clone(), turns.clone());
+            let (statements, durable) = (statements.clone(), durable.clone());
+            Ok(Self { whose, requests, connection, statements, durable, turns, patience })
         };
         Ok([start(Whose::Own, "own-writer")?, start(Whose::Rows, "rows-writer")?])
     }
@@ -108,6 +112,7 @@ impl Writer {
     /// Closes the connections.
     pub(crate) async fn close(self) -> Result<(), DbErr> {
         self.statements.close().await?;
+        self.durable.close().await?;
         self.connection.close().await
     }
 
@@ -115,6 +120,12 @@ impl Writer {
     pub(crate) async fn begin(&self) -> Result<WriterTransaction> {
         let turn = self.turns.take(self.whose).await;
         WriterTransaction::begin(turn, self.statements.connection().await?, self.patience).await
+    }
+
+    /// Begins a transaction that is on the disk when it is committed. Whoever begins it sees to it that it is short.
+    pub(super) async fn begin_durable(&self) -> Result<WriterTransaction> {
+        let turn = self.turns.take(self.whose).await;
+        WriterTransaction::begin(turn, self.durable.connection().await?, Patience::ENDLESS).await
     }
 }
 

@@ -11,7 +11,7 @@ use super::fetch::Fetcher;
 use crate::auth::{Secret, hash_password, is_affordable, verify_password};
 use crate::config;
 use crate::error::{ErrorCode, Failure};
-use crate::id::{new_id, unix_ms};
+use crate::id::new_id;
 use crate::queue;
 use crate::script::failure::raise;
 use crate::script::json;
@@ -19,7 +19,7 @@ use crate::script::memory::uncounted;
 use crate::script::outside::{self, from_outside};
 use crate::script::rows::refuse_in_transaction;
 use crate::script::run::{self, time_left};
-use crate::store::{Time, now};
+use crate::store::Time;
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
 type Text = ImmutableString;
@@ -40,8 +40,8 @@ const CLAIMS_DEPTH_MAX: usize = 16;
 pub(crate) fn register(engine: &mut Engine, limits: &config::Scripts, secret: Arc<Secret>) {
     engine
         .register_type_with_name::<Helpers>("@HELPERS")
-        .register_fn("now", |_: &mut Helpers| unix_ms() as i64)
-        .register_fn("iso", |_: &mut Helpers| rfc3339(now()))
+        .register_fn("now", |_: &mut Helpers| run::now_ms())
+        .register_fn("iso", |_: &mut Helpers| rfc3339(run::now()))
         .register_fn("uuid", |_: &mut Helpers| new_id().to_string())
         .register_fn("slug", |_: &mut Helpers, text: Text| slug(&text))
         .register_fn("filter", |_: &mut Helpers, filter: Dynamic| outside::let_through(&filter))

@@ -4,6 +4,7 @@
 pub(crate) mod cache;
 mod fetch;
 pub(crate) mod helpers;
+pub(crate) mod job;
 pub(crate) mod socket;
 pub(crate) mod table;
 pub(crate) mod throw;
@@ -16,6 +17,7 @@ use rhai::{
 
 use self::cache::CacheMacro;
 use self::helpers::Helpers;
+use self::job::JobMacro;
 use self::socket::SocketMacro;
 use self::table::Repos;
 use self::throw::Throw;
@@ -35,7 +37,7 @@ type Outcome = Result<Dynamic, Box<EvalAltResult>>;
 type Value = fn() -> Outcome;
 
 /// The macros that are a value, with how it is made. A macro is known by its place here.
-const VALUES: [(&str, Value); 15] = [
+const VALUES: [(&str, Value); 16] = [
     ("BODY", body),
     ("DATA", body),
     ("ARGS", args),
@@ -47,6 +49,7 @@ const VALUES: [(&str, Value); 15] = [
     ("SOCKET", || Ok(Dynamic::from(SocketMacro))),
     ("THROW", || Ok(Dynamic::from(Throw))),
     ("CACHE", || Ok(Dynamic::from(CacheMacro::Own))),
+    ("JOB", || Ok(Dynamic::from(JobMacro))),
     ("HELPERS", || Ok(Dynamic::from(Helpers))),
     ("PARAMS", request::params),
     ("QUERY", request::query),
@@ -86,6 +89,7 @@ pub(crate) fn register(
     throw::register(engine);
     helpers::register(engine, limits, secret);
     cache::register(engine);
+    job::register(engine, rows.clone());
     table::register(engine, rows.clone());
     register_grammar(engine, rows);
 }

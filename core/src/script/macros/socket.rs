@@ -37,6 +37,9 @@ pub(crate) fn register(engine: &mut Engine) {
 fn register_emits(engine: &mut Engine) {
     engine
         .register_fn("reply", |_: &mut SocketMacro, event: Text, data: Dynamic| -> Outcome {
+            if let Some((gateway, socket)) = socket_of_job()? {
+                return publish("reply", &[], &event, &data, || Target::Connection { gateway, socket });
+            }
             let (socket, _) = triggering("reply")?;
             let (_, payload) = outgoing("reply", &[], &event, &data)?;
             uncounted(move || {
@@ -48,19 +51,25 @@ fn register_emits(engine: &mut Engine) {
         .register_fn(
             "broadcastToRoom",
             |_: &mut SocketMacro, room: Dynamic, event: Text, data: Dynamic| -> Outcome {
-                let (socket, gateway) = triggering("broadcastToRoom")?;
+                let (gateway, except) = match socket_of_job()? {
+                    Some((gateway, socket)) => (gateway, socket),
+                    None => {
+                        let (socket, gateway) = triggering("broadcastToRoom")?;
+                        (gateway, socket.id().into())
+                    }
+                };
                 let room = room_name(&room)?;
                 publish("broadcastToRoom", &[&room], &event, &data, || Target::Room {
                     gateway,
                     room: (&*room).into(),
-                    except: Some(socket.id().into()),
+                    except: Some(except),
                 })
             },
         )
         .register_fn(
             "emitToCurrentRoom",
             |_: &mut SocketMacro, room: Dynamic, event: Text, data: Dynamic| -> Outcome {
-                let (_, gateway) = triggering("emitToCurrentRoom")?;
+                let gateway = own_gateway("emitToCurrentRoom")?;
                 let room = room_name(&room)?;
                 publish("emitToCurrentRoom", &[&room], &event, &data, || Target::Room {
                     gateway,
@@ -140,7 +149,10 @@ fn register_rooms(engine: &mut Engine) {
 fn register_connection(engine: &mut Engine) {
     engine
         .register_get("id", |_: &mut SocketMacro| -> Outcome<Dynamic> {
-            Ok(triggering("id")?.0.id().to_owned().into())
+            Ok(match socket_of_job()? {
+                Some((_, socket)) => socket.into_string().into(),
+                None => triggering("id")?.0.id().to_owned().into(),
+            })
         })
         .register_fn("disconnect", |_: &mut SocketMacro| -> Outcome {
             let (socket, _) = triggering("disconnect")?;
@@ -176,6 +188,24 @@ fn register_connection(engine: &mut Engine) {
         });
 }
 
+/// The socket that sent the event of the job that this run is for, and its gateway's path; it may be gone.
+fn socket_of_job() -> Outcome<Option<(Arc<str>, Box<str>)>> {
+    let (origin, is_hook) = with_run(|run| (run.origin.clone(), run.hook_depth > 0));
+    Ok(match origin {
+        Origin::Job { gateway, job } if !is_hook => job.socket_id.clone().map(|socket| (gateway, socket)),
+        _ => None,
+    })
+}
+
+/// The path of the gateway whose script this is.
+fn own_gateway(call: &str) -> Outcome<Arc<str>> {
+    let (origin, is_hook) = with_run(|run| (run.origin.clone(), run.hook_depth > 0));
+    match origin {
+        Origin::Job { gateway, .. } if !is_hook => Ok(gateway),
+        _ => triggering(call).map(|(_, gateway)| gateway),
+    }
+}
+
 /// The triggering socket and its gateway's path.
 fn triggering(call: &str) -> Outcome<(Arc<dyn Socket>, Arc<str>)> {
     let (origin, is_hook) = with_run(|run| (run.origin.clone(), run.hook_depth > 0));
@@ -185,6 +215,10 @@ fn triggering(call: &str) -> Outcome<(Arc<dyn Socket>, Arc<str>)> {
         }
         Origin::Socket { gateway, socket } => return Ok((socket, gateway)),
         Origin::Route(_) => "an HTTP script",
+        Origin::Job { job, .. } if job.socket_id.is_some() => {
+            "a durable event, whose socket may be gone: reply, emit, or have a second event do it"
+        }
+        Origin::Job { .. } => "a job, which no socket sent",
         Origin::Gateway(_) | Origin::Data => "a script that no socket triggered",
     };
     Err(format!("@SOCKET.{call} needs a socket: it does not exist in {context}").into())

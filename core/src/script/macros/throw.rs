@@ -4,7 +4,7 @@ use rhai::{Dynamic, Engine, EvalAltResult};
 use serde_json::{Map, Value as Json, json};
 
 use crate::error::{ErrorCode, Failure};
-use crate::script::failure::{Thrown, raise};
+use crate::script::failure::{Thrown, raise_own};
 use crate::script::outside::from_outside;
 use crate::script::{json, strings};
 
@@ -78,7 +78,7 @@ pub(crate) fn with_status(
         100..=599 => {
             let mut failure = failure(ErrorCode::Http, message, details)?;
             failure.details = Some(details_with_status(status, failure.details));
-            return Err(raise(failure));
+            return Err(raise_own(failure));
         }
         _ => return Err(format!("{status} is no HTTP status").into()),
     };
@@ -96,7 +96,7 @@ fn details_with_status(status: i64, details: Option<Json>) -> Json {
 }
 
 fn thrown(code: ErrorCode, message: &Dynamic, details: Option<&Dynamic>) -> Result<(), Box<EvalAltResult>> {
-    Err(raise(failure(code, message, details)?))
+    Err(raise_own(failure(code, message, details)?))
 }
 
 fn failure(

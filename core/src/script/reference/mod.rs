@@ -4,6 +4,7 @@
 
 mod cache;
 mod helpers;
+mod job;
 mod macros;
 mod rows;
 mod socket;
@@ -57,7 +58,7 @@ pub struct Group {
 }
 
 /// The whole table.
-pub const GROUPS: [Group; 8] = [
+pub const GROUPS: [Group; 9] = [
     Group { of: "", about: "What a script begins with.", entries: &macros::ENTRIES },
     Group {
         of: "@SOCKET",
@@ -82,6 +83,11 @@ pub const GROUPS: [Group; 8] = [
                 gateway's keys are its own: `@CACHE` in its scripts. A route and a hook belong to no gateway, so `@CACHE` is \
                 `@CACHE.common` there. A key has 1 to 512 bytes.",
         entries: &cache::ENTRIES,
+    },
+    Group {
+        of: "@JOB",
+        about: "Jobs: what is to be handled later, and how often this has been tried.",
+        entries: &job::ENTRIES,
     },
     Group { of: "@HELPERS", about: "Time, ids, hashes, and requests to others.", entries: &helpers::ENTRIES },
     Group { of: "@HELPERS.jwt", about: "Tokens of your own.", entries: &helpers::JWT },

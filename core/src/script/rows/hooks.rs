@@ -210,8 +210,11 @@ fn hook_run(outer: &Run, operation: Operation, body: Dynamic, old: Dynamic) -> R
         old,
         hook_depth: outer.hook_depth + 1,
         shared: Shared::default(),
+        clock_ms: outer.clock_ms,
+        retry_after: None,
         ended: None,
         failed_at: None,
+        is_thrown: false,
     }
 }
 

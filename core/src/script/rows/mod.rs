@@ -13,15 +13,17 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rhai::{Dynamic, Engine, EvalAltResult};
 use serde_json::Value as Json;
+use uuid::Uuid;
 
 use self::hooks::Hooks;
 use crate::data::{Action, Actor, Data, Find, Found, Grant, Keep, Row, Session, Table};
 use crate::error::{Error, ErrorCode, Failure};
 use crate::filter::Filter;
+use crate::jobs::{self, End, Fence, LaterJob};
 use crate::queue;
 use crate::script::failure::raise;
 use crate::script::json::{self, Unsendable};
-use crate::script::run::{self, time_left, with_run};
+use crate::script::run::{self, JobEnd, time_left, with_run};
 
 /// What a run keeps of its time to tell that the database did not answer.
 const TIME_TO_TELL: Duration = Duration::from_millis(100);
@@ -141,6 +143,41 @@ impl Rows {
         with_run(|run| run.ended = ended);
     }
 
+    /// Ends the job of a run together with what it wrote, and runs the hooks that waited for that. Nothing to do where it
+    /// wrote nothing.
+    pub(crate) fn end_job(&self, engine: &Engine, fence: Fence, end: &End) -> Outcome<JobEnd> {
+        let Some(session) = with_run(|run| run.shared.session.clone()) else { return Ok(JobEnd::Open) };
+        if !session.is_in_transaction() {
+            return Ok(JobEnd::Open);
+        }
+        let ended = self
+            .wait(async |session| session.commit_if(async |on| jobs::end_in(on, fence, end).await).await)?;
+        if !ended {
+            with_run(|run| run.shared.waiting_hooks.clear());
+            return Ok(JobEnd::Elsewhere);
+        }
+        self.run_waiting_hooks(engine);
+        Ok(JobEnd::Committed)
+    }
+
+    /// Undoes what a run for a job wrote.
+    pub(crate) fn abandon(&self) {
+        if with_run(|run| run.shared.session.is_some()) && self.is_in_transaction() {
+            self.end(async |session| session.roll_back_all().await);
+        }
+    }
+
+    /// Stores a job for later.
+    pub(crate) fn store_job(&self, later: &LaterJob) -> Outcome<()> {
+        with_run(|run| run.shared.has_later = true);
+        self.wait(async |session| session.store_job(later).await)
+    }
+
+    /// Takes back a job for later that has not begun; whether there was one.
+    pub(crate) fn cancel_job(&self, id: Uuid) -> Outcome<bool> {
+        self.wait(async |session| session.cancel_job(id).await)
+    }
+
     /// Whether what was written can still be undone.
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.session().is_in_transaction()
@@ -153,7 +190,8 @@ impl Rows {
     /// The session of this thread's run.
     fn session(&self) -> Arc<Session> {
         with_run(|run| {
-            let new = || Arc::new(self.data.session(Keep::Writes));
+            let keep = if run.origin.fence().is_some() { Keep::Together } else { Keep::Writes };
+            let new = || Arc::new(self.data.session(keep));
             run.shared.session.get_or_insert_with(new).clone()
         })
     }
@@ -212,6 +250,13 @@ pub(crate) fn refuse_in_transaction(what: &str) -> Outcome<()> {
     let session = with_run(|run| run.shared.session.clone());
     if !session.is_some_and(|session| session.is_in_transaction()) {
         return Ok(());
+    }
+    if with_run(|run| run.origin.fence().is_some()) {
+        let message = format!(
+            "{what} waits, and others for what this job has written: call it before the first write, or in a job of \
+             its own, by @JOB.after(0, …)"
+        );
+        return Err(raise(Failure::new(ErrorCode::ScriptExecution, message)));
     }
     let message = format!(
         "{what} waits, and others for the transaction: call it before or after the @TRANSACTION block. \

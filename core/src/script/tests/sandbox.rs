@@ -391,6 +391,15 @@ fn leaks_are_seen() {
 fn a_panic_in_a_host_call_ends_the_run_only() {
     struct Panics(RecordedHost);
     impl Host for Panics {
+        fn check_event(&self, path: &str, event: &str) -> Result<(), Failure> {
+            self.0.check_event(path, event)
+        }
+        fn later(&self, later: crate::jobs::LaterJob) -> Result<(), Failure> {
+            self.0.later(later)
+        }
+        fn cancel(&self, id: uuid::Uuid) -> bool {
+            self.0.cancel(id)
+        }
         fn check_gateway(&self, path: &str) -> Result<(), Failure> {
             self.0.check_gateway(path)
         }

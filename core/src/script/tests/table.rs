@@ -169,6 +169,7 @@ impl Fixture {
                 source: &source,
                 schema: None,
                 timeout: Duration::from_secs(5),
+                durable: None,
             };
             make(&from, &engine, &Arc::new(Metrics::new()))
         })
@@ -392,6 +393,7 @@ fn a_test_run_leaves_nothing_and_says_what_it_wrote() {
     let fixture = fixture();
     let test = |source: &str, is_live: bool| {
         let test = TestCall {
+            clock_ms: None,
             source: source.to_owned(),
             trigger: Trigger::Socket { gateway: "/".into(), rooms: Vec::new() },
             event: "e".into(),

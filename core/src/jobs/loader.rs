@@ -1,0 +1,241 @@
+//! Reads what the database has of the jobs that are this node's: what is due, what others have stored, and what a
+//! node that is gone has left.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::Jobs;
+use super::job::{Attempt, now_ms};
+use super::leases::Changed;
+use super::sql::{self, Scope, StoredJob};
+use crate::error::{ErrorCode, Result};
+
+/// How often the database is looked at where nothing says that there is something.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Jobs that are read at once.
+const PAGE: usize = 1000;
+/// Jobs of one key that are read at once.
+const PAGE_OF_KEY: usize = 64;
+
+/// How far the database was read.
+#[derive(Default)]
+struct Read {
+    /// The last number of each shard.
+    cursors: BTreeMap<i32, i64>,
+    renewed: Option<Instant>,
+}
+
+impl Jobs {
+    /// Keeps what there is to do in memory, as long as this is asked.
+    pub(super) async fn keep_loaded(self: Arc<Self>) {
+        let mut read = Read::default();
+        loop {
+            let wait = match self.look_once(&mut read).await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    tracing::warn!(%error, "jobs could not be read; trying again");
+                    LOOK_EVERY
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.look.notified() => {}
+            }
+        }
+    }
+
+    /// Looks once; how long it may be until the next time.
+    async fn look_once(self: &Arc<Self>, read: &mut Read) -> Result<Duration> {
+        self.follow_leases(read).await?;
+        let scope = Scope { backend: self.backend(), shards: self.leases.shards(), paused: self.paused() };
+        if scope.shards.is_empty() {
+            self.keys.lock().unload(|_, _| true);
+            read.cursors.clear();
+            return Ok(LOOK_EVERY);
+        }
+        self.unload_what_is_not_ours(&scope);
+        if self.is_stale.swap(false, Ordering::SeqCst) {
+            read.cursors.clear();
+        }
+        let is_new = read.cursors.len() < scope.shards.len();
+        read.cursors.retain(|shard, _| scope.shards.contains(shard));
+        if is_new {
+            self.block_what_waits(&scope).await?;
+            scope.shards.iter().for_each(|shard| _ = read.cursors.entry(*shard).or_insert(0));
+        }
+        let has_more_due = self.load_due(&scope).await?;
+        self.free_what_was_stopped(&scope).await?;
+        let has_more = self.load_ready(&scope, read).await?;
+        self.load_refills(&scope).await?;
+        if has_more_due || has_more {
+            // As soon as there is room for it.
+            return Ok(if self.has_room() { Duration::ZERO } else { Duration::from_millis(10) });
+        }
+        let next_due = scope.next_due(self.store.db()).await?;
+        let until_due =
+            next_due.map_or(LOOK_EVERY, |due| Duration::from_millis((due - now_ms()).max(5) as u64));
+        Ok(until_due.min(LOOK_EVERY))
+    }
+
+    /// Has the loader look when something is due, if that is before it would.
+    pub(super) fn look_at(&self, due_at: i64) {
+        if due_at - now_ms() < LOOK_EVERY.as_millis() as i64 {
+            self.look();
+        }
+    }
+
+    async fn follow_leases(self: &Arc<Self>, read: &mut Read) -> Result<()> {
+        let Some(every) = self.leases.renew_every() else { return Ok(()) };
+        if read.renewed.is_some_and(|renewed| renewed.elapsed() < every) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let Changed { gained, lost, taken_over } = self.renew_leases().await?;
+        read.renewed = Some(began);
+        if !gained.is_empty() || !lost.is_empty() {
+            tracing::info!(gained = gained.len(), lost = lost.len(), taken_over, "the jobs are divided anew");
+        }
+        self.metrics.job_shards_taken_over.inc_by(taken_over as u64);
+        for shard in gained.iter().chain(&lost) {
+            read.cursors.remove(shard);
+        }
+        self.keys.lock().unload(|_, shard| lost.contains(&shard));
+        Ok(())
+    }
+
+    /// Jobs of gateways that were paused, or of shards that are another's, wait in the database.
+    fn unload_what_is_not_ours(&self, scope: &Scope) {
+        if !scope.paused.is_empty() {
+            self.keys.lock().unload_gateways(&scope.paused);
+        }
+    }
+
+    /// Notes which keys wait for another attempt or for an admin.
+    async fn block_what_waits(self: &Arc<Self>, scope: &Scope) -> Result<()> {
+        let retrying = scope.retrying(self.store.db()).await?;
+        let stopped = scope.stopped(self.store.db()).await?;
+        let mut keys = self.keys.lock();
+        for (seq, key, shard) in retrying {
+            keys.block_at_start(&key, shard, Some(seq));
+        }
+        for (key, shard) in stopped {
+            keys.block_at_start(&key, shard, None);
+        }
+        Ok(())
+    }
+
+    /// Keys go on whose job an admin has retried or discarded.
+    async fn free_what_was_stopped(self: &Arc<Self>, scope: &Scope) -> Result<()> {
+        let stopped = self.keys.lock().stopped();
+        if stopped.is_empty() {
+            return Ok(());
+        }
+        let still = scope.stopped(self.store.db()).await?;
+        for key in stopped.iter().filter(|key| !still.iter().any(|(still, _)| **still == ***key)) {
+            let step = self.keys.lock().let_go_on(key);
+            self.take(key, step);
+        }
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.keys.lock().len() < self.settings.loaded
+    }
+
+    /// Loads what is due; whether there may be more.
+    async fn load_due(self: &Arc<Self>, scope: &Scope) -> Result<bool> {
+        if !self.has_room() {
+            return Ok(true);
+        }
+        let due = scope.due(self.store.db(), now_ms(), PAGE).await?;
+        let is_full = due.len() == PAGE;
+        let (waiting, loaded) = self.load(due);
+        if !waiting.is_empty() {
+            sql::no_longer_due(self.store.db(), scope.backend, &waiting).await?;
+        }
+        // Those that were loaded before stand in the way of the next until they have begun.
+        Ok(is_full && (loaded > 0 || !waiting.is_empty()))
+    }
+
+    /// Loads what waits for nothing; whether there is more.
+    async fn load_ready(self: &Arc<Self>, scope: &Scope, read: &mut Read) -> Result<bool> {
+        if !self.has_room() {
+            return Ok(true);
+        }
+        let cursors: Vec<_> = read.cursors.iter().map(|(shard, seq)| (*shard, *seq)).collect();
+        let ready = scope.ready(self.store.db(), &cursors, PAGE).await?;
+        let is_full = ready.len() == PAGE;
+        match ready.last().map(|last| last.seq) {
+            // On SQLite what is committed later has a higher number, whatever its shard.
+            Some(last) if scope.backend == sea_orm::DbBackend::Sqlite => {
+                read.cursors.values_mut().for_each(|cursor| *cursor = last);
+            }
+            _ => {
+                for stored in &ready {
+                    let cursor = read.cursors.entry(stored.shard).or_default();
+                    *cursor = stored.seq.max(*cursor);
+                }
+            }
+        }
+        self.load(ready);
+        Ok(is_full)
+    }
+
+    /// Puts jobs into memory; the numbers of those that are due and have to wait for others, and how many are new.
+    fn load(self: &Arc<Self>, all: Vec<StoredJob>) -> (Vec<i64>, usize) {
+        let (mut waiting, mut names) = (Vec::new(), Vec::new());
+        let mut keys = self.keys.lock();
+        let before = keys.len();
+        for mut stored in all {
+            self.note_lost(&mut stored);
+            let (seq, key) = (stored.seq, stored.job.key.clone());
+            if !keys.load(stored) {
+                waiting.push(seq);
+            }
+            names.push(key);
+        }
+        let loaded = keys.len() - before;
+        drop(keys);
+        for key in names {
+            let step = self.keys.lock().advance(&key);
+            self.take(&key, step);
+        }
+        (waiting, loaded)
+    }
+
+    /// Notes that the node that had begun a job is gone.
+    fn note_lost(&self, stored: &mut StoredJob) {
+        let Some(node) = stored.node.take().filter(|node| *node != self.node) else { return };
+        stored.lost += 1;
+        stored.attempts = stored.attempts.with(Attempt {
+            attempt: stored.attempt,
+            at: now_ms(),
+            node,
+            code: ErrorCode::WorkerLost.as_str().to_owned(),
+            message: "The server that ran it was lost".to_owned(),
+        });
+    }
+
+    async fn load_refills(self: &Arc<Self>, scope: &Scope) -> Result<()> {
+        let names = std::mem::take(&mut *self.refills.lock());
+        let mut names = names.into_iter();
+        while let Some(key) = names.next() {
+            match scope.of_key(self.store.db(), &key, PAGE_OF_KEY).await {
+                Ok(mut stored) => {
+                    let is_all = stored.len() < PAGE_OF_KEY;
+                    stored.iter_mut().for_each(|one| self.note_lost(one));
+                    let step = self.keys.lock().refill(&key, stored, is_all);
+                    self.take(&key, step);
+                }
+                Err(error) => {
+                    // Asked for again.
+                    self.refills.lock().extend(std::iter::once(key).chain(names));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,383 @@
+//! Which job of each key is next, among those that are in memory. Jobs of one key run one after the other, in the
+//! order in which they were committed. A key that waits for another attempt, or for what becomes of a job that was given up,
+//! keeps its others waiting, in memory or in the database.
+//!
+//! Nothing here waits or asks the database: whoever calls does what a [`Step`] says.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::job::{Attempts, Fence, Job};
+use super::sql::{ClaimRow, StoredJob};
+
+/// Jobs of one key that are held in memory; those behind them stay in the database.
+const OF_KEY_MAX: usize = 64;
+/// Nodes that may be lost with one job, one after the other, before it is given up.
+const LOST_MAX: i32 = 3;
+
+/// What keeps a socket's later events waiting until it is dropped.
+pub type Hold = Box<dyn Send + Sync>;
+
+/// What is to be done for a key.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Begin the next attempt at its first job.
+    Claim(ClaimRow),
+    /// Run its first job, whose attempt has begun.
+    Start(Start),
+    /// Give its first job up: too many nodes were lost with it.
+    GiveUp(Start),
+    /// Read what the database has of it.
+    Refill,
+}
+
+/// An attempt that has begun.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    pub job: Arc<Job>,
+    pub shard: i32,
+    pub fence: Fence,
+    pub attempts: Attempts,
+}
+
+/// How an event of a socket stands to the others of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// None is before it: it begins when it is stored.
+    First,
+    /// It waits for others.
+    Behind,
+    /// It is not held in memory: others of its key wait in the database.
+    Elsewhere,
+}
+
+/// The jobs in memory, by key.
+#[derive(Default)]
+pub(super) struct Keys {
+    keys: HashMap<Arc<str>, Key>,
+    /// The numbers of all of them.
+    loaded: HashSet<i64>,
+}
+
+struct Key {
+    shard: i32,
+    jobs: VecDeque<Waiting>,
+    state: State,
+    /// Whether the database has more that wait for nothing.
+    has_more: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Its first job may begin.
+    Free,
+    /// Its first job has begun, or is about to.
+    Busy,
+    /// It waits: for the job of this number to be due, or for what becomes of one that was given up.
+    Blocked(Option<i64>),
+}
+
+/// A job that waits for its turn, or has it.
+struct Waiting {
+    job: Arc<Job>,
+    /// None until it is stored.
+    seq: Option<i64>,
+    /// Attempts that were begun.
+    attempt: i32,
+    lost: i32,
+    attempts: Attempts,
+    /// Whether the attempt is begun already.
+    is_begun: bool,
+    /// Whether all that came before it from its socket is done.
+    is_reached: bool,
+    /// What it keeps from overtaking it.
+    hold: Option<Hold>,
+}
+
+impl Keys {
+    /// Adds an event of a socket that is about to be stored.
+    pub(super) fn accept(
+        &mut self,
+        job: &Arc<Job>,
+        shard: i32,
+        is_reached: bool,
+        hold: &mut Option<Hold>,
+    ) -> Accepted {
+        let key = self.keys.entry(job.key.clone()).or_insert_with(|| Key::new(shard));
+        if key.has_more || key.state.is_blocked() {
+            key.has_more = true;
+            return Accepted::Elsewhere;
+        }
+        let is_first = key.jobs.is_empty() && key.state == State::Free && is_reached;
+        key.jobs.push_back(Waiting {
+            job: job.clone(),
+            seq: None,
+            attempt: i32::from(is_first),
+            lost: 0,
+            attempts: Attempts::default(),
+            is_begun: is_first,
+            is_reached,
+            hold: hold.take(),
+        });
+        if is_first { Accepted::First } else { Accepted::Behind }
+    }
+
+    /// Notes that all that came before an event from its socket is done; where the event is gone, of the next.
+    pub(super) fn reached(&mut self, key: &str, id: Uuid) -> Option<Step> {
+        let jobs = &mut self.keys.get_mut(key)?.jobs;
+        let place = jobs.iter().position(|one| one.job.id == id);
+        let place = place.or_else(|| jobs.iter().position(|one| !one.is_reached))?;
+        jobs[place].is_reached = true;
+        self.advance(key)
+    }
+
+    /// Notes that an event is stored. `is_begun`: whether the attempt that was to begin with it has.
+    pub(super) fn stored(&mut self, key: &str, id: Uuid, seq: i64, is_begun: bool) -> Option<Step> {
+        let one = self.keys.get_mut(key)?.jobs.iter_mut().find(|one| one.job.id == id)?;
+        one.seq = Some(seq);
+        if one.is_begun && !is_begun {
+            (one.is_begun, one.attempt) = (false, 0);
+        }
+        self.loaded.insert(seq);
+        self.advance(key)
+    }
+
+    /// Forgets an event that is not stored, or not known to be.
+    pub(super) fn not_stored(&mut self, key: &str, id: Uuid) -> Option<Step> {
+        let jobs = &mut self.keys.get_mut(key)?.jobs;
+        let place = jobs.iter().position(|one| one.job.id == id)?;
+        let gone = jobs.remove(place)?;
+        if let Some(next) = jobs.get_mut(place) {
+            next.is_reached &= gone.is_reached;
+        }
+        self.advance(key)
+    }
+
+    /// Adds a job that the database has; false: it has to wait there, no longer for its time.
+    pub(super) fn load(&mut self, stored: StoredJob) -> bool {
+        if self.loaded.contains(&stored.seq) {
+            return true;
+        }
+        let key = self.keys.entry(stored.job.key.clone()).or_insert_with(|| Key::new(stored.shard));
+        let is_awaited = key.state == State::Blocked(Some(stored.seq));
+        let is_due = stored.due_at.is_some();
+        let is_full = key.jobs.len() >= OF_KEY_MAX;
+        if !is_awaited
+            && stored.attempt == 0
+            && (key.state.is_blocked() || is_full || (key.has_more && !is_due))
+        {
+            key.has_more = true;
+            return !is_due;
+        }
+        if is_awaited {
+            key.state = State::Free;
+        }
+        self.loaded.insert(stored.seq);
+        key.insert(stored);
+        true
+    }
+
+    /// Takes over what the database has of a key that [`Step::Refill`] named; `is_all`: and it has no more.
+    pub(super) fn refill(&mut self, name: &str, stored: Vec<StoredJob>, is_all: bool) -> Option<Step> {
+        let key = self.keys.get_mut(name)?;
+        key.has_more = false;
+        for one in stored {
+            self.load(one);
+        }
+        self.keys.get_mut(name)?.has_more |= !is_all;
+        self.advance(name)
+    }
+
+    /// What is next for a key, if that can be done now.
+    pub(super) fn advance(&mut self, name: &str) -> Option<Step> {
+        let key = self.keys.get_mut(name)?;
+        if key.state != State::Free {
+            return None;
+        }
+        let Some(first) = key.jobs.front() else {
+            if key.has_more {
+                return Some(Step::Refill);
+            }
+            self.keys.remove(name);
+            return None;
+        };
+        let seq = first.seq.filter(|_| first.is_reached)?;
+        let shard = key.shard;
+        let step = if first.is_begun {
+            Step::Start(first.start(shard, seq))
+        } else if first.lost >= LOST_MAX {
+            Step::GiveUp(first.start(shard, seq))
+        } else {
+            Step::Claim(ClaimRow { shard, seq, attempt: first.attempt, lost: first.lost })
+        };
+        key.state = State::Busy;
+        Some(step)
+    }
+
+    /// The job that will be the first of its key once the present one has ended, to be begun with that end.
+    pub(super) fn next_after(&self, name: &str) -> Option<ClaimRow> {
+        let key = self.keys.get(name)?;
+        let next = key.jobs.get(1).filter(|next| next.is_reached && next.lost == 0)?;
+        Some(ClaimRow { shard: key.shard, seq: next.seq?, attempt: next.attempt, lost: 0 })
+    }
+
+    /// Notes that an attempt has begun; none: the key's first job is another by now.
+    pub(super) fn begun(&mut self, name: &str, seq: i64) -> Option<Start> {
+        let key = self.keys.get_mut(name)?;
+        let first = key.jobs.front_mut().filter(|first| first.seq == Some(seq))?;
+        first.begin();
+        Some(first.start(key.shard, seq))
+    }
+
+    /// Notes that the first job of a key has ended, or is another's. `next`: the one behind it, if it has begun with
+    /// that.
+    pub(super) fn ended(&mut self, name: &str, seq: i64, next: Option<i64>) -> Option<Step> {
+        let key = self.keys.get_mut(name)?;
+        if let Some(next) = key.jobs.iter_mut().find(|one| next.is_some() && one.seq == next) {
+            next.begin();
+        }
+        // One that stops its key was taken out when it was given up.
+        self.take_first(name, seq)?;
+        self.keys.get_mut(name)?.state = State::Free;
+        self.advance(name)
+    }
+
+    /// Notes that the first job of a key waits for another attempt (`Some`), or was given up and stops its key.
+    pub(super) fn block(&mut self, name: &str, seq: i64, waits_for: Option<i64>) {
+        self.take_first(name, seq);
+        if let Some(key) = self.keys.get_mut(name) {
+            key.state = State::Blocked(waits_for);
+            // They wait for long: what comes after them from their sockets does not.
+            key.jobs.iter_mut().for_each(|one| one.hold = None);
+        }
+    }
+
+    /// Notes of a key that is not in memory, or of one that is free, that it waits.
+    pub(super) fn block_at_start(&mut self, name: &str, shard: i32, waits_for: Option<i64>) {
+        let key = self.keys.entry(name.into()).or_insert_with(|| Key::new(shard));
+        if key.state == State::Free {
+            key.state = State::Blocked(waits_for);
+        }
+    }
+
+    /// The keys that wait for what becomes of a job that was given up.
+    pub(super) fn stopped(&self) -> Vec<Arc<str>> {
+        let stopped = self.keys.iter().filter(|(_, key)| key.state == State::Blocked(None));
+        stopped.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Lets a key go on that waited for what becomes of a job that was given up.
+    pub(super) fn let_go_on(&mut self, name: &str) -> Option<Step> {
+        let key = self.keys.get_mut(name)?;
+        if key.state == State::Blocked(None) {
+            key.state = State::Free;
+            key.has_more = true;
+        }
+        self.advance(name)
+    }
+
+    /// Forgets what waits for its turn, of keys that are to be forgotten; the database has it. What runs stays.
+    pub(super) fn unload(&mut self, is_meant: impl Fn(&str, i32) -> bool) {
+        let loaded = &mut self.loaded;
+        self.keys.retain(|name, key| {
+            if !is_meant(name, key.shard) {
+                return true;
+            }
+            let is_busy = key.state == State::Busy;
+            // What is about to be stored is told of when it is.
+            let mut place = 0;
+            key.jobs.retain(|one| {
+                let stays = (is_busy && place == 0) || one.seq.is_none();
+                place += 1;
+                if let Some(seq) = one.seq.filter(|_| !stays) {
+                    loaded.remove(&seq);
+                }
+                stays
+            });
+            is_busy || !key.jobs.is_empty()
+        });
+    }
+
+    /// The same of the jobs of these gateways.
+    pub(super) fn unload_gateways(&mut self, paths: &[String]) {
+        let is_meant = |key: &Key| {
+            key.jobs.front().is_some_and(|one| paths.iter().any(|path| **path == *one.job.gateway))
+        };
+        let names: HashSet<_> =
+            self.keys.iter().filter(|(_, key)| is_meant(key)).map(|(name, _)| name.clone()).collect();
+        self.unload(|name, _| names.contains(name));
+    }
+
+    /// How many jobs are in memory.
+    pub(super) fn len(&self) -> usize {
+        self.loaded.len()
+    }
+
+    /// How many keys wait, and not for their turn.
+    pub(super) fn blocked(&self) -> usize {
+        self.keys.values().filter(|key| key.state.is_blocked()).count()
+    }
+
+    /// Whether a job of this shard has begun.
+    pub(super) fn is_busy(&self, shard: i32) -> bool {
+        self.keys.values().any(|key| key.shard == shard && (key.state == State::Busy || !key.jobs.is_empty()))
+    }
+
+    fn take_first(&mut self, name: &str, seq: i64) -> Option<Waiting> {
+        let jobs = &mut self.keys.get_mut(name)?.jobs;
+        jobs.front().filter(|first| first.seq == Some(seq))?;
+        self.loaded.remove(&seq);
+        jobs.pop_front()
+    }
+}
+
+impl State {
+    fn is_blocked(self) -> bool {
+        matches!(self, Self::Blocked(_))
+    }
+}
+
+impl Key {
+    fn new(shard: i32) -> Self {
+        Self { shard, jobs: VecDeque::new(), state: State::Free, has_more: false }
+    }
+
+    /// Adds a job in its place: those of later attempts by their number, others behind all.
+    fn insert(&mut self, stored: StoredJob) {
+        let is_first_attempt = stored.attempt == 0;
+        let goes_after = |one: &Waiting| one.seq.is_some_and(|seq| seq < stored.seq);
+        let begun = usize::from(self.state == State::Busy);
+        let place = match (is_first_attempt && stored.due_at.is_some(), begun) {
+            (true, _) => self.jobs.len(),
+            (false, begun) => {
+                let before = self.jobs.iter().skip(begun).take_while(|one| goes_after(one)).count();
+                (begun + before).min(self.jobs.len())
+            }
+        };
+        let waiting = Waiting {
+            job: Arc::new(stored.job),
+            seq: Some(stored.seq),
+            attempt: stored.attempt,
+            lost: stored.lost,
+            attempts: stored.attempts,
+            is_begun: false,
+            is_reached: true,
+            hold: None,
+        };
+        self.jobs.insert(place, waiting);
+    }
+}
+
+impl Waiting {
+    fn begin(&mut self) {
+        self.is_begun = true;
+        self.attempt += 1;
+    }
+
+    fn start(&self, shard: i32, seq: i64) -> Start {
+        let fence = Fence { seq, attempt: self.attempt };
+        Start { job: self.job.clone(), shard, fence, attempts: self.attempts.clone() }
+    }
+}

@@ -1,0 +1,369 @@
+//! Runs jobs: durable events, those for later and those of schedules. What a run says to sockets leaves when its end
+//! is committed.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use serde_json::json;
+
+use super::work::Work;
+use super::{Job, RunKind, Runner};
+use crate::auth::{User, UserId};
+use crate::broker::{Action, Member, Publication, Room, Target};
+use crate::cache::Cache;
+use crate::error::{ErrorCode, Failure};
+use crate::jobs::{self, Attempt, Begun, Caller, End, EndState, LaterJob, RunJobs, now_ms};
+use crate::payload::Payload;
+use crate::queue;
+use crate::script::{Arguments, Call, CallUser, Handler, Host, JobEnd, JobOrigin, Origin, RunOutput};
+
+/// Bytes of a job that runs, besides its payload, about.
+const JOB_BYTES: usize = 512;
+/// How long the account of a job's user may take to be read.
+const USER_MAX: Duration = Duration::from_secs(3);
+/// What the next attempt waits for at most, as a part of what it waits for in any case.
+const JITTER: f64 = 0.5;
+
+/// A host whose emits wait for a commit.
+struct WaitingHost {
+    inner: Arc<dyn Host>,
+    waiting: Mutex<Vec<Publication>>,
+}
+
+/// Runs jobs for as long as there is a runner.
+pub(super) struct JobsOfRunner(pub Weak<Runner>);
+
+impl RunJobs for JobsOfRunner {
+    fn paused(&self) -> Vec<String> {
+        self.0.upgrade().map_or_else(Vec::new, |runner| runner.catalog.paused_gateways())
+    }
+
+    fn run(&self, begun: Begun) {
+        let Some(runner) = self.0.upgrade() else { return };
+        let group = runner.group(&begun.job().gateway);
+        let bytes = JOB_BYTES + begun.job().payload.len();
+        let lane = runner.queue.lane(&group);
+        let of_run = runner.clone();
+        lane.push_last(Job::Work(Work::new(bytes, move || of_run.run_job(begun))));
+        lane.open(None);
+    }
+
+    fn give_up(&self, begun: Begun) {
+        let Some(runner) = self.0.upgrade() else { return };
+        let message = "The server was lost each time that it ran this; look at its handler, then retry it";
+        runner.give_up(begun, Failure::new(ErrorCode::WorkerLost, message));
+    }
+}
+
+impl Host for WaitingHost {
+    fn check_gateway(&self, path: &str) -> Result<(), Failure> {
+        self.inner.check_gateway(path)
+    }
+
+    fn check_event(&self, path: &str, event: &str) -> Result<(), Failure> {
+        self.inner.check_event(path, event)
+    }
+
+    fn later(&self, later: LaterJob) -> Result<(), Failure> {
+        self.inner.later(later)
+    }
+
+    fn cancel(&self, id: uuid::Uuid) -> bool {
+        self.inner.cancel(id)
+    }
+
+    fn publish(&self, publication: Publication) -> Result<(), Failure> {
+        self.waiting.lock().push(publication);
+        Ok(())
+    }
+
+    fn members(&self, room: Room<'_>) -> Result<Vec<Member>, Failure> {
+        self.inner.members(room)
+    }
+
+    fn room_size(&self, room: Room<'_>) -> Result<usize, Failure> {
+        self.inner.room_size(room)
+    }
+
+    fn cache(&self) -> &dyn Cache {
+        self.inner.cache()
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+}
+
+impl Runner {
+    /// Runs one attempt at a job. Call it on a worker.
+    fn run_job(self: &Arc<Self>, begun: Begun) {
+        let job = begun.job().clone();
+        let live = self.catalog.live();
+        let handler = live.get(&job.gateway).and_then(|gateway| gateway.handler(&job.event)).cloned();
+        let Some(handler) = handler.filter(|handler| handler.script().is_some()) else {
+            let message =
+                format!("{} has no handler for {}; bring it back, then retry this", job.gateway, job.event);
+            return self.give_up(begun, Failure::new(ErrorCode::NoHandler, message));
+        };
+        let user = match self.user_of(&job.caller) {
+            Ok(user) => user,
+            Err(failure) if failure.code == ErrorCode::AuthInvalid => return self.give_up(begun, failure),
+            Err(failure) => return self.try_again(begun, &handler, &failure, None),
+        };
+        let host = Arc::new(WaitingHost { inner: self.host.clone(), waiting: Mutex::default() });
+        let call = call_of(&begun, &handler, user);
+        let started = Instant::now();
+        let output = match handler.script() {
+            Some(script) => self.catalog.engine().run(script, &call, host.clone()),
+            None => return,
+        };
+        let queued = Duration::from_millis(u64::try_from(now_ms() - job.accepted_at).unwrap_or_default());
+        self.record(&handler, RunKind::Job, &call, &output, queued.saturating_sub(started.elapsed()));
+        if output.has_later {
+            self.jobs.look();
+        }
+        let publications = std::mem::take(&mut *host.waiting.lock());
+        self.settle(begun, &handler, &call, output, publications);
+    }
+
+    /// Ends an attempt as its run says.
+    fn settle(
+        self: &Arc<Self>,
+        begun: Begun,
+        handler: &Arc<Handler>,
+        call: &Call,
+        output: RunOutput,
+        mut publications: Vec<Publication>,
+    ) {
+        if output.job_end == JobEnd::Elsewhere {
+            self.metrics.jobs_fenced.inc();
+            return begun.ended();
+        }
+        let socket = begun.job().caller.socket_id.clone();
+        let result = socket.map(|socket| result_of(handler, call, &output, socket));
+        match &output.outcome {
+            Ok(payload) => {
+                publications.extend(result);
+                if output.job_end == JobEnd::Committed {
+                    self.publish_all(publications);
+                    return begun.ended();
+                }
+                let end = End::done(payload, begun.attempts().clone());
+                self.end(begun, end, publications);
+            }
+            Err(failure) => match fate_of(failure, &output) {
+                Fate::Again => self.try_again(begun, handler, failure, output.retry_after),
+                // What it said before it failed was not meant to be said.
+                Fate::Failed => {
+                    let attempts = with_failed(&begun, failure);
+                    let end = End::failed(EndState::Failed, failure, attempts, false);
+                    self.end(begun, end, result.into_iter().collect());
+                }
+                Fate::Dead => self.give_up(begun, failure.clone()),
+            },
+        }
+    }
+
+    /// Has a job tried again, or gives it up after its last attempt.
+    fn try_again(
+        self: &Arc<Self>,
+        begun: Begun,
+        handler: &Handler,
+        failure: &Failure,
+        after: Option<Duration>,
+    ) {
+        let attempt = u32::try_from(begun.fence().attempt).unwrap_or(1).max(1);
+        let most = handler.durable.map_or(self.config.jobs.attempts, |durable| durable.attempts);
+        // One that an admin has retried has as many again.
+        if attempt.is_multiple_of(most) {
+            return self.give_up(begun, failure.clone());
+        }
+        let after = after.unwrap_or_else(|| self.pause_before(attempt % most));
+        let failed = attempt_of(&begun, failure);
+        begun.retry(after, failed);
+    }
+
+    /// Gives a job up: it is a dead letter.
+    fn give_up(self: &Arc<Self>, begun: Begun, failure: Failure) {
+        let job = begun.job().clone();
+        let live = self.catalog.live();
+        let handler = live.get(&job.gateway).and_then(|gateway| gateway.handler(&job.event));
+        let stops_key = handler.and_then(|handler| handler.durable).is_some_and(|durable| durable.stops_key);
+        tracing::warn!(request_id = %job.id, gateway = %job.gateway, event = %job.event, code = %failure.code,
+            attempt = begun.fence().attempt, "a job was given up; see /admin/jobs");
+        let attempts = with_failed(&begun, &failure);
+        let end = End::failed(EndState::Dead, &failure, attempts, stops_key);
+        let told = job.caller.socket_id.clone().map(|socket| error_of(&job, &failure, "[]", socket));
+        self.end(begun, end, told.into_iter().collect());
+    }
+
+    /// Ends a job, and says what is to be said then, before the next of its key begins.
+    fn end(self: &Arc<Self>, begun: Begun, end: End, publications: Vec<Publication>) {
+        let (runner, gateway) = (self.clone(), begun.job().gateway.clone());
+        begun.end(end, move |is_ended, settled| {
+            if !is_ended || publications.is_empty() {
+                return;
+            }
+            // On a worker: an emit may be to very many.
+            let (lane, of_work) = (runner.queue.lane(&runner.group(&gateway)), runner.clone());
+            lane.push_last(Job::Work(Work::new(JOB_BYTES, move || {
+                of_work.publish_all(publications);
+                drop(settled);
+            })));
+            lane.open(None);
+        });
+    }
+
+    fn publish_all(&self, publications: Vec<Publication>) {
+        for publication in publications {
+            if let Action::Emit { .. } = publication.action {
+                self.metrics.emitted.inc();
+            }
+            if let Err(failure) = self.broker.publish(publication) {
+                tracing::warn!(%failure, "an emit of a job was not delivered");
+            }
+        }
+    }
+
+    /// Who a job is for, as they are now.
+    pub(super) fn user_of(&self, caller: &Caller) -> Result<Option<Arc<User>>, Failure> {
+        let Some(id) = &caller.user_id else { return Ok(None) };
+        if let Some(foreign) = &caller.foreign {
+            let id = UserId::from(id.as_str());
+            let (email, name, role) = (foreign.email.clone(), foreign.name.clone(), foreign.role.clone());
+            return Ok(Some(Arc::new(User { id, email, name, role, account: None })));
+        }
+        let read = async {
+            let read = tokio::time::timeout(USER_MAX, self.accounts.enabled_user(id)).await;
+            read.map_err(|_| Failure::new(ErrorCode::Database, "The database did not answer in time"))?
+                .map_err(crate::Error::into_failure)
+        };
+        match queue::wait(|| self.runtime.block_on(read))? {
+            Some(user) => Ok(Some(Arc::new(user))),
+            None => {
+                Err(Failure::new(ErrorCode::AuthInvalid, "Its user is disabled, or has no account any more"))
+            }
+        }
+    }
+
+    /// How long a job waits that has failed so many times.
+    fn pause_before(&self, failed: u32) -> Duration {
+        let settings = &self.config.jobs;
+        let pause = settings
+            .retry_ms
+            .saturating_mul(1 << failed.saturating_sub(1).min(30))
+            .min(settings.retry_max_ms);
+        let jitter = JITTER * rand::random::<f64>();
+        Duration::from_millis(pause).mul_f64(1.0 + jitter)
+    }
+}
+
+/// What becomes of a job whose attempt failed.
+enum Fate {
+    /// Another attempt may end well.
+    Again,
+    /// It was refused.
+    Failed,
+    /// Only a mended script would end well.
+    Dead,
+}
+
+fn fate_of(failure: &Failure, output: &RunOutput) -> Fate {
+    use ErrorCode as C;
+    if output.retry_after.is_some() {
+        return Fate::Again;
+    }
+    if output.is_thrown {
+        return Fate::Failed;
+    }
+    match failure.code {
+        C::Database | C::ScriptTimeout | C::ServiceUnavailable | C::Internal | C::Unavailable => Fate::Again,
+        C::ScriptExecution
+        | C::ScriptMemoryLimit
+        | C::ScriptOperationLimit
+        | C::ScriptOutputLimit
+        | C::ScriptCompile
+        | C::NoHandler => Fate::Dead,
+        _ => Fate::Failed,
+    }
+}
+
+fn call_of(begun: &Begun, handler: &Handler, user: Option<Arc<User>>) -> Call {
+    let job = begun.job();
+    Call {
+        origin: Origin::Job {
+            gateway: handler.gateway.clone(),
+            job: Arc::new(JobOrigin {
+                id: job.id,
+                fence: Some(begun.fence()),
+                attempts: begun.attempts().clone(),
+                socket_id: job.caller.socket_id.as_deref().map(Into::into),
+            }),
+        },
+        event: job.event.clone(),
+        request_id: job.id,
+        arguments: Arguments::from_packet(&job.payload, job.attachments.clone()),
+        user: user.map(CallUser::Row),
+        timeout: handler.timeout,
+        test: None,
+    }
+}
+
+fn attempt_of(begun: &Begun, failure: &Failure) -> Attempt {
+    Attempt {
+        attempt: begun.fence().attempt,
+        at: now_ms(),
+        node: begun.node().to_owned(),
+        code: failure.code.as_str().to_owned(),
+        message: failure.message.to_string(),
+    }
+}
+
+fn with_failed(begun: &Begun, failure: &Failure) -> jobs::Attempts {
+    begun.attempts().with(attempt_of(begun, failure))
+}
+
+/// The result or the error, for the socket that sent the event.
+fn result_of(handler: &Handler, call: &Call, output: &RunOutput, socket: String) -> Publication {
+    let payload = match &output.outcome {
+        Ok(result) => {
+            let (id, event) = (call.request_id, json!(call.event));
+            let json = format!(
+                "{{\"requestId\":\"{id}\",\"eventName\":{event},\"success\":true,\"result\":{},\"logs\":{}}}",
+                result.json, output.logs
+            );
+            Payload { json, attachments: result.attachments.clone() }
+        }
+        Err(failure) => error_payload(call.request_id, &call.event, failure, &output.logs),
+    };
+    let event = if output.outcome.is_ok() { "ws:result" } else { "ws:error" };
+    to_socket(handler.gateway.clone(), socket, event, payload)
+}
+
+fn error_of(job: &jobs::Job, failure: &Failure, logs: &str, socket: String) -> Publication {
+    let payload = error_payload(job.id, &job.event, failure, logs);
+    to_socket(job.gateway.clone(), socket, "ws:error", payload)
+}
+
+fn error_payload(id: uuid::Uuid, event: &str, failure: &Failure, logs: &str) -> Payload {
+    let mut error = json!({
+        "requestId": id,
+        "eventName": event,
+        "success": false,
+        "code": failure.code.as_str(),
+        "message": failure.message,
+        "logs": serde_json::from_str::<serde_json::Value>(logs).unwrap_or_else(|_| json!([])),
+    });
+    if let (Some(details), Some(error)) = (&failure.details, error.as_object_mut()) {
+        error.insert("details".to_owned(), details.clone());
+    }
+    Payload { json: error.to_string(), attachments: Vec::new() }
+}
+
+fn to_socket(gateway: Arc<str>, socket: String, event: &str, payload: Payload) -> Publication {
+    Publication {
+        target: Target::Connection { gateway, socket: socket.into() },
+        action: Action::Emit { event: event.into(), payload },
+    }
+}
