@@ -20,6 +20,9 @@ pub const NAMESPACE: &str = "/bench";
 /// The namespace of Gatewright alone whose events work with rows.
 pub const ROWS_NAMESPACE: &str = "/rows";
 
+/// The namespace of Gatewright alone whose events are durable.
+pub const DURABLE_NAMESPACE: &str = "/durable";
+
 /// A server that sends a frame larger than this is broken, not busy.
 const INBOX_BYTES_MAX: usize = 16 << 20;
 

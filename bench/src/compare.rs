@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 
+use crate::durable::{self, DurableArgs};
 use crate::events::{self, EventsArgs, SingleArgs};
 use crate::fanout::{self, FanoutArgs};
 use crate::idle::{self, IdleArgs};
@@ -15,6 +16,7 @@ use crate::target::{Server, StartArgs, Target};
 pub enum Scenario {
     Events(EventsArgs),
     Rows(Work, RowsArgs),
+    Durable(durable::Work, DurableArgs),
     Fanout(FanoutArgs),
     Idle(IdleArgs),
     Single(SingleArgs),
@@ -94,7 +96,7 @@ async fn run_once(scenario: &Scenario, contender: Contender, args: &CompareArgs)
             server.stop().await?;
             Ok(metrics)
         }
-        Contender::Driver => scenario.run_driver(&args.phases).await,
+        Contender::Driver => scenario.run_driver(&args.phases, &args.start).await,
     }
 }
 
@@ -112,15 +114,17 @@ impl Scenario {
         match self {
             Self::Events(args) => events::run(args, phases, server).await,
             Self::Rows(work, args) => rows::run(*work, args, phases, server).await,
+            Self::Durable(work, args) => durable::run(*work, args, phases, server).await,
             Self::Fanout(args) => fanout::run(args, phases, server).await,
             Self::Idle(args) => idle::run(args, server).await,
             Self::Single(args) => events::run_single(args, phases, server).await,
         }
     }
 
-    async fn run_driver(&self, phases: &PhaseArgs) -> Result<Vec<Metric>> {
+    async fn run_driver(&self, phases: &PhaseArgs, start: &StartArgs) -> Result<Vec<Metric>> {
         match self {
             Self::Rows(work, args) => rows::run_driver(*work, args, phases).await,
+            Self::Durable(_, args) => durable::run_driver(args, phases, start).await,
             _ => bail!("a plain loop has no sockets"),
         }
     }
@@ -128,7 +132,7 @@ impl Scenario {
     /// What is measured, of the servers that can be.
     fn contenders(&self, targets: &[Target]) -> Vec<Contender> {
         match self {
-            Self::Rows(..) => {
+            Self::Rows(..) | Self::Durable(..) => {
                 let gatewright = targets.iter().filter(|target| **target == Target::Gatewright);
                 gatewright.copied().map(Contender::Server).chain([Contender::Driver]).collect()
             }
@@ -139,7 +143,7 @@ impl Scenario {
     /// What the others are compared with.
     fn baseline(&self) -> Contender {
         match self {
-            Self::Rows(..) => Contender::Driver,
+            Self::Rows(..) | Self::Durable(..) => Contender::Driver,
             _ => Contender::Server(Target::Raw),
         }
     }
@@ -149,6 +153,7 @@ impl Scenario {
         match self {
             Self::Events(args) => args.sockets,
             Self::Rows(_, args) => args.sockets + 1,
+            Self::Durable(_, args) => args.sockets,
             Self::Fanout(args) => args.subscribers + 1,
             Self::Idle(args) => args.connections,
             Self::Single(_) => 1,
@@ -160,6 +165,9 @@ impl Scenario {
             Self::Events(args) => format!("events: {} sockets × {} in flight", args.sockets, args.window),
             Self::Rows(work, args) => {
                 format!("rows, {}: {} sockets × {} in flight", work.name(), args.sockets, args.window)
+            }
+            Self::Durable(work, args) => {
+                format!("durable events {}: {} sockets × {} in flight", work.name(), args.sockets, args.window)
             }
             Self::Fanout(args) => format!(
                 "fanout: 1 publisher, {} subscribers, {} publishes under way",

@@ -31,11 +31,20 @@ pub struct Driver(SqliteConnection);
 impl Driver {
     /// Opens a database, and makes it if there is none.
     pub async fn open(file: &Path) -> Result<Self> {
+        Self::open_with(file, SqliteSynchronous::Normal).await
+    }
+
+    /// The same, whose commits are on the disk when they return.
+    pub async fn open_durable(file: &Path) -> Result<Self> {
+        Self::open_with(file, SqliteSynchronous::Full).await
+    }
+
+    async fn open_with(file: &Path, synchronous: SqliteSynchronous) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
+            .synchronous(synchronous)
             .busy_timeout(Duration::from_secs(5))
             .foreign_keys(true);
         Ok(Self(SqliteConnection::connect_with(&options).await?))

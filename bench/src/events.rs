@@ -118,6 +118,7 @@ pub struct Socket {
     next: usize,
     window: usize,
     pause: Duration,
+    measures_acks: bool,
 }
 
 impl Socket {
@@ -126,7 +127,15 @@ impl Socket {
         // Far from where the others are.
         let next = index * 7919 % events.len();
         let namespace = namespace.clone();
-        Self { client, namespace, events: events.clone(), next, window: 1, pause: Duration::ZERO }
+        Self {
+            client,
+            namespace,
+            events: events.clone(),
+            next,
+            window: 1,
+            pause: Duration::ZERO,
+            measures_acks: false,
+        }
     }
 
     /// So many events in flight.
@@ -137,6 +146,11 @@ impl Socket {
     /// With so much rest before an event.
     pub fn pause(self, pause: Duration) -> Self {
         Self { pause, ..self }
+    }
+
+    /// With the time to the ack measured, not that to the result.
+    pub fn measuring_acks(self) -> Self {
+        Self { measures_acks: true, ..self }
     }
 
     /// Sends events until the last phase; the latencies of those that ended in the measured one.
@@ -157,10 +171,15 @@ impl Socket {
             self.client.fill().await?;
             let now = Instant::now();
             let measured = phase.is_measured();
+            let measures_acks = self.measures_acks;
             self.client.drain(|packet, _| {
+                if let (Packet::Ack { id, .. }, true, true) = (&packet, measured, measures_acks) {
+                    let sent = flight.pending(*id)?.sent;
+                    measure::record(&mut latencies, now - sent);
+                }
                 flight.arrived(packet)?;
                 flight.land(|sent| {
-                    if measured {
+                    if measured && !measures_acks {
                         measure::record(&mut latencies, now - sent);
                     }
                 })

@@ -7,6 +7,7 @@ mod baseline;
 mod client;
 mod compare;
 mod driver;
+mod durable;
 mod events;
 mod fanout;
 mod frame;
@@ -73,6 +74,8 @@ enum Command {
     /// Rows: events that make and find them, beside a loop over SQLite's driver; and how long the
     /// events of another gateway take meanwhile
     Rows(rows::RowsArgs),
+    /// Durable events, beside a loop that commits groups of rows; --database-url for PostgreSQL
+    Durable(durable::DurableArgs),
     /// Fan-out: one publisher, many subscribers in one room, every delivery checked
     Fanout(fanout::FanoutArgs),
     /// Memory: many connected sockets that do nothing
@@ -113,6 +116,7 @@ fn main() -> Result<()> {
         }
         Some(Command::Events(args)) => vec![Scenario::Events(args)],
         Some(Command::Rows(args)) => args.scenarios(),
+        Some(Command::Durable(args)) => args.scenarios(),
         Some(Command::Fanout(args)) => vec![Scenario::Fanout(args)],
         Some(Command::Idle(args)) => vec![Scenario::Idle(args)],
         Some(Command::Single(args)) => vec![Scenario::Single(args)],

@@ -36,6 +36,9 @@ pub struct StartArgs {
     /// Token for `auth.token` when connecting; the bench gateway needs none
     #[arg(long, global = true)]
     pub token: Option<String>,
+    /// Run Gatewright on this PostgreSQL, each time in a database of its own: postgres://USER@HOST/NAME
+    #[arg(long, global = true, value_name = "URL")]
+    pub database_url: Option<String>,
     /// Seconds a server may take to start, a socket to connect, or the last answers to arrive
     #[arg(long, global = true, value_name = "SECONDS", default_value = "30",
           value_parser = crate::seconds)]
@@ -51,6 +54,44 @@ pub struct Server {
     pub pid: u32,
     child: Child,
     folder: TempDir,
+    /// Its database, which goes with it.
+    _postgres: Option<Postgres>,
+}
+
+/// A database of its own on a PostgreSQL; dropped with this.
+pub struct Postgres {
+    server: String,
+    name: String,
+}
+
+impl Postgres {
+    async fn create(server: &str) -> Result<Self> {
+        let name = format!("gatewright_bench_{}", uuid::Uuid::new_v4().simple());
+        run_sql(server, &format!("CREATE DATABASE {name}")).await.context("cannot make a database")?;
+        Ok(Self { server: server.to_owned(), name })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        let (server, _) = self.server.rsplit_once('/').unwrap_or((&self.server, ""));
+        format!("{server}/{}", self.name)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let (server, sql) = (self.server.clone(), format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        let dropped = std::thread::spawn(move || crate::client_runtime(1)?.block_on(run_sql(&server, &sql)));
+        if !matches!(dropped.join(), Ok(Ok(()))) {
+            eprintln!("the database {} is left behind", self.name);
+        }
+    }
+}
+
+async fn run_sql(url: &str, sql: &str) -> Result<()> {
+    let connection = sea_orm::Database::connect(url).await?;
+    sea_orm::ConnectionTrait::execute_unprepared(&connection, sql).await?;
+    Ok(connection.close().await?)
 }
 
 /// The admin of every gateway that is measured.
@@ -58,13 +99,15 @@ pub const ADMIN_EMAIL: &str = "admin@localhost";
 /// That admin's password.
 pub const ADMIN_PASSWORD: &str = "only for a bench";
 
-const PACK: [(&str, &str); 6] = [
+const PACK: [(&str, &str); 8] = [
     ("pack.toml", include_str!("../pack/pack.toml")),
     ("events/message.rhai", include_str!("../pack/events/message.rhai")),
     ("events/join.rhai", include_str!("../pack/events/join.rhai")),
     ("events/publish.rhai", include_str!("../pack/events/publish.rhai")),
     ("events/create.rhai", include_str!("../pack/events/create.rhai")),
     ("events/find.rhai", include_str!("../pack/events/find.rhai")),
+    ("events/keep.rhai", include_str!("../pack/events/keep.rhai")),
+    ("events/write.rhai", include_str!("../pack/events/write.rhai")),
 ];
 
 impl Target {
@@ -103,8 +146,12 @@ impl Target {
         let address = free_address()?;
         let log_path = folder.path().join("server.log");
         let log = File::create(&log_path)?;
-        let mut child = self
-            .command(args, folder.path(), address)?
+        let postgres = if self == Self::Gatewright { args.postgres().await? } else { None };
+        let mut command = self.command(args, folder.path(), address)?;
+        if let Some(postgres) = &postgres {
+            command.env("GATEWRIGHT_DATABASE_URL", postgres.url());
+        }
+        let mut child = command
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
@@ -121,7 +168,7 @@ impl Target {
             patience: args.patience,
             connecting: args.connecting,
         };
-        Ok(Server { endpoint, pid, child, folder })
+        Ok(Server { endpoint, pid, child, folder, _postgres: postgres })
     }
 
     fn command(self, args: &StartArgs, folder: &Path, address: SocketAddr) -> Result<Command> {
@@ -153,6 +200,14 @@ impl Target {
 }
 
 impl StartArgs {
+    /// A fresh database on the PostgreSQL that is named, if one is.
+    pub async fn postgres(&self) -> Result<Option<Postgres>> {
+        match &self.database_url {
+            Some(url) => Ok(Some(Postgres::create(url).await?)),
+            None => Ok(None),
+        }
+    }
+
     fn gatewright(&self) -> PathBuf {
         self.server.clone().unwrap_or_else(|| {
             Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("release/gatewright")
