@@ -167,7 +167,12 @@ impl Scenario {
                 format!("rows, {}: {} sockets × {} in flight", work.name(), args.sockets, args.window)
             }
             Self::Durable(work, args) => {
-                format!("durable events {}: {} sockets × {} in flight", work.name(), args.sockets, args.window)
+                format!(
+                    "durable events {}: {} sockets × {} in flight",
+                    work.name(),
+                    args.sockets,
+                    args.window
+                )
             }
             Self::Fanout(args) => format!(
                 "fanout: 1 publisher, {} subscribers, {} publishes under way",

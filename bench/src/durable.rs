@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
-use sea_orm::sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions, query};
+use sea_orm::sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions, query,
+};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -85,7 +87,8 @@ pub async fn run(work: Work, args: &DurableArgs, phases: &PhaseArgs, server: &Se
         tasks.spawn(socket.drive(phase.clone()));
     }
     let cost = measure::run(phases, server.pid, &phase, &mut tasks).await?;
-    let latencies = timeout(server.endpoint.patience, sum(tasks)).await.unwrap_or_else(|_| events::unfinished())?;
+    let latencies =
+        timeout(server.endpoint.patience, sum(tasks)).await.unwrap_or_else(|_| events::unfinished())?;
     ensure!(!latencies.is_empty(), "no event was finished while measuring");
     let count = latencies.len();
     Ok(vec![

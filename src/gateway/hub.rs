@@ -251,6 +251,7 @@ impl Hub {
     /// Lets nobody in any more, and refuses events.
     pub fn begin_drain(&self) {
         self.runner.queue.close();
+        self.runner.jobs.begin_drain();
     }
 
     /// Finishes accepted jobs and ends all connections, spread over what is left of the time.

@@ -113,6 +113,11 @@ impl Catalog {
         paused.map(|gateway| gateway.path.to_string()).collect()
     }
 
+    /// Whether the jobs of this gateway wait.
+    pub fn is_paused(&self, path: &str) -> bool {
+        self.live.load().get(path).is_some_and(|gateway| gateway.is_paused || !gateway.is_enabled)
+    }
+
     /// The present snapshot of the routes.
     pub fn live_routes(&self) -> Arc<LiveRoutes> {
         self.live_routes.load_full()

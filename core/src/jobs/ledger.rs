@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sea_orm::DbBackend;
@@ -315,7 +316,7 @@ impl Jobs {
                     self.take(&key, start.map(Step::Start));
                 } else {
                     // Another has done it, or taken it back; or what is in memory is not as it is in the database.
-                    self.is_stale.store(true, std::sync::atomic::Ordering::SeqCst);
+                    self.is_stale.store(true, Ordering::SeqCst);
                     let step = self.keys.lock().ended(&key, claim.seq, None);
                     self.take(&key, step);
                 }

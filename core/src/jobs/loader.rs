@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use super::Jobs;
 use super::job::{Attempt, now_ms};
 use super::leases::Changed;
-use super::sql::{self, Scope, StoredJob};
+use super::scope::{Scope, StoredJob};
+use super::sql;
 use crate::error::{ErrorCode, Result};
 
 /// How often the database is looked at where nothing says that there is something.
@@ -49,6 +50,9 @@ impl Jobs {
     /// Looks once; how long it may be until the next time.
     async fn look_once(self: &Arc<Self>, read: &mut Read) -> Result<Duration> {
         self.follow_leases(read).await?;
+        if self.is_draining.load(Ordering::SeqCst) {
+            return Ok(LOOK_EVERY);
+        }
         let scope = Scope { backend: self.backend(), shards: self.leases.shards(), paused: self.paused() };
         if scope.shards.is_empty() {
             self.keys.lock().unload(|_, _| true);
@@ -73,9 +77,9 @@ impl Jobs {
             // As soon as there is room for it.
             return Ok(if self.has_room() { Duration::ZERO } else { Duration::from_millis(10) });
         }
-        let next_due = scope.next_due(self.store.db()).await?;
+        let next_due = scope.next_due(self.store.db(), now_ms()).await?;
         let until_due =
-            next_due.map_or(LOOK_EVERY, |due| Duration::from_millis((due - now_ms()).max(5) as u64));
+            next_due.map_or(LOOK_EVERY, |due| Duration::from_millis((due - now_ms()).max(1) as u64));
         Ok(until_due.min(LOOK_EVERY))
     }
 

@@ -15,9 +15,11 @@ mod loader;
 mod order;
 mod prune;
 mod review;
+mod scope;
 mod sql;
 mod status;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -49,6 +51,8 @@ use order::{Accepted, Keys, Start, Step};
 pub trait RunJobs: Send + Sync {
     /// The paths of the gateways whose jobs wait.
     fn paused(&self) -> Vec<String>;
+    /// Whether the jobs of this gateway wait.
+    fn is_paused(&self, gateway: &str) -> bool;
     /// Runs a job. Must not wait.
     fn run(&self, begun: Begun);
     /// Gives a job up with which too many nodes were lost. Must not wait.
@@ -72,7 +76,9 @@ pub struct Jobs {
     /// Keys that the loader is to read.
     refills: Mutex<Vec<Arc<str>>>,
     /// Whether what was read of the database may lack something, so that it has to be read from its beginning.
-    is_stale: std::sync::atomic::AtomicBool,
+    is_stale: AtomicBool,
+    /// Whether nothing new is to begin.
+    is_draining: AtomicBool,
     runs: OnceLock<Weak<dyn RunJobs>>,
 }
 
@@ -91,7 +97,7 @@ impl Jobs {
         check_commits(&store).await?;
         let (ops, waiting_ops) = mpsc::unbounded_channel();
         let lease = Duration::from_millis(config.jobs.lease_ms);
-        Ok(Arc::new(Self {
+        let jobs = Arc::new(Self {
             leases: Leases::new(store.db().get_database_backend(), lease),
             store,
             metrics,
@@ -102,9 +108,13 @@ impl Jobs {
             waiting_ops: Mutex::new(Some(waiting_ops)),
             look: Notify::new(),
             refills: Mutex::default(),
-            is_stale: std::sync::atomic::AtomicBool::new(false),
+            is_stale: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
             runs: OnceLock::new(),
-        }))
+        });
+        // Before anything ends: what ends on a day is in the part of that day.
+        jobs.prepare_days().await?;
+        Ok(jobs)
     }
 
     /// From now on jobs are run.
@@ -137,7 +147,7 @@ impl Jobs {
         told: OnStored,
     ) {
         let (job, mut hold) = (Arc::new(event.job.clone()), Some(hold));
-        let is_paused = self.paused().iter().any(|path| **path == *job.gateway);
+        let is_paused = self.runs().is_none_or(|runs| runs.is_paused(&job.gateway));
         let mut keys = self.keys.lock();
         // What another node, or this one later, will run is read from the database, in its order there.
         let accepted = match shard.filter(|shard| !is_paused && self.leases.owns(*shard)) {
@@ -183,6 +193,13 @@ impl Jobs {
         sql::forget(backend, id)
     }
 
+    /// Begins nothing more but what sockets of this node wait for: the rest is for the next process.
+    pub fn begin_drain(&self) {
+        self.is_draining.store(true, Ordering::SeqCst);
+        self.keys.lock().unload_what_nobody_waits_for();
+        self.look();
+    }
+
     /// Has what is due looked at now.
     pub fn look(&self) {
         self.look.notify_one();
@@ -190,7 +207,7 @@ impl Jobs {
 
     /// Has everything read from the database again: what was paused is not any more, say.
     pub fn read_again(&self) {
-        self.is_stale.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.is_stale.store(true, Ordering::SeqCst);
         self.look();
     }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::job::{Attempts, Fence, Job};
-use super::sql::{ClaimRow, StoredJob};
+use super::scope::StoredJob;
+use super::sql::ClaimRow;
 
 /// Jobs of one key that are held in memory; those behind them stay in the database.
 const OF_KEY_MAX: usize = 64;
@@ -307,6 +308,14 @@ impl Keys {
         };
         let names: HashSet<_> =
             self.keys.iter().filter(|(_, key)| is_meant(key)).map(|(name, _)| name.clone()).collect();
+        self.unload(|name, _| names.contains(name));
+    }
+
+    /// Forgets what waits for its turn and keeps no socket waiting; the database has it.
+    pub(super) fn unload_what_nobody_waits_for(&mut self) {
+        let is_held = |key: &Key| key.jobs.iter().any(|one| one.hold.is_some());
+        let names: HashSet<_> =
+            self.keys.iter().filter(|(_, key)| !is_held(key)).map(|(name, _)| name.clone()).collect();
         self.unload(|name, _| names.contains(name));
     }
 

@@ -42,6 +42,11 @@ impl Jobs {
         }
     }
 
+    /// Makes what finished jobs are kept in for the next days.
+    pub(super) async fn prepare_days(&self) -> Result<()> {
+        if self.backend() == DbBackend::Postgres { self.make_partitions(now_ms()).await } else { Ok(()) }
+    }
+
     async fn prune(&self) -> Result<()> {
         let now = now_ms();
         let kept_since = now - i64::from(self.settings.kept_hours) * HOUR_MS;

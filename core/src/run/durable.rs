@@ -39,6 +39,10 @@ impl RunJobs for JobsOfRunner {
         self.0.upgrade().map_or_else(Vec::new, |runner| runner.catalog.paused_gateways())
     }
 
+    fn is_paused(&self, gateway: &str) -> bool {
+        self.0.upgrade().is_none_or(|runner| runner.catalog.is_paused(gateway))
+    }
+
     fn run(&self, begun: Begun) {
         let Some(runner) = self.0.upgrade() else { return };
         let group = runner.group(&begun.job().gateway);
@@ -120,9 +124,7 @@ impl Runner {
         };
         let queued = Duration::from_millis(u64::try_from(now_ms() - job.accepted_at).unwrap_or_default());
         self.record(&handler, RunKind::Job, &call, &output, queued.saturating_sub(started.elapsed()));
-        if output.has_later {
-            self.jobs.look();
-        }
+        self.look_for_later(&output);
         let publications = std::mem::take(&mut *host.waiting.lock());
         self.settle(begun, &handler, &call, output, publications);
     }
@@ -234,17 +236,26 @@ impl Runner {
             let (email, name, role) = (foreign.email.clone(), foreign.name.clone(), foreign.role.clone());
             return Ok(Some(Arc::new(User { id, email, name, role, account: None })));
         }
+        let user = match self.users.get(id) {
+            Some(user) => user,
+            None => {
+                let user = self.read_user(id)?.map(Arc::new);
+                self.users.insert(id.clone(), user.clone());
+                user
+            }
+        };
+        let gone =
+            || Failure::new(ErrorCode::AuthInvalid, "Its user is disabled, or has no account any more");
+        user.ok_or_else(gone).map(Some)
+    }
+
+    fn read_user(&self, id: &str) -> Result<Option<User>, Failure> {
         let read = async {
             let read = tokio::time::timeout(USER_MAX, self.accounts.enabled_user(id)).await;
             read.map_err(|_| Failure::new(ErrorCode::Database, "The database did not answer in time"))?
                 .map_err(crate::Error::into_failure)
         };
-        match queue::wait(|| self.runtime.block_on(read))? {
-            Some(user) => Ok(Some(Arc::new(user))),
-            None => {
-                Err(Failure::new(ErrorCode::AuthInvalid, "Its user is disabled, or has no account any more"))
-            }
-        }
+        queue::wait(|| self.runtime.block_on(read))
     }
 
     /// How long a job waits that has failed so many times.

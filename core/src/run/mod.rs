@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::auth::Accounts;
+use crate::auth::{Accounts, User};
 use crate::broker::Broker;
 use crate::cache::MemoryCache;
 use crate::catalog::Catalog;
@@ -43,6 +43,11 @@ use durable::JobsOfRunner;
 use host::LiveHost;
 use later::LaterJobs;
 
+/// Users of jobs that are kept in memory, and for how long: a change by another process is noticed as soon as
+/// sockets notice it.
+const USERS_MAX: u64 = 10_000;
+const USER_LIFE: Duration = Duration::from_millis(250);
+
 /// Runs scripts.
 pub struct Runner {
     /// Whose scripts.
@@ -61,6 +66,8 @@ pub struct Runner {
     pub jobs: Arc<Jobs>,
     /// Whose jobs run.
     accounts: Arc<Accounts>,
+    /// The users of jobs, for a moment; none: one that may not sign in.
+    users: moka::sync::Cache<String, Option<Arc<User>>>,
     /// Jobs for later that are in memory only.
     later: LaterJobs,
     /// What runs the jobs that have begun.
@@ -103,6 +110,7 @@ impl Runner {
                 runtime: tokio::runtime::Handle::current(),
                 jobs_of_runner: Arc::new(JobsOfRunner(this.clone())),
                 later: LaterJobs::default(),
+                users: moka::sync::Cache::builder().max_capacity(USERS_MAX).time_to_live(USER_LIFE).build(),
                 catalog,
                 config,
                 metrics,
@@ -114,7 +122,7 @@ impl Runner {
                 host,
             }
         });
-        runner.follow_catalog();
+        runner.follow_changes();
         let runs: Weak<dyn RunJobs> = Arc::<JobsOfRunner>::downgrade(&runner.jobs_of_runner) as _;
         runner.jobs.attach(runs);
         Ok(runner)
@@ -126,7 +134,9 @@ impl Runner {
     }
 
     /// Forgets gateways that have gone, and looks at jobs that may have waited for what changed.
-    fn follow_catalog(self: &Arc<Self>) {
+    fn follow_changes(self: &Arc<Self>) {
+        let users = self.users.clone();
+        self.accounts.on_change(move || users.invalidate_all());
         let this = Arc::downgrade(self);
         self.catalog.on_change(move || {
             let Some(runner) = this.upgrade() else { return };
@@ -144,7 +154,15 @@ impl Runner {
             None => RunOutput::refused(suspended(&call.origin)),
         };
         self.record(handler, kind, call, &output, queued);
+        self.look_for_later(&output);
         output
+    }
+
+    /// Has jobs for later looked at that a run has left.
+    fn look_for_later(&self, output: &RunOutput) {
+        if output.has_later {
+            self.jobs.look();
+        }
     }
 }
 

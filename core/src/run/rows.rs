@@ -51,6 +51,7 @@ impl Runner {
         let write = RowsWrite { table, actor, change };
         let output = self.catalog.engine().write(&write, &script_call, self.host.clone());
         self.record_write(&script_call, &output, queued);
+        self.look_for_later(&output);
         output.outcome.map(|payload| payload.json)
     }
 }

@@ -1,0 +1,173 @@
+//! Reads the jobs that are not finished, as far as they are this node's.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
+
+use super::job::{Attempts, Caller, Job};
+use super::sql::{json_text, statement, uuid};
+use crate::error::Result;
+use crate::store::Pool;
+
+/// A job that is stored and not finished.
+#[derive(Debug, Clone)]
+pub(super) struct StoredJob {
+    pub seq: i64,
+    pub job: Job,
+    pub shard: i32,
+    pub due_at: Option<i64>,
+    /// Attempts that were begun.
+    pub attempt: i32,
+    /// Nodes that were lost with it, one after the other.
+    pub lost: i32,
+    /// Who has begun an attempt and not ended it.
+    pub node: Option<String>,
+    pub attempts: Attempts,
+}
+
+/// Which jobs are looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Scope {
+    pub backend: DbBackend,
+    /// The shards that this node owns; on SQLite all.
+    pub shards: Vec<i32>,
+    /// The paths of the gateways whose jobs wait.
+    pub paused: Vec<String>,
+}
+
+const STORED: &str = "seq, id, shard, job_key, gateway, event, caller, payload, blobs, accepted_at, due_at, attempt, \
+                      lost, node, attempts";
+
+impl Scope {
+    /// The condition that a job is in it; `$1` and `$2` are the shards and the paused gateways.
+    fn condition(&self) -> &'static str {
+        match self.backend {
+            DbBackend::Sqlite => {
+                "(json_array_length($1) = 64 OR shard IN (SELECT value FROM json_each($1))) \
+                 AND gateway NOT IN (SELECT value FROM json_each($2))"
+            }
+            _ => {
+                "shard IN (SELECT value::integer FROM json_array_elements_text($1::json)) \
+                 AND gateway NOT IN (SELECT value FROM json_array_elements_text($2::json))"
+            }
+        }
+    }
+
+    fn statement(&self, sql: String, values: impl IntoIterator<Item = Value>) -> Statement {
+        let own = [json_text(&self.shards).into(), json_text(&self.paused).into()];
+        statement(self.backend, sql, own.into_iter().chain(values))
+    }
+
+    /// Jobs whose time has come, those that wait longest first.
+    pub(super) async fn due(&self, on: &Pool, now: i64, limit: usize) -> Result<Vec<StoredJob>> {
+        let sql = format!(
+            "SELECT {STORED} FROM gw_job WHERE due_at <= $3 AND {} ORDER BY due_at, seq LIMIT $4",
+            self.condition()
+        );
+        stored(&on.query_all_raw(self.statement(sql, [now.into(), (limit as i64).into()])).await?)
+    }
+
+    /// When the next job is due that is not yet, in milliseconds.
+    pub(super) async fn next_due(&self, on: &Pool, now: i64) -> Result<Option<i64>> {
+        let sql = "SELECT MIN(due_at) AS due_at FROM gw_job WHERE due_at > $1".to_owned();
+        let found = on.query_one_raw(statement(self.backend, sql, [now.into()])).await?;
+        Ok(found.map(|row| row.try_get("", "due_at")).transpose()?.flatten())
+    }
+
+    /// Jobs that wait for nothing, behind the cursor of their shard, in the order in which they were committed.
+    /// On SQLite the shards have one cursor.
+    pub(super) async fn ready(
+        &self,
+        on: &Pool,
+        cursors: &[(i32, i64)],
+        limit: usize,
+    ) -> Result<Vec<StoredJob>> {
+        let limit = Value::from(limit as i64);
+        let statement = if self.backend == DbBackend::Sqlite {
+            let sql = format!(
+                "SELECT {STORED} FROM gw_job WHERE seq > $3 AND due_at IS NULL AND {} ORDER BY seq LIMIT $4",
+                self.condition()
+            );
+            let cursor = cursors.iter().map(|(_, seq)| *seq).min().unwrap_or_default();
+            self.statement(sql, [cursor.into(), limit])
+        } else {
+            let sql = format!(
+                "SELECT {STORED} FROM json_to_recordset($3::json) AS c(of_shard integer, cursor bigint), LATERAL \
+                 (SELECT * FROM gw_job WHERE shard = c.of_shard AND seq > c.cursor AND due_at IS NULL AND {} \
+                 ORDER BY seq LIMIT $4) AS j ORDER BY seq LIMIT $4",
+                self.condition()
+            );
+            let cursors: Vec<_> = cursors
+                .iter()
+                .map(|(shard, seq)| serde_json::json!({ "of_shard": shard, "cursor": seq }))
+                .collect();
+            self.statement(sql, [json_text(&cursors).into(), limit])
+        };
+        stored(&on.query_all_raw(statement).await?)
+    }
+
+    /// The jobs of one key that wait for nothing, in the order in which they were committed.
+    pub(super) async fn of_key(&self, on: &Pool, key: &str, limit: usize) -> Result<Vec<StoredJob>> {
+        let sql = format!(
+            "SELECT {STORED} FROM gw_job WHERE job_key = $3 AND due_at IS NULL AND {} ORDER BY seq LIMIT $4",
+            self.condition()
+        );
+        stored(&on.query_all_raw(self.statement(sql, [key.into(), (limit as i64).into()])).await?)
+    }
+
+    /// The jobs that wait for another attempt: number, key and shard.
+    pub(super) async fn retrying(&self, on: &Pool) -> Result<Vec<(i64, String, i32)>> {
+        let sql = format!(
+            "SELECT seq, job_key, shard FROM gw_job WHERE due_at IS NOT NULL AND attempt > 0 AND {}",
+            self.condition()
+        );
+        let rows = on.query_all_raw(self.statement(sql, [])).await?;
+        let read = |row: &QueryResult| {
+            Ok((row.try_get("", "seq")?, row.try_get("", "job_key")?, row.try_get("", "shard")?))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// The keys that wait for what becomes of a job that was given up, with their shard.
+    pub(super) async fn stopped(&self, on: &Pool) -> Result<Vec<(String, i32)>> {
+        let sql = format!(
+            "SELECT DISTINCT job_key, shard FROM gw_job_done WHERE stops_key AND {}",
+            self.condition()
+        );
+        let rows = on.query_all_raw(self.statement(sql, [])).await?;
+        rows.iter().map(|row| Ok((row.try_get("", "job_key")?, row.try_get("", "shard")?))).collect()
+    }
+}
+
+fn stored(rows: &[QueryResult]) -> Result<Vec<StoredJob>> {
+    rows.iter().map(stored_job).collect()
+}
+
+fn stored_job(row: &QueryResult) -> Result<StoredJob> {
+    let text = |column: &str| row.try_get::<String>("", column);
+    let job = Job {
+        id: uuid(row, "id")?,
+        key: text("job_key")?.into(),
+        gateway: text("gateway")?.into(),
+        event: text("event")?.into(),
+        caller: serde_json::from_str::<Caller>(&text("caller")?).unwrap_or_default(),
+        payload: text("payload")?.into(),
+        attachments: attachments_of(row.try_get::<Option<String>>("", "blobs")?.as_deref()),
+        accepted_at: row.try_get("", "accepted_at")?,
+    };
+    Ok(StoredJob {
+        seq: row.try_get("", "seq")?,
+        job,
+        shard: row.try_get("", "shard")?,
+        due_at: row.try_get("", "due_at")?,
+        attempt: row.try_get("", "attempt")?,
+        lost: row.try_get("", "lost")?,
+        node: row.try_get("", "node")?,
+        attempts: Attempts(row.try_get("", "attempts")?),
+    })
+}
+
+fn attachments_of(blobs: Option<&str>) -> Vec<Vec<u8>> {
+    let blobs: Vec<String> = blobs.and_then(|blobs| serde_json::from_str(blobs).ok()).unwrap_or_default();
+    blobs.iter().map(|blob| STANDARD.decode(blob).unwrap_or_default()).collect()
+}
