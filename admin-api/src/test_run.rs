@@ -89,6 +89,13 @@ pub(crate) struct TestRunAnswer {
     /// One `{table, operation, row}` for each row that was written, in order; undone unless `commit`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     writes: Vec<Json>,
+    /// One `{gateway, event, payload, dueAt, after, key?, unique?, durable}` for each job for later, in the order of their
+    /// times; they do not run unless `commit`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    jobs: Vec<Json>,
+    /// What it gave to `@JOB.retry`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
     duration_ms: f64,
     operations: u64,
 }
@@ -122,6 +129,9 @@ pub(crate) async fn run(
     let subject = subject_of(&state, &body).await?;
     let call = TestCall {
         clock_ms: None,
+        waiting: Vec::new(),
+        events: Some(state.catalog.live()),
+        move_on: None,
         source: subject.source,
         trigger: subject.trigger,
         event: subject.event,
@@ -178,6 +188,8 @@ fn answer(outcome: TestOutcome) -> TestRunAnswer {
         logs: outcome.logs,
         emitted: outcome.emitted.iter().map(|emitted| json!(emitted)).collect(),
         writes: outcome.writes.iter().map(|write| json!(write)).collect(),
+        jobs: outcome.later.iter().map(|later| json!(later.view())).collect(),
+        retry_after: outcome.retry_after.map(|after| after.as_millis() as u64),
         duration_ms: outcome.duration.as_secs_f64() * 1000.0,
         operations: outcome.operations,
     }

@@ -63,8 +63,13 @@ async fn of_hook(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
 async fn of_socket(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     let event = event_of(body)?;
     let (gateway, saved) = saved_script(state, body, event.as_deref()).await?;
+    let live = state.catalog.live();
+    let handler = event.as_deref().and_then(|event| live.get(gateway.as_str())?.handler(event));
+    let is_job = body.kind == "websocket_event" && handler.is_some_and(|handler| handler.durable.is_some());
     let trigger = if body.kind == "script" && body.gateway_path.is_none() {
         Trigger::Gateway(gateway)
+    } else if is_job {
+        Trigger::Job { gateway, id: uuid::Uuid::now_v7(), attempt: 1, rooms: Some(Vec::new()) }
     } else {
         Trigger::Socket { gateway, rooms: Vec::new() }
     };

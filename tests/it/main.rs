@@ -30,6 +30,7 @@ mod lost;
 mod openapi;
 mod operation;
 mod packs;
+mod packs_jobs;
 mod postgres;
 mod readme;
 mod restarts;

@@ -152,6 +152,13 @@ impl Definition for Event {
     }
 }
 
+impl Event {
+    /// Whether it is kept in the database until it is handled.
+    pub fn is_durable(&self) -> bool {
+        self.delivery == DURABLE
+    }
+}
+
 impl Catalog {
     /// One page of a gateway's events.
     ///

@@ -155,6 +155,11 @@ impl Catalog {
         live::timeout(own_ms, &self.config)
     }
 
+    /// How often a job is tried whose event does not say.
+    pub(crate) fn job_attempts(&self) -> u32 {
+        self.config.jobs.attempts
+    }
+
     /// The database behind it.
     pub fn store(&self) -> &Store {
         &self.store

@@ -12,7 +12,7 @@ use super::statement::{bound, column_iden};
 use super::table::Table;
 use super::tables::{TableChange, as_details, check_columns};
 use crate::error::{ErrorCode, Failure, Result};
-use crate::store::hook;
+use crate::store::{self, hook};
 
 /// In the condition of a hook: the columns of which one has to have changed.
 pub const HOOK_CHANGED: &str = "_changed";
@@ -201,7 +201,7 @@ pub(super) async fn fill_defaults(
         let is_new = !altered.keeps_values();
         let is_newly_required =
             altered.before.as_ref().is_some_and(|before| !before.required) && column.required;
-        let default = if is_new || is_newly_required { column.default_value()? } else { None };
+        let default = if is_new || is_newly_required { column.default_value(store::now())? } else { None };
         let Some(default) = default else { continue };
         let backend = on.get_database_backend();
         let value = match column.has_fresh_default() {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::name::check_column_name;
 use crate::error::{Failure, Result};
 use crate::filter::FieldKind;
-use crate::store::{self, parse_time, time_text};
+use crate::store::{self, Time, parse_time, time_text};
 
 /// The longest `string`, in characters; a `text` is bounded by its row alone.
 const STRING_CHARS_MAX: usize = 4000;
@@ -75,7 +75,7 @@ pub struct Column {
     /// Whether the database keeps an index.
     #[serde(default)]
     pub index: bool,
-    /// What a new row has where nothing is given.
+    /// What a row that is made at this time has where nothing is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Json>,
     /// The table whose rows it names by id.
@@ -185,7 +185,7 @@ impl ColumnSpec {
             references: self.references.clone(),
             values: self.values.clone(),
         };
-        column.default_value()?;
+        column.default_value(store::now())?;
         Ok(column)
     }
 
@@ -228,11 +228,11 @@ impl Column {
     ///
     /// # Errors
     /// `VALIDATION_ERROR` when the default is no value of the column.
-    pub(super) fn default_value(&self) -> Result<Option<Json>> {
+    pub(super) fn default_value(&self, now: Time) -> Result<Option<Json>> {
         match (&self.default, self.kind) {
             (None, _) => Ok(None),
             (Some(Json::String(text)), ColumnKind::Datetime) if text == DEFAULT_NOW => {
-                Ok(Some(time_text(store::now()).into()))
+                Ok(Some(time_text(now).into()))
             }
             (Some(Json::String(text)), ColumnKind::Uuid) if text == DEFAULT_UUID => {
                 Ok(Some(crate::id::new_id().to_string().into()))

@@ -117,6 +117,25 @@ impl Session {
         self.roll_back().await
     }
 
+    /// Begins a part of a test that can be undone as a whole. It is none of the transactions that its scripts know of.
+    pub(crate) async fn begin_part(&self) -> Result<()> {
+        if self.transaction()?.is_none() {
+            self.open_transaction().await?;
+        }
+        self.transaction()?.ok_or_else(lost)?.execute("SAVEPOINT gw_part").await?;
+        Ok(())
+    }
+
+    /// Ends such a part.
+    pub(crate) async fn end_part(&self, keeps: bool) -> Result<()> {
+        let transaction = self.transaction()?.ok_or_else(lost)?;
+        if !keeps {
+            transaction.execute("ROLLBACK TO SAVEPOINT gw_part").await?;
+        }
+        transaction.execute("RELEASE SAVEPOINT gw_part").await?;
+        Ok(())
+    }
+
     /// Stores a job for later. The waiting job of its name, if it has one, is gone then.
     pub(crate) async fn store_job(&self, later: &LaterJob) -> Result<()> {
         for _ in 1..NAME_TRIES {

@@ -8,7 +8,7 @@ use super::access::{Access, Action, Actor, Grant, Rules};
 use super::column::{self, Column, ColumnKind};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::filter::{Field, Filter};
-use crate::store::{self, table, time_text};
+use crate::store::{Time, table, time_text};
 
 /// Bytes of one row as JSON, at most.
 pub const ROW_BYTES_MAX: usize = 1 << 20;
@@ -116,25 +116,25 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// A new row: what is given, the defaults for the rest, an id and the time.
+    /// A new row: what is given, the defaults for the rest, an id and this time.
     ///
     /// # Errors
     /// `VALIDATION_ERROR` for an unknown field, a value that is none of its column, a missing
     /// required value, or a row of more than [`ROW_BYTES_MAX`].
-    pub fn new_row(&self, data: &Row) -> Result<Row> {
+    pub fn new_row(&self, data: &Row, now: Time) -> Result<Row> {
         self.check_names(data, |name| name != CREATED_AT && name != UPDATED_AT)?;
-        let now = Json::from(time_text(store::now()));
+        let now_text = Json::from(time_text(now));
         let mut row = Row::new();
         for column in &self.columns {
             let value = match (column.name.as_str(), data.get(&column.name)) {
                 (ID, None | Some(Json::Null)) => crate::id::new_id().to_string().into(),
-                (CREATED_AT | UPDATED_AT, _) => now.clone(),
-                (_, None) => match column.default_value()? {
+                (CREATED_AT | UPDATED_AT, _) => now_text.clone(),
+                (_, None) => match column.default_value(now)? {
                     Some(default) => default,
                     None => column.value(&Json::Null)?,
                 },
                 (_, Some(value)) => match increment(column, value)? {
-                    Some(by) => sum(column, &by)?,
+                    Some(by) => sum(column, &by, now)?,
                     None => column.value(value)?,
                 },
             };
@@ -152,11 +152,11 @@ impl Table {
         self.column(name).map_or(Ok(()), |column| column.value(value).map(drop))
     }
 
-    /// What `data` changes of a row.
+    /// What `data` changes of a row at this time.
     ///
     /// # Errors
     /// As [`Self::new_row`].
-    pub fn change(&self, data: &Row) -> Result<RowChange> {
+    pub fn change(&self, data: &Row, now: Time) -> Result<RowChange> {
         self.check_names(data, |name| ![ID, CREATED_AT, UPDATED_AT].contains(&name))?;
         check_size(data)?;
         let mut columns = Vec::with_capacity(data.len() + 1);
@@ -168,7 +168,7 @@ impl Table {
             };
             columns.push((name.clone(), change));
         }
-        columns.push((UPDATED_AT.to_owned(), Change::To(time_text(store::now()).into())));
+        columns.push((UPDATED_AT.to_owned(), Change::To(time_text(now).into())));
         Ok(RowChange { columns })
     }
 
@@ -232,12 +232,12 @@ impl Table {
 }
 
 impl RowChange {
-    /// The same change, but for these values.
+    /// The same change, but for these values, at this time.
     ///
     /// # Errors
     /// As [`Table::new_row`].
-    pub fn with(mut self, table: &Table, data: &Row) -> Result<Self> {
-        for (name, change) in table.change(data)?.columns {
+    pub fn with(mut self, table: &Table, data: &Row, now: Time) -> Result<Self> {
+        for (name, change) in table.change(data, now)?.columns {
             match self.columns.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, present)) => *present = change,
                 None => self.columns.push((name, change)),
@@ -301,8 +301,8 @@ fn increment(column: &Column, value: &Json) -> Result<Option<Json>> {
 }
 
 /// The default of a new row, and so much more.
-fn sum(column: &Column, by: &Json) -> Result<Json> {
-    match column.default_value()? {
+fn sum(column: &Column, by: &Json, now: Time) -> Result<Json> {
+    match column.default_value(now)? {
         Some(default) => added(column, &default, by),
         None => Ok(by.clone()),
     }

@@ -7,13 +7,15 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::data::Row;
 use crate::run::TestOutcome;
+use crate::script::Later;
+use crate::store::{parse_time, time_text};
 
 /// Stands for any value in what is expected.
 const ANY: &str = "<any>";
 
 /// What must come of it; what is left out may be anything, but a run must not fail unexpectedly.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Expect {
     result: Option<Json>,
     error: Option<String>,
@@ -30,6 +32,13 @@ pub(super) struct Expect {
     pub rows: BTreeMap<String, Vec<Row>>,
     /// What was written: table, operation and row, of which columns may be left out.
     writes: Option<Vec<Map<String, Json>>>,
+    /// The jobs for later that wait afterwards, in the order of their times; fields that are left out may be anything.
+    jobs: Option<Vec<Map<String, Json>>>,
+    /// What it gave to `@JOB.retry`, in milliseconds.
+    retry_after: Option<u64>,
+    /// Jobs that ran as the time was moved on and did not end well; none where this is left out.
+    #[serde(default)]
+    failed_jobs: Vec<Map<String, Json>>,
 }
 
 /// What was expected and what came, as text, where they differ.
@@ -44,7 +53,11 @@ pub(super) fn difference(expect: &Expect, outcome: &TestOutcome) -> Option<(Stri
         }
     };
     let failure = outcome.result.as_ref().err();
-    if expect.error.is_none() && expect.message.is_none() && expect.status.is_none_or(|status| status < 400) {
+    let retry_after = outcome.retry_after.map(|after| after.as_millis() as u64);
+    compare("retryAfter", expect.retry_after.map(Json::from), json!(retry_after));
+    let is_expected = expect.error.is_some() || expect.message.is_some();
+    let is_retried = expect.retry_after.is_some() && retry_after.is_some();
+    if !is_expected && !is_retried && expect.status.is_none_or(|status| status < 400) {
         compare("error", Some(Json::Null), failure.map_or(Json::Null, |failure| json!(failure.to_string())));
     } else {
         let code = failure.map(|failure| failure.code.as_str());
@@ -73,6 +86,16 @@ pub(super) fn difference(expect: &Expect, outcome: &TestOutcome) -> Option<(Stri
         });
         compare("writes", Some(json!(writes)), got.collect());
     }
+    if let Some(jobs) = &expect.jobs {
+        let got: Vec<_> = outcome.later.iter().map(Later::view).map(|job| json!(job)).collect();
+        compare(
+            "jobs",
+            Some(json!(jobs.iter().map(with_normal_time).collect::<Vec<_>>())),
+            all_as_named(&got, jobs),
+        );
+    }
+    let got: Vec<_> = outcome.failed_jobs.iter().map(|job| json!(job)).collect();
+    compare("failedJobs", Some(json!(expect.failed_jobs)), all_as_named(&got, &expect.failed_jobs));
     (!wanted.is_empty())
         .then(|| (format!("{:#}", Json::Object(wanted)), format!("{:#}", Json::Object(found))))
 }
@@ -82,6 +105,23 @@ fn as_named(row: &Row, expected: Option<&Row>) -> Json {
     let Some(expected) = expected else { return Json::Object(row.clone()) };
     let named = row.iter().filter(|(name, _)| expected.contains_key(*name));
     Json::Object(named.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+/// Of each thing the fields that the expected one in its place names.
+fn all_as_named(got: &[Json], expected: &[Map<String, Json>]) -> Json {
+    let got = got.iter().filter_map(Json::as_object).enumerate();
+    got.map(|(index, one)| as_named(one, expected.get(index))).collect()
+}
+
+/// The time of an expected job as times are shown.
+fn with_normal_time(job: &Map<String, Json>) -> Map<String, Json> {
+    let mut job = job.clone();
+    if let Some(due_at) = job.get_mut("dueAt")
+        && let Some(time) = due_at.as_str().and_then(parse_time)
+    {
+        *due_at = time_text(time).into();
+    }
+    job
 }
 
 /// The headers of the answer that are expected.

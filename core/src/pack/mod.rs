@@ -12,6 +12,7 @@ mod manifest;
 mod plan;
 mod present;
 mod test;
+mod test_job;
 mod thing;
 
 pub use export::export;

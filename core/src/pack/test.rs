@@ -13,10 +13,11 @@ use super::expect::{Expect, difference};
 use super::install::install;
 use super::manifest::{Pack, PackError, readable};
 use super::plan::InstallOptions;
+use super::test_job::{RunJob, WaitingJob, clock};
 use super::thing::Thing;
 use crate::catalog::{Catalog, Event, EventTable, Found, Gateway, Hook, RouteTable, normal_method};
 use crate::data::Row;
-use crate::run::{TestCall, Trigger, run_test};
+use crate::run::{MoveOn, TestCall, Trigger, run_test};
 use crate::script::{CallUser, HttpRequest};
 
 /// What came of one test.
@@ -80,6 +81,16 @@ struct Test {
     /// Rows that exist, by table.
     #[serde(default)]
     rows: BTreeMap<String, Vec<Row>>,
+    /// Jobs for later that wait.
+    #[serde(default)]
+    jobs: Vec<WaitingJob>,
+    /// Which job it is, of a job or of a durable event.
+    #[serde(default)]
+    job: RunJob,
+    /// The time, which stands still.
+    now: Option<String>,
+    /// How far the time is moved on after the script, in milliseconds.
+    move_on: Option<u32>,
     expect: Expect,
 }
 
@@ -90,6 +101,7 @@ enum TestKind {
     Event,
     Connection,
     Disconnection,
+    Job,
     Route,
     Hook,
 }
@@ -129,6 +141,13 @@ pub async fn run_tests(catalog: &Catalog, pack: &Pack) -> Result<TestReport, Pac
 
 async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(String, String)>, String> {
     let subject = test.subject(pack)?;
+    let now_ms = clock(test.now.as_deref())?;
+    let waiting = test.jobs.into_iter().map(|job| {
+        let gateway = gateway_of(pack, job.gateway.as_deref())?;
+        Ok(job.later(&gateway.path, now_ms))
+    });
+    let waiting = waiting.collect::<Result<Vec<_>, String>>()?;
+    let attempts = catalog.job_attempts();
     let mut rows = test.rows;
     let mut ordered: Vec<_> =
         pack.table_names().into_iter().filter_map(|name| rows.remove_entry(name)).collect();
@@ -142,7 +161,10 @@ async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(S
         timeout: catalog.timeout(subject.timeout_ms),
         is_live: false,
         old: test.old,
-        clock_ms: None,
+        clock_ms: Some(now_ms),
+        waiting,
+        events: Some(catalog.live()),
+        move_on: test.move_on.map(|ms| MoveOn { ms: ms.into(), attempts }),
         rows: ordered,
         rows_of: test.expect.rows.keys().cloned().collect(),
     };
@@ -156,13 +178,16 @@ impl Test {
         match self.kind {
             TestKind::Route => self.route(pack),
             TestKind::Hook => self.hook(pack),
-            TestKind::Event | TestKind::Connection | TestKind::Disconnection => self.of_socket(pack),
+            TestKind::Event | TestKind::Connection | TestKind::Disconnection | TestKind::Job => {
+                self.of_gateway(pack)
+            }
         }
     }
 
-    fn of_socket(&self, pack: &Pack) -> Result<Subject, String> {
+    fn of_gateway(&self, pack: &Pack) -> Result<Subject, String> {
         let gateway = gateway_of(pack, self.gateway.as_deref())?;
         let mut timeout_ms = gateway.script_timeout_ms;
+        let mut is_job = self.kind == TestKind::Job;
         let (source, event) = match self.kind {
             TestKind::Connection => (gateway.connection_script.clone(), "connection".to_owned()),
             TestKind::Disconnection => (gateway.disconnection_script.clone(), "disconnection".to_owned()),
@@ -170,12 +195,21 @@ impl Test {
                 let name = self.event.clone().ok_or("name the event")?;
                 let event = event_of(pack, &gateway.path, &name);
                 timeout_ms = event.and_then(|event| event.timeout_ms).or(timeout_ms);
+                is_job |= event.is_some_and(Event::is_durable);
                 (event.map(|event| event.source_code.clone()), name)
             }
         };
         let source = self.script.clone().or(source);
         let source = source.ok_or_else(|| format!("{} has no script for {event}", gateway.path))?;
-        let trigger = Trigger::Socket { gateway: gateway.path.clone(), rooms: self.rooms.clone() };
+        let gateway = gateway.path.clone();
+        let trigger = if is_job {
+            let attempt = self.job.attempt.unwrap_or(1);
+            let id = self.job.id.unwrap_or_else(crate::id::new_id);
+            let rooms = (self.kind != TestKind::Job).then(|| self.rooms.clone());
+            Trigger::Job { gateway, id, attempt, rooms }
+        } else {
+            Trigger::Socket { gateway, rooms: self.rooms.clone() }
+        };
         Ok(Subject { source, timeout_ms, event, trigger })
     }
 
@@ -255,7 +289,7 @@ fn event_of<'a>(pack: &'a Pack, path: &str, name: &str) -> Option<&'a Event> {
 
 fn default_payload(kind: TestKind) -> Json {
     match kind {
-        TestKind::Event | TestKind::Route | TestKind::Hook => json!({}),
+        TestKind::Event | TestKind::Job | TestKind::Route | TestKind::Hook => json!({}),
         TestKind::Connection => {
             json!({ "id": "test-socket", "ip": "127.0.0.1", "headers": {}, "auth": {}, "query": {} })
         }

@@ -307,6 +307,7 @@ fn call_of(begun: &Begun, handler: &Handler, user: Option<Arc<User>>) -> Call {
             gateway: handler.gateway.clone(),
             job: Arc::new(JobOrigin {
                 id: job.id,
+                attempt: begun.fence().attempt,
                 fence: Some(begun.fence()),
                 attempts: begun.attempts().clone(),
                 socket_id: job.caller.socket_id.as_deref().map(Into::into),

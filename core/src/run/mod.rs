@@ -9,6 +9,7 @@ mod host;
 mod job;
 mod later;
 mod log;
+mod moved_on;
 mod record;
 mod route;
 mod rows;
@@ -34,6 +35,7 @@ use crate::script::{Call, Handler, Origin, RunOutput};
 
 pub use job::{Client, Job, JobKind, OnChecked, SocketJob};
 pub use log::{RunFailure, RunFilter, RunKind, RunLog, RunRecord};
+pub use moved_on::{FailedJob, MoveOn};
 pub use route::{RouteAnswer, RouteCall};
 pub use rows::RowsCall;
 pub use test::{TestCall, TestOutcome, Trigger, run_test};

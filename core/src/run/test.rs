@@ -5,17 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value as Json;
+use uuid::Uuid;
 
+use super::moved_on::{self, FailedJob, MoveOn};
+use crate::catalog::LiveGateways;
 use crate::data::{Find, Keep, ROWS_MAX, Row, Session, Table, Write};
 use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::script::{
-    Arguments, Call, CallUser, Emitted, HttpRequest, HttpResponse, Later, Origin, RecordedHost, ScriptEngine,
-    ScriptWork, TestInputs, run_on_script_thread,
+    Arguments, Call, CallUser, Emitted, HttpRequest, HttpResponse, JobOrigin, Later, Origin, RecordedHost,
+    RunOutput, Script, ScriptEngine, ScriptWork, Socket, TestInputs, run_on_script_thread,
 };
+use crate::store::{self, Time};
 
 /// What to run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TestCall {
     /// The script.
     pub source: String,
@@ -35,6 +39,12 @@ pub struct TestCall {
     pub old: Json,
     /// The time that stands still, in milliseconds.
     pub clock_ms: Option<i64>,
+    /// The jobs for later that wait already.
+    pub waiting: Vec<Later>,
+    /// The events that jobs may be left for; none: any.
+    pub events: Option<Arc<LiveGateways>>,
+    /// How far its time is moved on after the script.
+    pub move_on: Option<MoveOn>,
     /// Rows that exist, by table, those that others reference first; never for a live run.
     pub rows: Vec<(String, Vec<Row>)>,
     /// Tables whose rows are wanted as they are afterwards.
@@ -53,6 +63,17 @@ pub enum Trigger {
     },
     /// No socket, in the name of the gateway with this path.
     Gateway(String),
+    /// A job of a gateway.
+    Job {
+        /// `@GATEWAY`.
+        gateway: String,
+        /// `@JOB.id`.
+        id: Uuid,
+        /// `@JOB.attempt`.
+        attempt: i32,
+        /// The rooms of the socket that sent it; none: no socket did.
+        rooms: Option<Vec<String>>,
+    },
     /// A request.
     Route(Arc<HttpRequest>),
 }
@@ -74,8 +95,12 @@ pub struct TestOutcome {
     pub operations: u64,
     /// What was written.
     pub writes: Vec<Write>,
-    /// The jobs for later that it left.
+    /// The jobs for later that wait then, in the order of their times.
     pub later: Vec<Later>,
+    /// What it gave to `@JOB.retry`.
+    pub retry_after: Option<Duration>,
+    /// The jobs that ran as its time was moved on and did not end well.
+    pub failed_jobs: Vec<FailedJob>,
     /// The rows of the tables that were asked for, by id: what was made in its order.
     pub rows: BTreeMap<String, Vec<Row>>,
 }
@@ -88,8 +113,10 @@ pub struct TestOutcome {
 pub async fn run_test(engine: &Arc<ScriptEngine>, mut test: TestCall) -> Result<TestOutcome> {
     let keep = if test.is_live { Keep::Writes } else { Keep::Nothing };
     let session = engine.data().map(|data| Arc::new(data.session(keep)));
+    let of_clock = |ms: i64| Time::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok();
+    let now = test.clock_ms.and_then(of_clock).unwrap_or_else(store::now);
     for (name, rows) in std::mem::take(&mut test.rows) {
-        add_rows(session.as_deref(), &name, &rows).await?;
+        add_rows(session.as_deref(), &name, &rows, now).await?;
     }
     let rows_of = std::mem::take(&mut test.rows_of);
     let (engine, of_run) = (engine.clone(), session.clone());
@@ -101,9 +128,9 @@ pub async fn run_test(engine: &Arc<ScriptEngine>, mut test: TestCall) -> Result<
     Ok(outcome)
 }
 
-async fn add_rows(session: Option<&Session>, table: &str, rows: &[Row]) -> Result<()> {
+async fn add_rows(session: Option<&Session>, table: &str, rows: &[Row], now: Time) -> Result<()> {
     let (session, table) = table_of(session, table)?;
-    let rows = rows.iter().map(|row| table.new_row(row)).collect::<Result<Vec<_>>>()?;
+    let rows = rows.iter().map(|row| table.new_row(row, now)).collect::<Result<Vec<_>>>()?;
     session.insert(&table, &rows).await
 }
 
@@ -118,45 +145,115 @@ fn table_of<'a>(session: Option<&'a Session>, name: &str) -> Result<(&'a Session
     Ok((session, session.data().table(name)?))
 }
 
-fn run(engine: &ScriptEngine, test: TestCall, session: Option<Arc<Session>>) -> TestOutcome {
+/// Where the runs of one test take place.
+pub(super) struct Stage<'a> {
+    pub engine: &'a ScriptEngine,
+    pub host: Arc<RecordedHost>,
+    pub session: Option<Arc<Session>>,
+    /// Whether what is written stays.
+    pub is_live: bool,
+}
+
+impl Stage<'_> {
+    /// Runs a script. A job that fails has said, written and left nothing.
+    pub(super) fn run(&self, script: &Script, call: &Call) -> RunOutput {
+        let said = self.host.emitted().len();
+        let is_undone = call.origin.job().is_some() && !self.is_live;
+        let session = self.session.as_ref().filter(|_| is_undone);
+        if let Some(session) = session
+            && let Err(error) = session.data().runtime().block_on(session.begin_part())
+        {
+            return RunOutput::refused(error.into_failure());
+        }
+        let mut output = self.engine.run(script, call, self.host.clone());
+        if !is_undone {
+            return output;
+        }
+        let keeps = output.outcome.is_ok();
+        let ended = session.map(|session| session.data().runtime().block_on(session.end_part(keeps)));
+        if let Some(Err(error)) = ended {
+            output.outcome = output.outcome.and(Err(error.into_failure()));
+        }
+        if output.outcome.is_err() {
+            self.host.forget_after(said);
+            output.writes.clear();
+            let before = call.test.as_ref().map(|test| test.waiting.clone()).unwrap_or_default();
+            output.later = Later::undone(before, std::mem::take(&mut output.later));
+        }
+        output
+    }
+}
+
+fn run(engine: &ScriptEngine, mut test: TestCall, session: Option<Arc<Session>>) -> TestOutcome {
     let script = match engine.compile(&test.source) {
         Ok(script) => script,
         Err(error) => {
             return not_compiled(Failure { code: ErrorCode::ScriptExecution, ..Failure::from(error) });
         }
     };
-    let user_id = test.user.as_ref().and_then(CallUser::id);
-    let rooms = match &test.trigger {
-        Trigger::Socket { rooms, .. } => rooms.clone(),
-        Trigger::Gateway(_) | Trigger::Route(_) => Vec::new(),
-    };
-    let host = Arc::new(RecordedHost::new(user_id, rooms, test.is_live));
-    let origin = match test.trigger {
-        Trigger::Socket { gateway, .. } => Origin::Socket { gateway: gateway.into(), socket: host.clone() },
-        Trigger::Gateway(gateway) => Origin::Gateway(gateway.into()),
-        Trigger::Route(request) => Origin::Route(request),
-    };
+    let host = Arc::new(host_of(&mut test));
+    let stage = Stage { engine, host: host.clone(), session: session.clone(), is_live: test.is_live };
+    let (request_id, origin) = origin_of(test.trigger, &host);
     let call = Call {
         origin,
         event: test.event.into(),
-        request_id: new_id(),
+        request_id,
         arguments: Arguments::one(&test.payload),
-        user: test.user,
+        user: test.user.clone(),
         timeout: test.timeout,
-        test: Some(TestInputs { session, old: test.old, clock_ms: test.clock_ms }),
+        test: Some(TestInputs { session, old: test.old, clock_ms: test.clock_ms, waiting: test.waiting }),
     };
-    let output = engine.run(&script, &call, host.clone());
-    TestOutcome {
+    let output = stage.run(&script, &call);
+    let mut outcome = TestOutcome {
         result: output.outcome.map(|payload| payload.to_value()),
         response: output.response,
         logs: serde_json::from_str(&output.logs).unwrap_or_default(),
-        emitted: host.emitted(),
+        emitted: Vec::new(),
         duration: output.duration,
         operations: output.operations,
         writes: output.writes,
         later: output.later,
+        retry_after: output.retry_after,
+        failed_jobs: Vec::new(),
         rows: BTreeMap::new(),
+    };
+    if let (Some(by), Some(events), Some(from)) = (test.move_on, test.events, test.clock_ms) {
+        moved_on::run_due(&stage, &events, test.user, from, by, &mut outcome);
     }
+    outcome.later.sort_by_key(|later| later.job.due_at);
+    outcome.emitted = host.emitted();
+    outcome
+}
+
+fn host_of(test: &mut TestCall) -> RecordedHost {
+    let user_id = test.user.as_ref().and_then(CallUser::id);
+    let rooms = match &test.trigger {
+        Trigger::Socket { rooms, .. } => rooms.clone(),
+        Trigger::Job { rooms, .. } => rooms.clone().unwrap_or_default(),
+        Trigger::Gateway(_) | Trigger::Route(_) => Vec::new(),
+    };
+    let host = RecordedHost::new(user_id, rooms, test.is_live);
+    match test.events.clone() {
+        Some(events) => host.with_events(Box::new(move |path, event| {
+            events.get(path).is_some_and(|gateway| gateway.handler(event).is_some())
+        })),
+        None => host,
+    }
+}
+
+/// The id of the request, and what started it.
+fn origin_of(trigger: Trigger, host: &Arc<RecordedHost>) -> (Uuid, Origin) {
+    let origin = match trigger {
+        Trigger::Socket { gateway, .. } => Origin::Socket { gateway: gateway.into(), socket: host.clone() },
+        Trigger::Gateway(gateway) => Origin::Gateway(gateway.into()),
+        Trigger::Route(request) => Origin::Route(request),
+        Trigger::Job { gateway, id, attempt, rooms } => {
+            let socket_id = rooms.map(|_| Socket::id(&**host).into());
+            let job = JobOrigin { id, attempt, fence: None, attempts: Default::default(), socket_id };
+            return (id, Origin::Job { gateway: gateway.into(), job: Arc::new(job) });
+        }
+    };
+    (new_id(), origin)
 }
 
 fn not_compiled(failure: Failure) -> TestOutcome {
@@ -169,6 +266,8 @@ fn not_compiled(failure: Failure) -> TestOutcome {
         operations: 0,
         writes: Vec::new(),
         later: Vec::new(),
+        retry_after: None,
+        failed_jobs: Vec::new(),
         rows: BTreeMap::new(),
     }
 }

@@ -15,13 +15,14 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, Scope};
 use super::calls::{self, Functions};
 use super::failure::Place;
 use super::host::Host;
+use super::later::Later;
 use super::memory::{counted, held_bytes, uncounted};
 use super::outside::from_outside;
 use super::request::HttpResponse;
 use super::rows::Rows;
 use super::rows::hooks::{HookRun, Hooks};
 use super::rows::writes::RowsWrite;
-use super::run::{self, Call, JobEnd, Later, Run, RunOutput, Shared};
+use super::run::{self, Call, JobEnd, Run, RunOutput, Shared};
 use super::{hints, json, macros, outside, strings};
 use crate::auth::Secret;
 use crate::config;
@@ -223,7 +224,7 @@ impl ScriptEngine {
             shared: Shared {
                 session: call.test.as_ref().and_then(|test| test.session.clone()),
                 writes: call.test.is_some().then(Vec::new),
-                later: call.test.is_some().then(Vec::new),
+                later: call.test.as_ref().map(|test| test.waiting.clone()),
                 ..Shared::default()
             },
             clock_ms: call.test.as_ref().and_then(|test| test.clock_ms),

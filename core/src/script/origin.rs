@@ -43,7 +43,9 @@ pub enum Origin {
 pub struct JobOrigin {
     /// Its id.
     pub id: Uuid,
-    /// Which attempt at it this is; none: a job in memory, or a test.
+    /// Which attempt at it this is, from 1.
+    pub attempt: i32,
+    /// What tells the attempt from all others; none: a job in memory, or a test.
     pub fence: Option<Fence>,
     /// The attempts before that failed.
     pub attempts: Attempts,
@@ -88,7 +90,7 @@ impl Origin {
 
     /// Which attempt at that job this is, from 1; 1 where there is none.
     pub(super) fn attempt(&self) -> i32 {
-        self.fence().map_or(1, |fence| fence.attempt)
+        self.job().map_or(1, |job| job.attempt)
     }
 
     /// What tells this attempt from all others, where what it writes is one with the end of the job.

@@ -30,10 +30,15 @@ pub struct Emitted {
     pub args: Vec<Json>,
 }
 
+/// Whether a gateway handles an event.
+pub type Handled = Box<dyn Fn(&str, &str) -> bool + Send + Sync>;
+
 /// A host that only takes notes, and the socket of a test run.
 pub struct RecordedHost {
     user_id: Option<String>,
     is_live: bool,
+    /// Which events of which gateways are handled; none: all.
+    handled: Option<Handled>,
     cache: MemoryCache,
     state: Mutex<State>,
 }
@@ -51,7 +56,17 @@ impl RecordedHost {
     pub fn new(user_id: Option<String>, rooms: Vec<String>, is_live: bool) -> Self {
         let rooms = rooms.into_iter().map(|room| (room, store::now())).collect();
         let state = Mutex::new(State { rooms, ..State::default() });
-        Self { user_id, is_live, cache: MemoryCache::new(CACHE_BYTES), state }
+        Self { user_id, is_live, handled: None, cache: MemoryCache::new(CACHE_BYTES), state }
+    }
+
+    /// The same, where jobs for later may be left for these events alone.
+    pub fn with_events(self, handled: Handled) -> Self {
+        Self { handled: Some(handled), ..self }
+    }
+
+    /// Forgets all calls but the first so many: what a job said that failed is not said.
+    pub fn forget_after(&self, calls: usize) {
+        self.state.lock().emitted.truncate(calls);
     }
 
     /// The calls so far, in order.
@@ -65,8 +80,13 @@ impl Host for RecordedHost {
         Ok(())
     }
 
-    fn check_event(&self, _path: &str, _event: &str) -> Result<(), Failure> {
-        Ok(())
+    fn check_event(&self, path: &str, event: &str) -> Result<(), Failure> {
+        match &self.handled {
+            Some(handled) if !handled(path, event) => {
+                Err(Failure::not_found("event", format!("{event} of {path}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn later(&self, _later: LaterJob) -> Result<(), Failure> {

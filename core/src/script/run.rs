@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::failure::{self, Place};
 use super::host::Host;
 use super::json::{self, Unsendable};
+use super::later::Later;
 use super::memory::{held_bytes, uncounted};
 use super::origin::Origin;
 use super::packet::Arguments;
@@ -23,7 +24,7 @@ use crate::auth::User;
 use crate::config;
 use crate::data::{Session, Write};
 use crate::error::{ErrorCode, Failure};
-use crate::jobs::{Attempts, Fence, LaterJob};
+use crate::jobs::{Attempts, Fence};
 use crate::payload::Payload;
 use crate::store::Time;
 
@@ -59,6 +60,8 @@ pub struct TestInputs {
     pub old: serde_json::Value,
     /// The time that stands still, in milliseconds.
     pub clock_ms: Option<i64>,
+    /// The jobs that wait already.
+    pub waiting: Vec<Later>,
 }
 
 impl std::fmt::Debug for TestInputs {
@@ -107,7 +110,7 @@ pub struct RunOutput {
     pub place: Option<Place>,
     /// The hooks of its writes, whatever became of the run; not all of very many.
     pub hooks: Vec<HookRun>,
-    /// The jobs for later that a test run has left.
+    /// The jobs for later that wait after a test run.
     pub later: Vec<Later>,
     /// Whether there are jobs for later.
     pub has_later: bool,
@@ -184,15 +187,6 @@ pub(super) struct Run {
     pub failed_at: Option<Place>,
     /// Whether it failed by what its script itself threw.
     pub is_thrown: bool,
-}
-
-/// A job for later that a test run has left.
-#[derive(Debug, Clone)]
-pub struct Later {
-    /// The job.
-    pub job: LaterJob,
-    /// Whether the database would keep it.
-    pub is_durable: bool,
 }
 
 /// What a run and the hooks of its writes use together.

@@ -10,10 +10,11 @@ use crate::jobs::{Caller, ForeignUser, Job, LaterJob};
 use crate::nearest::did_you_mean;
 use crate::script::failure::raise;
 use crate::script::json;
+use crate::script::later::Later;
 use crate::script::memory::uncounted;
 use crate::script::rows::Rows;
-use crate::script::run::{self, CallUser, Later, host, with_run};
-use crate::store::{parse_time, time_text};
+use crate::script::run::{self, CallUser, host, with_run};
+use crate::store::parse_time;
 
 /// The longest time until a job, about a century.
 const AFTER_MS_MAX: i64 = 100 * 365 * 24 * 3600 * 1000;
@@ -28,6 +29,12 @@ type Text = ImmutableString;
 /// What `@JOB` stands for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JobMacro;
+
+/// When a job is due, and when that was said, in milliseconds.
+struct Due {
+    now: i64,
+    at: i64,
+}
 
 /// What a job for later may be given besides.
 struct Options {
@@ -77,9 +84,10 @@ pub(crate) fn register(engine: &mut Engine, rows: Option<std::sync::Arc<Rows>>) 
 }
 
 /// When a job is due, from how long that is from now.
-fn after_ms(ms: i64) -> Outcome<i64> {
+fn after_ms(ms: i64) -> Outcome<Due> {
     if (0..=AFTER_MS_MAX).contains(&ms) {
-        return Ok(run::now_ms() + ms);
+        let now = run::now_ms();
+        return Ok(Due { now, at: now + ms });
     }
     Err(raise(Failure::new(
         ErrorCode::Validation,
@@ -88,13 +96,15 @@ fn after_ms(ms: i64) -> Outcome<i64> {
 }
 
 /// When a job is due: milliseconds since 1970, or text such as `2026-01-31T12:00:00Z`.
-fn moment(time: &Dynamic) -> Outcome<i64> {
+fn moment(time: &Dynamic) -> Outcome<Due> {
+    let now = run::now_ms();
     let of_text = || {
         let text = time.clone().into_immutable_string().ok()?;
         Some((parse_time(&text)?.unix_timestamp_nanos() / 1_000_000) as i64)
     };
     let ms = time.as_int().ok().or_else(of_text);
-    ms.filter(|ms| (0..=run::now_ms() + AFTER_MS_MAX).contains(ms)).ok_or_else(|| {
+    let ms = ms.filter(|ms| (0..=now + AFTER_MS_MAX).contains(ms));
+    ms.map(|at| Due { now, at }).ok_or_else(|| {
         let message = "@JOB.at takes a time: milliseconds since 1970, or text such as 2026-01-31T12:00:00Z";
         raise(Failure::new(ErrorCode::Validation, message))
     })
@@ -102,7 +112,7 @@ fn moment(time: &Dynamic) -> Outcome<i64> {
 
 fn later(
     rows: Option<&Rows>,
-    due_at: i64,
+    due: Due,
     path: Text,
     event: &str,
     payload: &Dynamic,
@@ -119,8 +129,7 @@ fn later(
         (id, id.to_string())
     });
     uncounted(|| {
-        let key =
-            options.key.as_deref().map_or_else(|| format!("job {id}"), |key| format!("key {path} {key}"));
+        let key = options.key.as_deref().map_or_else(|| format!("job {id}"), |key| Later::key(&path, key));
         let job = Job {
             id,
             key: key.into(),
@@ -129,10 +138,10 @@ fn later(
             caller: caller(),
             payload: format!("[null,{}]", sent.json).into(),
             attachments: sent.attachments,
-            accepted_at: run::now_ms(),
+            accepted_at: due.now,
         };
-        let unique_name = options.unique.as_deref().map(|name| format!("{path} {name}"));
-        store(rows, LaterJob { job, due_at, unique_name }, options.is_durable)
+        let unique_name = options.unique.as_deref().map(|name| Later::unique_name(&path, name));
+        store(rows, LaterJob { job, due_at: due.at, unique_name }, options.is_durable)
     })?;
     // What the script holds is counted as its own.
     Ok(text.as_str().to_owned())
@@ -142,7 +151,7 @@ fn store(rows: Option<&Rows>, later: LaterJob, is_durable: bool) -> Outcome<()> 
     let is_recorded = with_run(|run| {
         let record = run.shared.later.as_mut();
         let is_recorded = record.is_some();
-        record.into_iter().for_each(|all| all.push(Later { job: later.clone(), is_durable }));
+        record.into_iter().for_each(|all| Later { job: later.clone(), is_durable }.add_to(all));
         is_recorded
     });
     match rows {
@@ -215,10 +224,4 @@ fn read_options(options: &Map) -> Outcome<Options> {
         }
     };
     Ok(Options { key: text("key")?, unique: text("unique")?, is_durable })
-}
-
-/// The time at which a job is due, as a test shows it.
-pub(crate) fn due_text(later: &LaterJob) -> String {
-    let time = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(later.due_at) * 1_000_000);
-    time.map_or_else(|_| later.due_at.to_string(), time_text)
 }

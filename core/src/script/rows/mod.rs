@@ -23,6 +23,7 @@ use crate::jobs::{self, End, Fence, LaterJob};
 use crate::queue;
 use crate::script::failure::raise;
 use crate::script::json::{self, Unsendable};
+use crate::script::later::Later;
 use crate::script::run::{self, JobEnd, time_left, with_run};
 
 /// What a run keeps of its time to tell that the database did not answer.
@@ -39,10 +40,12 @@ const VALUE_DEPTH_MAX: usize = 64;
 pub(crate) type Outcome<T> = Result<T, Box<EvalAltResult>>;
 
 /// Where a transaction begins within a run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Mark {
     waiting_hooks: usize,
     writes: usize,
+    /// The jobs that wait, in a test run.
+    later: Option<Vec<Later>>,
 }
 
 /// The tables with their hooks.
@@ -102,6 +105,7 @@ impl Rows {
         Ok(with_run(|run| Mark {
             waiting_hooks: run.shared.waiting_hooks.len(),
             writes: run.shared.writes.as_ref().map_or(0, Vec::len),
+            later: run.shared.later.clone(),
         }))
     }
 
@@ -120,6 +124,9 @@ impl Rows {
         with_run(|run| {
             run.shared.waiting_hooks.truncate(mark.waiting_hooks);
             run.shared.writes.iter_mut().for_each(|writes| writes.truncate(mark.writes));
+            if let (Some(before), Some(now)) = (mark.later, run.shared.later.take()) {
+                run.shared.later = Some(Later::undone(before, now));
+            }
         });
         self.end(async |session| session.roll_back().await);
     }

@@ -119,7 +119,7 @@ impl Rows {
             let mut rows = Vec::with_capacity(data.len());
             for mut data in data {
                 table.access.own(&mut data, actor, &table).map_err(raise)?;
-                let row = table.new_row(&data).map_err(refused)?;
+                let row = table.new_row(&data, run::now()).map_err(refused)?;
                 self.check_references(&table, &data, actor)?;
                 let row = before_create(engine, &table, &hooks, row)?;
                 check_covered(&grant, &row)?;
@@ -145,7 +145,7 @@ impl Rows {
         let table = self.table(table)?;
         let grant = granted(&table, Action::Update, actor)?;
         let hooks = self.hooks_of(&table, Operation::Update);
-        let change = table.change(data).map_err(refused)?;
+        let change = table.change(data, run::now()).map_err(refused)?;
         self.check_references(&table, data, actor)?;
         let keeps_owner = table.access.may_change_owner(data, actor);
         let is_simple = hooks.is_empty() && change.is_small(&table) && !keeps_owner;
@@ -332,7 +332,7 @@ fn before_create(engine: &Engine, table: &Table, hooks: &HooksOfWrite, mut row: 
             row.extend(returned);
             // The server sets them anew.
             row.retain(|name, _| name != CREATED_AT && name != UPDATED_AT);
-            row = table.new_row(&row).map_err(refused)?;
+            row = table.new_row(&row, run::now()).map_err(refused)?;
         }
     }
     Ok(row)
@@ -353,7 +353,7 @@ fn change_of(
         check_covered(grant, &row)?;
         return Ok(change.clone());
     }
-    let change = change.clone().with(table, &set).map_err(refused)?;
+    let change = change.clone().with(table, &set, run::now()).map_err(refused)?;
     check_covered(grant, &change.applied_to(table, old).map_err(refused)?)?;
     Ok(change)
 }

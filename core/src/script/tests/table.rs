@@ -394,6 +394,9 @@ fn a_test_run_leaves_nothing_and_says_what_it_wrote() {
     let test = |source: &str, is_live: bool| {
         let test = TestCall {
             clock_ms: None,
+            waiting: Vec::new(),
+            events: None,
+            move_on: None,
             source: source.to_owned(),
             trigger: Trigger::Socket { gateway: "/".into(), rooms: Vec::new() },
             event: "e".into(),
