@@ -305,7 +305,9 @@ impl Jobs {
                 let Some(seq) = done.stored.get(&id) else { return };
                 if accepted == Accepted::Elsewhere {
                     drop(hold);
-                    return self.look();
+                    self.look();
+                    let step = self.keys.lock().stored_elsewhere(&key, true);
+                    return self.take(&key, step);
                 }
                 let step = self.keys.lock().stored(&key, id, *seq, done.begun.contains(&id));
                 self.take(&key, step);
@@ -354,10 +356,13 @@ impl Jobs {
     /// Takes note that an event is not stored, by this op.
     fn forget(self: &Arc<Self>, key: &str, id: Uuid, accepted: Accepted, hold: Option<Hold>) {
         drop(hold);
-        if accepted != Accepted::Elsewhere {
-            let step = self.keys.lock().not_stored(key, id);
-            self.take(key, step);
-        }
+        let mut keys = self.keys.lock();
+        let step = match accepted {
+            Accepted::Elsewhere => keys.stored_elsewhere(key, false),
+            Accepted::First | Accepted::Behind => keys.not_stored(key, id),
+        };
+        drop(keys);
+        self.take(key, step);
     }
 
     /// Refuses events that are not stored; what must not get lost is tried again.

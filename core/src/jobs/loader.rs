@@ -66,6 +66,7 @@ impl Jobs {
         let is_new = read.cursors.len() < scope.shards.len();
         read.cursors.retain(|shard, _| scope.shards.contains(shard));
         if is_new {
+            self.is_caught_up.store(false, Ordering::SeqCst);
             self.block_what_waits(&scope).await?;
             scope.shards.iter().for_each(|shard| _ = read.cursors.entry(*shard).or_insert(0));
         }
@@ -73,6 +74,9 @@ impl Jobs {
         self.free_what_was_stopped(&scope).await?;
         let has_more = self.load_ready(&scope, read).await?;
         self.load_refills(&scope).await?;
+        if !has_more && !self.is_stale.load(Ordering::SeqCst) {
+            self.is_caught_up.store(true, Ordering::SeqCst);
+        }
         if has_more_due || has_more {
             // As soon as there is room for it.
             return Ok(if self.has_room() { Duration::ZERO } else { Duration::from_millis(10) });

@@ -77,6 +77,8 @@ pub struct Jobs {
     refills: Mutex<Vec<Arc<str>>>,
     /// Whether what was read of the database may lack something, so that it has to be read from its beginning.
     is_stale: AtomicBool,
+    /// Whether all that the database has is in memory, or known to be behind what is.
+    is_caught_up: AtomicBool,
     /// Whether nothing new is to begin.
     is_draining: AtomicBool,
     runs: OnceLock<Weak<dyn RunJobs>>,
@@ -109,6 +111,7 @@ impl Jobs {
             look: Notify::new(),
             refills: Mutex::default(),
             is_stale: AtomicBool::new(false),
+            is_caught_up: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
             runs: OnceLock::new(),
         });
@@ -150,8 +153,10 @@ impl Jobs {
         let is_paused = self.runs().is_none_or(|runs| runs.is_paused(&job.gateway));
         let mut keys = self.keys.lock();
         // What another node, or this one later, will run is read from the database, in its order there.
-        let accepted = match shard.filter(|shard| !is_paused && self.leases.owns(*shard)) {
-            Some(shard) => keys.accept(&job, shard, is_reached, &mut hold),
+        let is_known =
+            |shard| !is_paused && self.is_caught_up.load(Ordering::SeqCst) && self.leases.owns(shard);
+        let accepted = match shard {
+            Some(shard) => keys.accept(&job, shard, is_known(shard), is_reached, &mut hold),
             None => Accepted::Elsewhere,
         };
         let shard = shard.unwrap_or_else(|| Self::shard_of(&job.key));
@@ -208,6 +213,7 @@ impl Jobs {
     /// Has everything read from the database again: what was paused is not any more, say.
     pub fn read_again(&self) {
         self.is_stale.store(true, Ordering::SeqCst);
+        self.is_caught_up.store(false, Ordering::SeqCst);
         self.look();
     }
 

@@ -68,6 +68,8 @@ struct Key {
     state: State,
     /// Whether the database has more that wait for nothing.
     has_more: bool,
+    /// Events that are about to be there too.
+    elsewhere: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,17 +100,19 @@ struct Waiting {
 }
 
 impl Keys {
-    /// Adds an event of a socket that is about to be stored.
+    /// Adds an event of a socket that is about to be stored. `is_known`: whether all that the database has of its key
+    /// is known here; else it goes there too, and comes back in its order.
     pub(super) fn accept(
         &mut self,
         job: &Arc<Job>,
         shard: i32,
+        is_known: bool,
         is_reached: bool,
         hold: &mut Option<Hold>,
     ) -> Accepted {
         let key = self.keys.entry(job.key.clone()).or_insert_with(|| Key::new(shard));
-        if key.has_more || key.state.is_blocked() {
-            key.has_more = true;
+        if !is_known || key.has_more || key.elsewhere > 0 || key.state.is_blocked() {
+            key.elsewhere += 1;
             return Accepted::Elsewhere;
         }
         let is_first = key.jobs.is_empty() && key.state == State::Free && is_reached;
@@ -136,7 +140,10 @@ impl Keys {
 
     /// Notes that an event is stored. `is_begun`: whether the attempt that was to begin with it has.
     pub(super) fn stored(&mut self, key: &str, id: Uuid, seq: i64, is_begun: bool) -> Option<Step> {
-        let one = self.keys.get_mut(key)?.jobs.iter_mut().find(|one| one.job.id == id)?;
+        let jobs = &mut self.keys.get_mut(key)?.jobs;
+        let Some(one) = jobs.iter_mut().find(|one| one.job.id == id) else {
+            return self.stored_elsewhere(key, true);
+        };
         one.seq = Some(seq);
         if one.is_begun && !is_begun {
             (one.is_begun, one.attempt) = (false, 0);
@@ -148,12 +155,22 @@ impl Keys {
     /// Forgets an event that is not stored, or not known to be.
     pub(super) fn not_stored(&mut self, key: &str, id: Uuid) -> Option<Step> {
         let jobs = &mut self.keys.get_mut(key)?.jobs;
-        let place = jobs.iter().position(|one| one.job.id == id)?;
+        let Some(place) = jobs.iter().position(|one| one.job.id == id) else {
+            return self.stored_elsewhere(key, false);
+        };
         let gone = jobs.remove(place)?;
         if let Some(next) = jobs.get_mut(place) {
             next.is_reached &= gone.is_reached;
         }
         self.advance(key)
+    }
+
+    /// Notes what became of an event that is not held in memory.
+    pub(super) fn stored_elsewhere(&mut self, name: &str, is_stored: bool) -> Option<Step> {
+        let key = self.keys.get_mut(name)?;
+        key.elsewhere = key.elsewhere.saturating_sub(1);
+        key.has_more |= is_stored;
+        self.advance(name)
     }
 
     /// Adds a job that the database has; false: it has to wait there, no longer for its time.
@@ -201,7 +218,9 @@ impl Keys {
             if key.has_more {
                 return Some(Step::Refill);
             }
-            self.keys.remove(name);
+            if key.elsewhere == 0 {
+                self.keys.remove(name);
+            }
             return None;
         };
         let seq = first.seq.filter(|_| first.is_reached)?;
@@ -286,18 +305,18 @@ impl Keys {
             if !is_meant(name, key.shard) {
                 return true;
             }
-            let is_busy = key.state == State::Busy;
-            // What is about to be stored is told of when it is.
-            let mut place = 0;
-            key.jobs.retain(|one| {
-                let stays = (is_busy && place == 0) || one.seq.is_none();
-                place += 1;
-                if let Some(seq) = one.seq.filter(|_| !stays) {
-                    loaded.remove(&seq);
+            let runs = usize::from(key.state == State::Busy);
+            for one in key.jobs.drain(runs.min(key.jobs.len())..) {
+                match one.seq {
+                    Some(seq) => {
+                        loaded.remove(&seq);
+                        key.has_more = true;
+                    }
+                    // It is about to be stored.
+                    None => key.elsewhere += 1,
                 }
-                stays
-            });
-            is_busy || !key.jobs.is_empty()
+            }
+            runs > 0 || key.elsewhere > 0
         });
     }
 
@@ -350,7 +369,7 @@ impl State {
 
 impl Key {
     fn new(shard: i32) -> Self {
-        Self { shard, jobs: VecDeque::new(), state: State::Free, has_more: false }
+        Self { shard, jobs: VecDeque::new(), state: State::Free, has_more: false, elsewhere: 0 }
     }
 
     /// Adds a job in its place: those of later attempts by their number, others behind all.
@@ -390,3 +409,6 @@ impl Waiting {
         Start { job: self.job.clone(), shard, fence, attempts: self.attempts.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests;

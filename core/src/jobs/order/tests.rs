@@ -1,0 +1,217 @@
+//! Whatever comes when: jobs of one key are run one at a time, in the order in which they were stored, and none is left.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::jobs::job::Caller;
+
+/// What happens next.
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    /// A socket sends an event of this key.
+    Accept(usize),
+    /// The oldest event that is not stored is; or is not.
+    Store(bool),
+    /// The oldest claim is committed.
+    Claim,
+    /// One of those that run ends, with the next of its key begun or not, or is to be tried again.
+    End(usize, bool),
+    Retry(usize),
+    /// All is forgotten that can be, and read again.
+    Unload,
+    Load,
+}
+
+/// A row of the database.
+#[derive(Clone)]
+struct Row {
+    job: Job,
+    attempt: i32,
+    is_due: bool,
+}
+
+/// The database, and what a node would do.
+#[derive(Default)]
+struct World {
+    keys: Keys,
+    rows: BTreeMap<i64, Row>,
+    accepted: VecDeque<(Arc<Job>, Accepted)>,
+    claims: VecDeque<(Arc<str>, ClaimRow)>,
+    running: Vec<Start>,
+    last_seq: i64,
+    is_known: bool,
+    /// The last number that was run, by key.
+    ran: HashMap<Arc<str>, i64>,
+    refills: Vec<Arc<str>>,
+}
+
+impl World {
+    fn job(key: usize) -> Job {
+        Job {
+            id: crate::id::new_id(),
+            key: format!("k{key}").into(),
+            gateway: "/g".into(),
+            event: "e".into(),
+            caller: Caller::default(),
+            payload: "[null]".into(),
+            attachments: Vec::new(),
+            accepted_at: 0,
+        }
+    }
+
+    fn take(&mut self, key: &Arc<str>, step: Option<Step>) {
+        match step {
+            None => {}
+            Some(Step::Claim(claim)) => self.claims.push_back((key.clone(), claim)),
+            Some(Step::Start(start) | Step::GiveUp(start)) => self.run(start),
+            Some(Step::Refill) => self.refills.push(key.clone()),
+        }
+    }
+
+    fn run(&mut self, start: Start) {
+        let key = start.job.key.clone();
+        assert!(self.running.iter().all(|other| other.job.key != key), "two of {key} run at once");
+        let row = self.rows.get(&start.fence.seq).expect("what runs is stored");
+        assert_eq!(row.attempt, start.fence.attempt, "what runs has begun");
+        let before = self.ran.insert(key, start.fence.seq).unwrap_or_default();
+        assert!(before <= start.fence.seq, "{} was run before {}", before, start.fence.seq);
+        self.running.push(start);
+    }
+
+    fn claimed(&mut self, claim: &ClaimRow) -> bool {
+        let row = self.rows.get_mut(&claim.seq).filter(|row| row.attempt == claim.attempt);
+        row.map(|row| (row.attempt, row.is_due) = (row.attempt + 1, false)).is_some()
+    }
+
+    fn turn(&mut self, turn: Turn) {
+        match turn {
+            Turn::Accept(key) => {
+                let job = Arc::new(Self::job(key));
+                let accepted = self.keys.accept(&job, 0, self.is_known, true, &mut None);
+                self.accepted.push_back((job, accepted));
+            }
+            Turn::Store(is_stored) => {
+                let Some((job, accepted)) = self.accepted.pop_front() else { return };
+                let key = job.key.clone();
+                if !is_stored {
+                    let step = match accepted {
+                        Accepted::Elsewhere => self.keys.stored_elsewhere(&key, false),
+                        _ => self.keys.not_stored(&key, job.id),
+                    };
+                    return self.take(&key, step);
+                }
+                self.last_seq += 1;
+                let attempt = i32::from(accepted == Accepted::First);
+                self.rows.insert(self.last_seq, Row { job: (*job).clone(), attempt, is_due: false });
+                let step = match accepted {
+                    Accepted::Elsewhere => self.keys.stored_elsewhere(&key, true),
+                    _ => self.keys.stored(&key, job.id, self.last_seq, attempt == 1),
+                };
+                self.take(&key, step);
+            }
+            Turn::Claim => {
+                let Some((key, claim)) = self.claims.pop_front() else { return };
+                let step = match self.claimed(&claim) {
+                    true => self.keys.begun(&key, claim.seq).map(Step::Start),
+                    false => self.keys.ended(&key, claim.seq, None),
+                };
+                self.take(&key, step);
+            }
+            Turn::End(which, begins_next) => {
+                let Some(start) = self.finished(which) else { return };
+                self.rows.remove(&start.fence.seq);
+                let next = self.keys.next_after(&start.job.key).filter(|_| begins_next);
+                let next = next.filter(|next| self.claimed(next)).map(|next| next.seq);
+                let step = self.keys.ended(&start.job.key, start.fence.seq, next);
+                self.take(&start.job.key, step);
+            }
+            Turn::Retry(which) => {
+                let Some(start) = self.finished(which) else { return };
+                if let Some(row) = self.rows.get_mut(&start.fence.seq) {
+                    row.is_due = true;
+                }
+                self.keys.block(&start.job.key, start.fence.seq, Some(start.fence.seq));
+            }
+            Turn::Unload => {
+                self.is_known = false;
+                self.keys.unload(|_, _| true);
+            }
+            Turn::Load => self.load(),
+        }
+    }
+
+    fn finished(&mut self, which: usize) -> Option<Start> {
+        (!self.running.is_empty()).then(|| self.running.swap_remove(which % self.running.len()))
+    }
+
+    fn stored(seq: i64, row: &Row) -> StoredJob {
+        StoredJob {
+            seq,
+            job: row.job.clone(),
+            shard: 0,
+            due_at: row.is_due.then_some(0),
+            attempt: row.attempt,
+            lost: 0,
+            node: None,
+            attempts: Attempts::default(),
+        }
+    }
+
+    /// As the loader does, from the beginning: what waits for another attempt first.
+    fn load(&mut self) {
+        let rows: Vec<_> = self.rows.iter().map(|(seq, row)| Self::stored(*seq, row)).collect();
+        for row in rows.iter().filter(|row| row.due_at.is_some()) {
+            self.keys.block_at_start(&row.job.key, 0, Some(row.seq));
+        }
+        let (due, ready): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.due_at.is_some());
+        for row in due.into_iter().chain(ready) {
+            let key = row.job.key.clone();
+            self.keys.load(row);
+            let step = self.keys.advance(&key);
+            self.take(&key, step);
+        }
+        for key in std::mem::take(&mut self.refills) {
+            let of_key = self.rows.iter().filter(|(_, row)| row.job.key == key && !row.is_due);
+            let of_key = of_key.map(|(seq, row)| Self::stored(*seq, row)).collect();
+            let step = self.keys.refill(&key, of_key, true);
+            self.take(&key, step);
+        }
+        self.is_known = true;
+    }
+}
+
+fn turns() -> impl Strategy<Value = Vec<Turn>> {
+    let turn = prop_oneof![
+        6 => (0_usize..3).prop_map(Turn::Accept),
+        6 => prop::bool::weighted(0.9).prop_map(Turn::Store),
+        6 => Just(Turn::Claim),
+        6 => (0_usize..8, any::<bool>()).prop_map(|(which, next)| Turn::End(which, next)),
+        2 => (0_usize..8).prop_map(Turn::Retry),
+        1 => Just(Turn::Unload),
+        3 => Just(Turn::Load),
+    ];
+    prop::collection::vec(turn, 1..200)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn jobs_of_a_key_run_in_their_order_and_none_is_left(turns in turns()) {
+        let mut world = World::default();
+        turns.into_iter().for_each(|turn| world.turn(turn));
+        // When nothing more comes, all that is stored is run.
+        for _ in 0..2_000 {
+            for turn in [Turn::Store(true), Turn::Claim, Turn::End(0, true), Turn::Load] {
+                world.turn(turn);
+            }
+            if world.rows.is_empty() && world.accepted.is_empty() {
+                break;
+            }
+        }
+        prop_assert!(world.rows.is_empty(), "{} are left", world.rows.len());
+        prop_assert_eq!(world.keys.len(), 0);
+    }
+}
