@@ -17,6 +17,7 @@ mod packs;
 pub mod request;
 mod router;
 mod routes;
+mod schedules;
 mod script;
 mod state;
 mod stats;

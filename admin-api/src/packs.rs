@@ -34,6 +34,8 @@ pub(crate) struct PackView {
     routes: Vec<String>,
     /// Such as `hook before create of message`.
     hooks: Vec<String>,
+    /// Their names.
+    schedules: Vec<String>,
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     installed_at: Option<Time>,
@@ -72,7 +74,7 @@ pub(crate) struct InstallAnswer {
 /// One change.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ChangeView {
-    /// `table`, `gateway`, `event`, `route` or `hook`.
+    /// `table`, `gateway`, `event`, `route`, `hook` or `schedule`.
     kind: &'static str,
     /// What it is about, such as `/chat joinRoom`.
     subject: String,
@@ -185,7 +187,7 @@ impl PackView {
     fn new(name: String, description: String, things: &[Thing]) -> Self {
         let of = |kind| {
             let of_kind = things.iter().filter(|thing| thing.kind() == kind);
-            of_kind.map(|thing| thing.table_name().map_or_else(|| thing.subject(), str::to_owned)).collect()
+            of_kind.map(|thing| thing.own_name().map_or_else(|| thing.subject(), str::to_owned)).collect()
         };
         Self {
             name,
@@ -197,6 +199,7 @@ impl PackView {
             events: of("event"),
             routes: of("route"),
             hooks: of("hook"),
+            schedules: of("schedule"),
             installed_at: None,
             updated_at: None,
         }

@@ -5,7 +5,8 @@ use utoipa_axum::routes;
 
 use crate::state::AdminState;
 use crate::{
-    app_keys, events, gateways, hooks, jobs, logs, packs, routes, script, stats, tables, test_run, users,
+    app_keys, events, gateways, hooks, jobs, logs, packs, routes, schedules, script, stats, tables, test_run,
+    users,
 };
 
 /// What there is for each kind of definition.
@@ -27,6 +28,9 @@ pub fn router(state: AdminState) -> OpenApiRouter {
         .merge(definitions!(events))
         .merge(definitions!(routes))
         .merge(definitions!(hooks))
+        .routes(routes!(schedules::list, schedules::create))
+        .routes(routes!(schedules::get, schedules::update, schedules::delete))
+        .routes(routes!(schedules::run))
         .routes(routes!(tables::list, tables::create))
         .routes(routes!(tables::get, tables::update, tables::delete))
         .routes(routes!(users::list, users::create))

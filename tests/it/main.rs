@@ -36,5 +36,6 @@ mod readme;
 mod restarts;
 mod routes;
 mod sandbox;
+mod schedules;
 mod scripts;
 mod tables;

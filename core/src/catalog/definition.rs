@@ -128,6 +128,8 @@ pub enum Suspended {
         /// Those that do not run.
         suspended: Vec<Suspension>,
     },
+    /// Of what has none.
+    Nothing {},
 }
 
 /// A script that is suspended.
@@ -170,6 +172,7 @@ impl<T: Definition> Saved<T> {
 impl Suspended {
     pub(super) fn of<T: Definition>(mut suspended: Vec<Suspension>) -> Self {
         match T::SCRIPTS {
+            [] => Self::Nothing {},
             [_] => Self::One { suspended: suspended.pop() },
             _ => Self::Several { suspended },
         }
@@ -205,20 +208,21 @@ impl<T: Definition> PartialSchema for Saved<T> {
             OneOfBuilder::new().item(ObjectBuilder::new().schema_type(Type::Null)).item(schema).into()
         };
         let suspended = match T::SCRIPTS {
-            [_] => or_null(Suspension::schema()),
-            _ => ArrayBuilder::new().items(Suspension::schema()).into(),
+            [] => None,
+            [_] => Some(or_null(Suspension::schema())),
+            _ => Some(ArrayBuilder::new().items(Suspension::schema()).into()),
         };
+        let suspended = suspended.map(|schema| ("suspended", schema));
         let place = match T::IS_OF_GATEWAY {
             true => ("gatewayId", text(KnownFormat::Uuid)),
             false => ("pack", or_null(String::schema())),
         };
         let own = [
             ("id", text(KnownFormat::Uuid)),
-            ("suspended", suspended),
             ("createdAt", text(KnownFormat::DateTime)),
             ("updatedAt", text(KnownFormat::DateTime)),
         ];
-        for (name, schema) in own.into_iter().chain([place]) {
+        for (name, schema) in own.into_iter().chain([place]).chain(suspended) {
             object.properties.insert(name.to_owned(), schema);
             object.required.push(name.to_owned());
         }

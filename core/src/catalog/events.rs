@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::checks::{NAME_BYTES_MAX, check_timeout};
+use super::checks::{NAME_BYTES_MAX, check_timeout, check_word};
 use super::save::saved;
 use super::{Catalog, Definition, Gateway, Place, Saved};
 use crate::error::{ErrorCode, Failure, Result};
@@ -169,14 +169,6 @@ impl Catalog {
         let scope = Cond::all().add(event::Column::GatewayId.eq(gateway_id));
         self.list_among(query, Some(scope)).await
     }
-}
-
-fn check_word(field: &str, word: &str, known: [&str; 2]) -> Result<()> {
-    if known.contains(&word) {
-        return Ok(());
-    }
-    let [one, other] = known;
-    Err(Failure::invalid(field, format!("{word:?} is not known; known: {one:?}, {other:?}")).into())
 }
 
 fn check_event_name(name: &str) -> Result<()> {

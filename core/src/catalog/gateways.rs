@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::checks::{NAME_BYTES_MAX, check_timeout};
+use super::checks::{check_gateway_path, check_timeout};
 use super::{Catalog, Definition, Fields, Place, Saved};
 use crate::config::{Config, is_origin};
 use crate::error::{ErrorCode, Failure, Result};
@@ -125,7 +125,7 @@ impl Definition for Gateway {
     }
 
     fn check(&mut self, before: Option<&Self>, catalog: &Catalog) -> Result<()> {
-        check_path(&self.path)?;
+        check_gateway_path("path", &self.path)?;
         check_description(&self.description)?;
         for (field, script) in
             [(SCRIPT_CONNECTION, &self.connection_script), (SCRIPT_DISCONNECTION, &self.disconnection_script)]
@@ -171,18 +171,6 @@ impl Catalog {
         let has_scripts = self.handlers().iter().any(|handler| handler.owner == id);
         if has_scripts { self.resume(id).await } else { self.get(id).await }
     }
-}
-
-fn check_path(path: &str) -> Result<()> {
-    let is_segment = |segment: &str| {
-        !segment.is_empty()
-            && segment.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~'))
-    };
-    let is_path = path == "/" || path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_segment));
-    if is_path && path.len() <= NAME_BYTES_MAX {
-        return Ok(());
-    }
-    Err(Failure::invalid("path", "must be / or /name[/name…] of letters, digits, - _ . ~").into())
 }
 
 fn check_origins(origins: &[String]) -> Result<()> {

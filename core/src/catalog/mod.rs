@@ -1,4 +1,4 @@
-//! The catalog: gateways, events, routes and hooks as the database has them, and as they are live.
+//! The catalog: gateways, events, routes, hooks and schedules as the database has them, and as they are live.
 //! Each is a [`Definition`], and all that is done with one is done with each in the same way.
 //!
 //! [`Catalog::live`] and [`Catalog::live_routes`] are immutable snapshots; a change makes the next
@@ -20,6 +20,7 @@ mod route_path;
 mod routes;
 mod save;
 mod saved;
+mod schedules;
 mod tables;
 
 use std::collections::{BTreeSet, HashMap};
@@ -51,6 +52,7 @@ pub(crate) use route_path::{normal_method, normal_path, shape};
 pub use routes::{Route, RouteAccess};
 pub(crate) use save::{remove, saved};
 pub use saved::{SavedRoute, SavedScript, ScriptSelector};
+pub use schedules::Schedule;
 
 /// All live gateways by path.
 pub type LiveGateways = HashMap<Arc<str>, Arc<LiveGateway>>;

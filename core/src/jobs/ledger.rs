@@ -23,9 +23,9 @@ const GROUP_MAX: usize = 256;
 /// How long what must not get lost waits to be tried again where the database fails.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// How long PostgreSQL keeps the locks of a transaction whose process hangs: less than a lease.
-const IDLE_MAX: &str = "SET LOCAL idle_in_transaction_session_timeout = '3s'";
+pub(super) const IDLE_MAX: &str = "SET LOCAL idle_in_transaction_session_timeout = '3s'";
 /// How long a transaction may take in all before it is given up.
-const COMMIT_MAX: Duration = Duration::from_secs(10);
+pub(super) const COMMIT_MAX: Duration = Duration::from_secs(10);
 
 /// What became of an event that was to be stored.
 #[derive(Debug)]

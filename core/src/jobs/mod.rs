@@ -4,6 +4,7 @@
 //! - [`Jobs`] is what a node has of them; `order.rs` says which one of each key is next.
 //! - `ledger.rs` commits what happens to jobs, many in one transaction: stored, begun, ended, to be tried again.
 //! - `loader.rs` reads what the database has: what a node has left behind, what is due, what others have stored.
+//! - `schedules.rs` makes jobs when the clock says so; `times.rs` says when that is.
 //! - `leases.rs` divides the jobs among the nodes on one PostgreSQL; SQLite has one node.
 //!
 //! This module must not know scripts or sockets: [`RunJobs`] runs what it begins.
@@ -15,9 +16,11 @@ mod loader;
 mod order;
 mod prune;
 mod review;
+mod schedules;
 mod scope;
 mod sql;
 mod status;
+mod times;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -41,11 +44,13 @@ pub use ledger::{OnStored, Stored};
 pub use order::Hold;
 pub use review::{JobFilter, JobState, JobView, Selected};
 pub use status::JobStatus;
+pub use times::Times;
 
 pub(crate) use job::now_ms;
 use leases::Leases;
 use ledger::Op;
 use order::{Accepted, Keys, Start, Step};
+pub(crate) use schedules::SKIP;
 
 /// Runs the jobs that have begun: a border, since what runs scripts stands above this module.
 pub trait RunJobs: Send + Sync {
@@ -73,6 +78,8 @@ pub struct Jobs {
     waiting_ops: Mutex<Option<mpsc::UnboundedReceiver<Op>>>,
     /// Tells the loader to look now.
     look: Notify,
+    /// Tells the clockwork of the schedules to look now.
+    schedules_changed: Notify,
     /// Keys that the loader is to read.
     refills: Mutex<Vec<Arc<str>>>,
     /// Whether what was read of the database may lack something, so that it has to be read from its beginning.
@@ -109,6 +116,7 @@ impl Jobs {
             ops,
             waiting_ops: Mutex::new(Some(waiting_ops)),
             look: Notify::new(),
+            schedules_changed: Notify::new(),
             refills: Mutex::default(),
             is_stale: AtomicBool::new(false),
             is_caught_up: AtomicBool::new(false),
@@ -133,6 +141,7 @@ impl Jobs {
         tasks.spawn(self.clone().keep_ledger(ops));
         tasks.spawn(self.clone().keep_loaded());
         tasks.spawn(self.clone().keep_pruned());
+        tasks.spawn(self.clone().keep_scheduled());
         stopped.await;
         tasks.shutdown().await;
         self.release_leases().await;

@@ -24,7 +24,7 @@ pub async fn export(store: &Store, name: &str, paths: &[String]) -> Result<PackF
         .map(|present| present.thing)
         .collect();
     if things.is_empty() {
-        return Err(Failure::not_found("table, gateway, route or hook of pack", name).into());
+        return Err(Failure::not_found("table, gateway, route, hook or schedule of pack", name).into());
     }
     things.sort_by_key(Thing::key);
     let description = installed_pack(store, name).await?.map(|pack| pack.description);
@@ -64,7 +64,7 @@ fn add(files: &mut PackFiles, name: &str, source: String) -> String {
 /// The file of a thing's script, or the folder of its scripts.
 fn file_of(thing: &Thing) -> String {
     match thing {
-        Thing::Table(_) => String::new(),
+        Thing::Table(_) | Thing::Schedule(_) => String::new(),
         Thing::Gateway(gateway) => folder_of(&gateway.path),
         Thing::Event { gateway, event } => {
             format!("{}events/{}", folder_of(gateway), file_name(&event.event_name))

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::form::{Form, FormWith, Parts};
 use super::thing::{TableSpec, Thing, in_order};
-use crate::catalog::{Event, Gateway, Hook, Route, normal_method, normal_path};
+use crate::catalog::{Event, Gateway, Hook, Route, Schedule, normal_method, normal_path};
 use crate::error::Failure;
 use crate::nearest::did_you_mean;
 
@@ -54,6 +54,8 @@ pub(super) struct Manifest {
     pub routes: Vec<Form<Route>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Form<Hook>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<Form<Schedule>>,
 }
 
 impl Parts for Form<Event> {
@@ -114,15 +116,24 @@ impl Pack {
     }
 
     /// The same pack with its gateways and routes under another path: `/` at `/engage` is
-    /// `/engage`, and `/v1/events` is `/engage/v1/events`. Tables and hooks have no path.
+    /// `/engage`, and `/v1/events` is `/engage/v1/events`; its schedules follow its gateways. Tables and hooks have no
+    /// path.
     pub fn mounted(mut self, mount: &str) -> Self {
         let mount = mount.trim_end_matches('/');
+        let gateway = |thing: &Thing| {
+            if let Thing::Gateway(gateway) = thing { Some(gateway.path.clone()) } else { None }
+        };
+        let own: BTreeSet<_> = self.things.iter().filter_map(gateway).collect();
         for thing in &mut self.things {
             let path = match thing {
                 Thing::Gateway(gateway) => &mut gateway.path,
                 Thing::Event { gateway, .. } => gateway,
                 Thing::Route(route) => &mut route.path,
-                Thing::Table(_) | Thing::Hook(_) => continue,
+                // One of a gateway that is not the pack's own is where it is.
+                Thing::Schedule(schedule) if own.contains(&schedule.gateway_path) => {
+                    &mut schedule.gateway_path
+                }
+                Thing::Table(_) | Thing::Hook(_) | Thing::Schedule(_) => continue,
             };
             *path = match path.as_str() {
                 "/" if !mount.is_empty() => mount.to_owned(),
@@ -149,6 +160,7 @@ impl Manifest {
         }
         things.extend(self.routes.into_iter().map(|Form(route)| Thing::Route(route)));
         things.extend(self.hooks.into_iter().map(|Form(hook)| Thing::Hook(hook)));
+        things.extend(self.schedules.into_iter().map(|Form(schedule)| Thing::Schedule(schedule)));
         things
     }
 
@@ -165,6 +177,7 @@ impl Manifest {
             }
             Thing::Route(route) => self.routes.push(Form(route)),
             Thing::Hook(hook) => self.hooks.push(Form(hook)),
+            Thing::Schedule(schedule) => self.schedules.push(Form(schedule)),
         }
     }
 }
@@ -182,7 +195,7 @@ fn check(thing: &mut Thing) -> Result<(), Failure> {
             route.method = normal_method(&route.method)?;
             route.path = normal_path(&route.path)?;
         }
-        Thing::Gateway(_) | Thing::Event { .. } | Thing::Hook(_) => {}
+        Thing::Gateway(_) | Thing::Event { .. } | Thing::Hook(_) | Thing::Schedule(_) => {}
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::manifest::Pack;
 use super::thing::{TableSpec, Thing, of_kind};
-use crate::catalog::{Definition, Event, Gateway, Hook, Place, Route, Saved, saved};
+use crate::catalog::{Definition, Event, Gateway, Hook, Place, Route, Saved, Schedule, saved};
 use crate::error::{Error, Result};
 use crate::store::{self, Store, pack, table};
 
@@ -41,6 +41,8 @@ pub(super) async fn present_things(on: &impl ConnectionTrait) -> Result<Vec<Pres
     present.extend(routes.into_iter().map(|route| Present::new(route, Thing::Route)));
     let hooks = all::<Hook>(on).await?;
     present.extend(hooks.into_iter().map(|hook| Present::new(hook, Thing::Hook)));
+    let schedules = all::<Schedule>(on).await?;
+    present.extend(schedules.into_iter().map(|schedule| Present::new(schedule, Thing::Schedule)));
     Ok(present)
 }
 

@@ -1,4 +1,4 @@
-//! What packs hold: tables, gateways, events, routes and hooks. Each is a [`Thing`], which is
+//! What packs hold: tables, gateways, events, routes, hooks and schedules. Each is a [`Thing`], which is
 //! compared, installed, remembered and exported by itself.
 //!
 //! Definitions are those of the catalog, in the form that packs have for them. In `pack.toml` a script
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::form;
-use crate::catalog::{Definition, Event, Gateway, Hook, Route, shape};
+use crate::catalog::{Definition, Event, Gateway, Hook, Route, Schedule, shape};
 use crate::data::{Access, ColumnSpec};
 
 /// One thing that a pack holds.
@@ -27,6 +27,7 @@ pub enum Thing {
     },
     Route(#[serde(with = "form")] Route),
     Hook(#[serde(with = "form")] Hook),
+    Schedule(#[serde(with = "form")] Schedule),
 }
 
 /// Does one thing with whatever definition a thing has, and another with a table.
@@ -38,6 +39,7 @@ macro_rules! of_kind {
             Thing::Event { event: $definition, .. } => $of_definition,
             Thing::Route($definition) => $of_definition,
             Thing::Hook($definition) => $of_definition,
+            Thing::Schedule($definition) => $of_definition,
         }
     };
 }
@@ -58,7 +60,7 @@ pub struct TableSpec {
 }
 
 impl Thing {
-    /// `table`, `gateway`, `event`, `route` or `hook`.
+    /// `table`, `gateway`, `event`, `route`, `hook` or `schedule`.
     pub fn kind(&self) -> &'static str {
         fn kind_of<T: Definition>(_: &T) -> &'static str {
             T::KIND
@@ -67,7 +69,7 @@ impl Thing {
     }
 
     /// What it is called: `table message`, `/chat`, `/chat joinRoom`, `POST /orders/{id}`,
-    /// `hook before create,update of message`.
+    /// `hook before create,update of message`, `schedule cleanup`.
     pub fn subject(&self) -> String {
         match self {
             Self::Table(table) => format!("table {}", table.name),
@@ -81,6 +83,7 @@ impl Thing {
                 };
                 format!("hook {} {} of {}{priority}", hook.when, hook.on.join(","), hook.table)
             }
+            Self::Schedule(schedule) => format!("schedule {}", schedule.name),
         }
     }
 
@@ -131,6 +134,11 @@ impl Thing {
         if let Self::Table(table) = self { Some(&table.name) } else { None }
     }
 
+    /// Its name, where it is a table or a schedule.
+    pub fn own_name(&self) -> Option<&str> {
+        if let Self::Schedule(schedule) = self { Some(&schedule.name) } else { self.table_name() }
+    }
+
     /// The tables that have to be there before it.
     pub(super) fn references(&self) -> impl Iterator<Item = &str> {
         let table = if let Self::Table(table) = self { Some(table) } else { None };
@@ -147,12 +155,13 @@ impl Thing {
             Self::Event { .. } => 2,
             Self::Route(_) => 3,
             Self::Hook(_) => 4,
+            Self::Schedule(_) => 5,
         }
     }
 }
 
 /// Sorts things so that each comes after all that it needs: tables that others reference first,
-/// events after their gateways, hooks last. Otherwise they stay in their order.
+/// events after their gateways, schedules last. Otherwise they stay in their order.
 pub(super) fn in_order<T>(mut things: Vec<T>, thing: impl Fn(&T) -> &Thing) -> Vec<T> {
     things.sort_by_key(|item| thing(item).rank());
     let mut ordered = Vec::with_capacity(things.len());

@@ -145,6 +145,7 @@ impl Runner {
             let live = runner.catalog.live();
             runner.groups.lock().retain(|path, _| live.contains_key(path));
             runner.jobs.read_again();
+            runner.jobs.note_schedules();
         });
     }
 

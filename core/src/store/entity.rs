@@ -281,6 +281,7 @@ pub mod hook {
 
 /// An event that the clock sends.
 pub mod schedule {
+    use sea_orm::ActiveValue;
     use sea_orm::entity::prelude::*;
 
     /// A row of `gw_schedule`.
@@ -312,7 +313,24 @@ pub mod schedule {
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
-    impl ActiveModelBehavior for ActiveModel {}
+    #[async_trait::async_trait]
+    impl ActiveModelBehavior for ActiveModel {
+        /// One that is saved with the times that it had is due when it was: nothing is missed, or done twice.
+        async fn before_save<C: ConnectionTrait>(mut self, db: &C, is_new: bool) -> Result<Self, DbErr> {
+            let before = match self.id.try_as_ref() {
+                Some(id) if !is_new => Entity::find_by_id(*id).one(db).await?,
+                _ => None,
+            };
+            if before.is_some_and(|before| {
+                self.cron.as_ref() == &before.cron
+                    && self.timezone.as_ref() == &before.timezone
+                    && self.is_enabled.as_ref() == &before.is_enabled
+            }) {
+                self.next_at = ActiveValue::NotSet;
+            }
+            Ok(self)
+        }
+    }
 }
 
 /// An installed pack, and what it looked like then.

@@ -1,0 +1,145 @@
+//! `/admin/schedules`: events that the clock sends.
+
+use std::borrow::Cow;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use gatewright_core::catalog::{Fields, Place, Saved, Schedule};
+use gatewright_core::store::Time;
+use gatewright_core::store::list::Page;
+use serde::Serialize;
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, Schema, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::extract::{Admin, Json, Path, Query};
+use crate::list::{ListAnswer, ListParams};
+use crate::state::AdminState;
+
+/// What is set of a schedule.
+type Body = Fields<Schedule>;
+
+/// A schedule as it is answered.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct View {
+    #[serde(flatten)]
+    saved: Saved<Schedule>,
+    /// None: it is disabled.
+    #[serde(with = "time::serde::rfc3339::option")]
+    next_at: Option<Time>,
+}
+
+/// The job of a schedule.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobOfSchedule {
+    /// As in `/admin/jobs/{id}`.
+    id: Uuid,
+}
+
+/// Lists schedules.
+#[utoipa::path(get, path = "/admin/schedules", operation_id = "listSchedules", tag = "schedules", params(ListParams),
+    responses((status = 200, body = ListAnswer<View>)))]
+pub(crate) async fn list(
+    State(state): State<AdminState>,
+    _: Admin,
+    Query(params): Query<ListParams>,
+) -> Result<axum::Json<ListAnswer<serde_json::Value>>> {
+    let page = state.catalog.list::<Schedule>(&params.query()?).await?;
+    let mut next = state.catalog.next_times(&page.rows).await?;
+    let view = |saved: Saved<Schedule>| View { next_at: next.remove(&saved.id), saved };
+    params.answer::<_, View>(Page { rows: page.rows.into_iter().map(view).collect(), counts: page.counts })
+}
+
+/// Makes a schedule. Its gateway and event need not be there yet: a job that finds no handler can be retried.
+#[utoipa::path(post, path = "/admin/schedules", operation_id = "createSchedule", tag = "schedules", request_body = Body,
+    responses((status = 201, body = View)))]
+pub(crate) async fn create(
+    State(state): State<AdminState>,
+    Admin(admin): Admin,
+    Json(fields): Json<Body>,
+) -> Result<(StatusCode, axum::Json<View>)> {
+    let schedule = state.catalog.create(Place::ALONE, &fields, admin.user.author()).await?;
+    Ok((StatusCode::CREATED, axum::Json(view_of(&state, schedule).await?)))
+}
+
+/// A schedule.
+#[utoipa::path(get, path = "/admin/schedules/{id}", operation_id = "getSchedule", tag = "schedules",
+    responses((status = 200, body = View)))]
+pub(crate) async fn get(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+) -> Result<axum::Json<View>> {
+    Ok(axum::Json(view_of(&state, state.catalog.get(id).await?).await?))
+}
+
+/// Changes a schedule. With another `cron` or `timezone` it is next due at the first of its new times.
+#[utoipa::path(patch, path = "/admin/schedules/{id}", operation_id = "updateSchedule", tag = "schedules", request_body = Body,
+    responses((status = 200, body = View)))]
+pub(crate) async fn update(
+    State(state): State<AdminState>,
+    Admin(admin): Admin,
+    Path(id): Path<Uuid>,
+    Json(fields): Json<Body>,
+) -> Result<axum::Json<View>> {
+    let schedule = state.catalog.update(id, &fields, admin.user.author()).await?;
+    Ok(axum::Json(view_of(&state, schedule).await?))
+}
+
+/// Deletes a schedule. Jobs that it has made stay.
+#[utoipa::path(delete, path = "/admin/schedules/{id}", operation_id = "deleteSchedule", tag = "schedules",
+    responses((status = 204)))]
+pub(crate) async fn delete(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode> {
+    state.catalog.delete::<Schedule>(id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Makes a job of a schedule now, enabled or not; when it is next due stays as it is.
+#[utoipa::path(post, path = "/admin/schedules/{id}/run", operation_id = "runSchedule", tag = "schedules",
+    responses((status = 202, body = JobOfSchedule)))]
+pub(crate) async fn run(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+) -> Result<(StatusCode, axum::Json<JobOfSchedule>)> {
+    let id = state.jobs.run_schedule(id).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(JobOfSchedule { id })))
+}
+
+async fn view_of(state: &AdminState, saved: Saved<Schedule>) -> Result<View> {
+    let next_at = state.catalog.next_times([&saved]).await?.remove(&saved.id);
+    Ok(View { saved, next_at })
+}
+
+impl PartialSchema for View {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = Saved::<Schedule>::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            let time = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+            let next_at = OneOfBuilder::new()
+                .item(ObjectBuilder::new().schema_type(Type::Null))
+                .item(ObjectBuilder::new().schema_type(Type::String).format(Some(time)))
+                .description(Some("When it is next due; null while it is disabled."));
+            object.properties.insert("nextAt".to_owned(), next_at.into());
+            object.required.push("nextAt".to_owned());
+        }
+        schema
+    }
+}
+
+impl ToSchema for View {
+    fn name() -> Cow<'static, str> {
+        Saved::<Schedule>::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Saved::<Schedule>::schemas(schemas);
+    }
+}
