@@ -19,6 +19,7 @@ mod data;
 mod durable;
 mod edits;
 mod events;
+mod faults;
 mod filters;
 mod hooks;
 mod hot_reload;

@@ -1,9 +1,9 @@
 //! Drives the official client: a scenario is a file of `tests/client/scenarios`, run by Node
 //! against a server. Without Node it is skipped, unless `CI` is true.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 use super::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Server};
@@ -45,6 +45,7 @@ pub fn start_scenario(server: &Server, name: &str, env: &[(&str, &str)]) -> Opti
 /// A client's program that runs beside the test.
 pub struct Scenario {
     child: Child,
+    input: ChildStdin,
     output: BufReader<ChildStdout>,
     text: String,
 }
@@ -52,9 +53,18 @@ pub struct Scenario {
 impl Scenario {
     /// Starts this program.
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes.spawn().unwrap();
+        let input = child.stdin.take().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        Self { child, output, text: String::new() }
+        Self { child, input, output, text: String::new() }
+    }
+
+    /// Tells it something; it reads lines.
+    pub fn tell(&mut self, line: &str) {
+        if let Err(error) = writeln!(self.input, "{line}") {
+            panic!("it does not hear {line:?}: {error}\n{}{}", self.text, errors_of(&mut self.child));
+        }
     }
 
     /// Waits until it says so.
@@ -66,10 +76,16 @@ impl Scenario {
     }
 
     /// Waits for its end, which has to be a good one.
-    pub fn succeeds(mut self, log: &str) {
+    pub fn succeeds(self, log: &str) {
+        self.finishes(log);
+    }
+
+    /// Waits for its end, which has to be a good one; all that it said.
+    pub fn finishes(mut self, log: &str) -> String {
         self.output.read_to_string(&mut self.text).unwrap();
         let errors = errors_of(&mut self.child);
         assert!(self.child.wait().unwrap().success(), "{}{errors}\n{log}", self.text);
+        std::mem::take(&mut self.text)
     }
 }
 

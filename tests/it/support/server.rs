@@ -90,6 +90,19 @@ impl Server {
         Self::start_at(&address, data, settings, &[])
     }
 
+    /// The same server again, after a kill -9: on its address and data.
+    pub fn kill_and_start(mut self, settings: &[(&str, &str)]) -> Self {
+        let address = self.url.strip_prefix("http://").unwrap().to_owned();
+        self.kill();
+        Self::start_at(&address, self.data.clone(), settings, &[])
+    }
+
+    /// Ends it as the power does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// A server whose process is limited first, by a command of the shell such as `ulimit`.
     pub fn start_limited(limit: &str, settings: &[(&str, &str)]) -> Self {
         let binary = env!("CARGO_BIN_EXE_gatewright");
