@@ -145,7 +145,10 @@ fn a_table_is_changed_while_jobs_wait(database: Database) {
         assert_eq!(failed["error"]["code"], "VALIDATION_ERROR");
     }
     api.altered(&changed, json!({ "add": [{ "name": "n", "type": "integer" }] }));
-    assert_eq!(tell_jobs(&api, "retry", json!({ "filter": { "state": "failed", "gateway": "/changed" } })), 2);
+    assert_eq!(
+        tell_jobs(&api, "retry", json!({ "filter": { "state": "failed", "gateway": "/changed" } })),
+        2
+    );
     jobs.iter().for_each(|id| _ = until_is(&api, id, "done"));
     assert_eq!(written(&api), [json!(1), json!(2)]);
 }
