@@ -1,7 +1,10 @@
 //! Durable events and jobs under faults: kills, poison, a disk that is full, a database that is gone, nodes that hang.
 
 mod books;
+mod crowd;
 mod letters;
+mod lost;
+mod nodes;
 
 use serde_json::{Value as Json, json};
 
@@ -94,4 +97,12 @@ fn tell_jobs(api: &Api, what: &str, body: Json) -> u64 {
 /// The codes of the attempts that failed.
 fn codes(job: &Json) -> Vec<&str> {
     job["attempts"].as_array().unwrap().iter().map(|attempt| attempt["code"].as_str().unwrap()).collect()
+}
+
+/// Waits until no job waits or runs.
+fn until_quiet(api: &Api) {
+    until("quiet", || {
+        let count = |state| api.get(&format!("/admin/jobs?state={state}&limit=1&meta=*"))["meta"]["filterCount"].clone();
+        ["scheduled", "waiting", "running", "retrying"].iter().all(|state| count(state) == 0).then_some(())
+    });
 }

@@ -92,9 +92,19 @@ impl Server {
 
     /// The same server again, after a kill -9: on its address and data.
     pub fn kill_and_start(mut self, settings: &[(&str, &str)]) -> Self {
-        let address = self.url.strip_prefix("http://").unwrap().to_owned();
         self.kill();
-        Self::start_at(&address, self.data.clone(), settings, &[])
+        self.start_again(settings)
+    }
+
+    /// The same server again, after its end: on its address and data.
+    pub fn start_again(&self, settings: &[(&str, &str)]) -> Self {
+        let address = self.url.strip_prefix("http://").unwrap();
+        Self::start_at(address, self.data.clone(), settings, &[])
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it as the power does.
