@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::database::Database;
+use crate::support::database::{Database, on_each_database};
 use crate::support::node::start_scenario;
 use crate::support::server::Server;
 
@@ -53,9 +53,4 @@ fn the_books_are_clean(database: Database) {
     println!("{kills} kills on {database:?}; {}", said.lines().last().unwrap());
 }
 
-mod the_books_are_clean {
-    #[test]
-    fn sqlite() {
-        super::the_books_are_clean(crate::support::database::Database::Sqlite);
-    }
-}
+on_each_database!(the_books_are_clean);

@@ -62,7 +62,8 @@ fn a_full_disk_refuses_events_until_there_is_room() {
     // A change of the gateway may find the disk as it was a moment ago.
     gateway.resume(&api);
     until_quiet(&api);
-    let found: Vec<_> = api.rows("rows", &[("sort", "createdAt,id"), ("limit", "1000")]).as_array().unwrap().clone();
+    let found: Vec<_> =
+        api.rows("rows", &[("sort", "createdAt,id"), ("limit", "1000")]).as_array().unwrap().clone();
     let found: Vec<_> = found.iter().map(|row| row["n"].as_i64().unwrap() as i32).collect();
     assert_eq!(found, acked);
 }
@@ -81,7 +82,11 @@ fn the_books_are_clean_though_postgresql_was_away() {
     for round in 1..=ROUNDS {
         clients.tell(&format!("life {round} random 100 50"));
         clients.until(&format!("life {round}"));
-        if round % 2 == 0 { proxy.swallow() } else { proxy.refuse() }
+        if round % 2 == 0 {
+            proxy.swallow()
+        } else {
+            proxy.refuse()
+        }
         std::thread::sleep(Duration::from_millis(rand::random_range(0..3000)));
         proxy.restore();
     }
@@ -91,5 +96,8 @@ fn the_books_are_clean_though_postgresql_was_away() {
     let said = clients.finishes("");
     println!("{ROUNDS} times away; {}", said.lines().last().unwrap());
     let refused = said.split("\"refusals\":").last().unwrap().trim_end_matches(['}', '\n']);
-    assert!(!refused.contains(':') || refused.starts_with("{\"UNAVAILABLE\":") && !refused.contains(','), "{said}");
+    assert!(
+        !refused.contains(':') || refused.starts_with("{\"UNAVAILABLE\":") && !refused.contains(','),
+        "{said}"
+    );
 }

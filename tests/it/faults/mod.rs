@@ -102,7 +102,9 @@ fn codes(job: &Json) -> Vec<&str> {
 /// Waits until no job waits or runs.
 fn until_quiet(api: &Api) {
     until("quiet", || {
-        let count = |state| api.get(&format!("/admin/jobs?state={state}&limit=1&meta=*"))["meta"]["filterCount"].clone();
+        let count = |state| {
+            api.get(&format!("/admin/jobs?state={state}&limit=1&meta=*"))["meta"]["filterCount"].clone()
+        };
         ["scheduled", "waiting", "running", "retrying"].iter().all(|state| count(state) == 0).then_some(())
     });
 }
