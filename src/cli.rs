@@ -1,5 +1,7 @@
 //! The command line.
 
+mod jobs;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use gatewright_core::config::{FlagValue, ListenAddress, Sources};
 use uuid::Uuid;
 
 use crate::examples::*;
+
+pub use jobs::{FilterArgs, JobsArgs, JobsCommand, SelectedArgs};
 
 /// The file that is read when no other is named.
 const CONFIG_FILE: &str = "gatewright.toml";
@@ -56,6 +60,9 @@ pub enum Command {
     /// Makes, lists and deletes app keys, with which programs call the HTTP API
     #[command(after_long_help = APP_KEY_EXAMPLES)]
     AppKey(AppKeyArgs),
+    /// Lists durable events and jobs for later, runs them again, and discards them
+    #[command(after_long_help = JOBS_EXAMPLES)]
+    Jobs(JobsArgs),
     /// Prints the effective configuration, and where each value came from
     #[command(after_long_help = CONFIG_EXAMPLES)]
     Config(ServeArgs),

@@ -122,6 +122,45 @@ pub const APP_KEY_DELETE_EXAMPLES: &str = "\
 Example:
   gatewright app-key delete 01890a5d-ac96-774b-bcce-b302099a8057";
 
+pub const JOBS_EXAMPLES: &str = "\
+Examples:
+  gatewright jobs list --state dead            what was given up
+  gatewright jobs retry --state dead --event placeOrder
+
+They work on the data itself, also while a server runs on it: it takes over what changes within a moment.";
+
+pub const JOBS_LIST_EXAMPLES: &str = "\
+Examples:
+  gatewright jobs list                         the newest 50
+  gatewright jobs list --state dead --gateway /shop
+  gatewright jobs list --q order-17 --json     with payloads, attempts and errors
+
+States:
+  waiting      for its turn
+  scheduled    for its time
+  running      at this moment
+  retrying     waits for another attempt
+  done         its handler ran to its end
+  failed       its handler refused it, by @THROW or throw
+  dead         given up: after its last attempt, or because only a mended script would end well
+  discarded    taken out by an admin";
+
+pub const JOBS_RETRY_EXAMPLES: &str = "\
+Examples:
+  gatewright jobs retry 01890a5d-ac96-774b-bcce-b302099a8057
+  gatewright jobs retry --state dead --event placeOrder
+  gatewright jobs retry --all                  all that failed, were given up or wait for another attempt
+
+Exit status: 0 when done, also where nothing matches; 1 where ids are given and none can be retried.";
+
+pub const JOBS_DISCARD_EXAMPLES: &str = "\
+Examples:
+  gatewright jobs discard 01890a5d-ac96-774b-bcce-b302099a8057
+  gatewright jobs discard --state scheduled --event remind
+  gatewright jobs discard --gateway /old       all of a gateway that have not ended well
+
+One that runs at this moment is undone. Exit status: as `jobs retry`.";
+
 pub const CONFIG_EXAMPLES: &str = "\
 Examples:
   gatewright config                            every setting, its value and where it came from

@@ -6,6 +6,7 @@ pub mod completions;
 pub mod config;
 pub mod database;
 pub mod demo;
+pub mod jobs;
 pub mod pack;
 pub mod test;
 pub mod user;

@@ -9,7 +9,7 @@ use super::support::place::{Done, Place, Running};
 use super::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Server, send};
 
 /// Every command that answers a question; none of them needs a server or data.
-const READERS: [&[&str]; 14] = [
+const READERS: [&[&str]; 15] = [
     &["--help"],
     &["config"],
     &["pack", "list"],
@@ -20,6 +20,7 @@ const READERS: [&[&str]; 14] = [
     &["user", "passwd", "--email", "nobody@example.com"],
     &["token", "--user", "nobody@example.com"],
     &["app-key", "list"],
+    &["jobs", "list"],
     &["check", "small"],
     &["test", "small"],
     &["backup", "copy.db"],
@@ -175,6 +176,10 @@ fn commands_have_examples_in_their_help() {
         "app-key create",
         "app-key list",
         "app-key delete",
+        "jobs",
+        "jobs list",
+        "jobs retry",
+        "jobs discard",
         "config",
         "migrate",
         "backup",

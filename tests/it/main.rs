@@ -24,6 +24,7 @@ mod filters;
 mod hooks;
 mod hot_reload;
 mod issuers;
+mod jobs_cli;
 mod layering;
 mod limits;
 mod lists;

@@ -1,7 +1,7 @@
 //! Reads what the database has of the jobs that are this node's: what is due, what others have stored, and what a
 //! node that is gone has left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -20,12 +20,19 @@ const PAGE: usize = 1000;
 /// Jobs of one key that are read at once.
 const PAGE_OF_KEY: usize = 64;
 
+/// How often keys are looked at that wait for another attempt at a job, and the most of the time that this may take: one
+/// part of so many.
+const RETRIED_EVERY: Duration = Duration::from_secs(1);
+const RETRIED_PARTS: u32 = 20;
+
 /// How far the database was read.
 #[derive(Default)]
 struct Read {
     /// The last number of each shard.
     cursors: BTreeMap<i32, i64>,
     renewed: Option<Instant>,
+    /// When keys are looked at next that wait for another attempt.
+    retried_at: Option<Instant>,
 }
 
 impl Jobs {
@@ -62,6 +69,7 @@ impl Jobs {
         self.unload_what_is_not_ours(&scope);
         if self.is_stale.swap(false, Ordering::SeqCst) {
             read.cursors.clear();
+            read.retried_at = None;
         }
         let is_new = read.cursors.len() < scope.shards.len();
         read.cursors.retain(|shard, _| scope.shards.contains(shard));
@@ -71,7 +79,7 @@ impl Jobs {
             scope.shards.iter().for_each(|shard| _ = read.cursors.entry(*shard).or_insert(0));
         }
         let has_more_due = self.load_due(&scope).await?;
-        self.free_what_was_stopped(&scope).await?;
+        self.free_what_waits_for_nothing(&scope, read).await?;
         let has_more = self.load_ready(&scope, read).await?;
         self.load_refills(&scope).await?;
         if !has_more && !self.is_stale.load(Ordering::SeqCst) {
@@ -134,16 +142,27 @@ impl Jobs {
         Ok(())
     }
 
-    /// Keys go on whose job an admin has retried or discarded.
-    async fn free_what_was_stopped(self: &Arc<Self>, scope: &Scope) -> Result<()> {
-        let stopped = self.keys.lock().stopped();
-        if stopped.is_empty() {
-            return Ok(());
+    /// Keys go on whose job an admin has retried or discarded, here or by another process.
+    async fn free_what_waits_for_nothing(self: &Arc<Self>, scope: &Scope, read: &mut Read) -> Result<()> {
+        let waiting = self.keys.lock().waiting();
+        let (stopped, retried): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(_, seq)| seq.is_none());
+        let mut gone = Vec::new();
+        if !stopped.is_empty() {
+            let still = scope.stopped(self.store.db()).await?;
+            let still: HashSet<_> = still.iter().map(|(key, _)| key.as_str()).collect();
+            gone.extend(stopped.into_iter().filter(|(key, _)| !still.contains(&**key)));
         }
-        let still = scope.stopped(self.store.db()).await?;
-        for key in stopped.iter().filter(|key| !still.iter().any(|(still, _)| **still == ***key)) {
-            let step = self.keys.lock().let_go_on(key);
-            self.take(key, step);
+        // Most are tried again by themselves: these are not looked at each time.
+        if !retried.is_empty() && read.retried_at.is_none_or(|at| Instant::now() >= at) {
+            let start = Instant::now();
+            let still = scope.retrying(self.store.db()).await?;
+            let still: HashSet<_> = still.iter().map(|(seq, ..)| Some(*seq)).collect();
+            gone.extend(retried.into_iter().filter(|(_, seq)| !still.contains(seq)));
+            read.retried_at = Some(start + RETRIED_EVERY.max(start.elapsed() * RETRIED_PARTS));
+        }
+        for (key, seq) in gone {
+            let step = self.keys.lock().let_go_on(&key, seq);
+            self.take(&key, step);
         }
         Ok(())
     }

@@ -282,16 +282,19 @@ impl Keys {
         }
     }
 
-    /// The keys that wait for what becomes of a job that was given up.
-    pub(super) fn stopped(&self) -> Vec<Arc<str>> {
-        let stopped = self.keys.iter().filter(|(_, key)| key.state == State::Blocked(None));
-        stopped.map(|(name, _)| name.clone()).collect()
+    /// The keys that wait: for the job of this number to be tried again, or for what becomes of one that was given up.
+    pub(super) fn waiting(&self) -> Vec<(Arc<str>, Option<i64>)> {
+        let waits_for = |key: &Key| match key.state {
+            State::Blocked(waits_for) => Some(waits_for),
+            State::Free | State::Busy => None,
+        };
+        self.keys.iter().filter_map(|(name, key)| Some((name.clone(), waits_for(key)?))).collect()
     }
 
-    /// Lets a key go on that waited for what becomes of a job that was given up.
-    pub(super) fn let_go_on(&mut self, name: &str) -> Option<Step> {
+    /// Lets a key go on that waited for this.
+    pub(super) fn let_go_on(&mut self, name: &str, waited_for: Option<i64>) -> Option<Step> {
         let key = self.keys.get_mut(name)?;
-        if key.state == State::Blocked(None) {
+        if key.state == State::Blocked(waited_for) {
             key.state = State::Free;
             key.has_more = true;
         }

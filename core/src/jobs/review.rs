@@ -275,17 +275,20 @@ impl Jobs {
         let mut found = (Vec::new(), Vec::new());
         for table in filter.tables() {
             let (condition, values) = filter.condition(table);
+            let is_unfinished = table.name == UNFINISHED.name;
+            let words = match (is_unfinished, unfinished) {
+                (true, "") => &STATES[..],
+                (true, _) => &[unfinished],
+                (false, _) => finished,
+            };
+            let words = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ");
             let sql = format!(
-                "SELECT id, {} AS state FROM {} WHERE {condition} ORDER BY id LIMIT {SELECTED_MAX}",
-                table.state, table.name
+                "SELECT id FROM {} WHERE {condition} AND {} IN ({words}) ORDER BY id LIMIT {SELECTED_MAX}",
+                table.name, table.state
             );
+            let ids = if is_unfinished { &mut found.0 } else { &mut found.1 };
             for row in self.query(sql, values).await? {
-                let (id, state): (String, String) = (row.try_get("", "id")?, row.try_get("", "state")?);
-                if table.name == UNFINISHED.name && (unfinished.is_empty() || state == unfinished) {
-                    found.0.push(id);
-                } else if table.name == FINISHED.name && finished.contains(&&*state) {
-                    found.1.push(id);
-                }
+                ids.push(row.try_get("", "id")?);
             }
         }
         Ok(found)
