@@ -4,10 +4,13 @@ use std::borrow::Cow;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use gatewright_core::Failure;
 use gatewright_core::catalog::{Fields, Place, Saved, Schedule};
 use gatewright_core::store::Time;
 use gatewright_core::store::list::Page;
 use serde::Serialize;
+use serde_json::Value;
+use time::format_description::well_known::Rfc3339;
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::{KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, Schema, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
@@ -46,8 +49,10 @@ pub(crate) async fn list(
     State(state): State<AdminState>,
     _: Admin,
     Query(params): Query<ListParams>,
-) -> Result<axum::Json<ListAnswer<serde_json::Value>>> {
-    let page = state.catalog.list::<Schedule>(&params.query()?).await?;
+) -> Result<axum::Json<ListAnswer<Value>>> {
+    let mut query = params.query()?;
+    query.filter.as_mut().map_or(Ok(()), in_ms)?;
+    let page = state.catalog.list::<Schedule>(&query).await?;
     let mut next = state.catalog.next_times(&page.rows).await?;
     let view = |saved: Saved<Schedule>| View { next_at: next.remove(&saved.id), saved };
     params.answer::<_, View>(Page { rows: page.rows.into_iter().map(view).collect(), counts: page.counts })
@@ -116,6 +121,31 @@ pub(crate) async fn run(
 async fn view_of(state: &AdminState, saved: Saved<Schedule>) -> Result<View> {
     let next_at = state.catalog.next_times([&saved]).await?.remove(&saved.id);
     Ok(View { saved, next_at })
+}
+
+/// Writes the moments of a filter on `nextAt` as the table has them.
+fn in_ms(filter: &mut Value) -> Result<()> {
+    fn each(value: &mut Value) -> Result<()> {
+        match value {
+            Value::String(text) => {
+                let time = Time::parse(text, &Rfc3339);
+                let time = time.map_err(|_| Failure::invalid("nextAt", "takes a moment in RFC 3339"))?;
+                *value = ((time.unix_timestamp_nanos() / 1_000_000) as i64).into();
+                Ok(())
+            }
+            Value::Array(items) => items.iter_mut().try_for_each(each),
+            Value::Object(fields) => fields.values_mut().try_for_each(each),
+            _ => Ok(()),
+        }
+    }
+    match filter {
+        Value::Array(items) => items.iter_mut().try_for_each(in_ms),
+        Value::Object(fields) => fields.iter_mut().try_for_each(|(name, value)| match name.as_str() {
+            "nextAt" => each(value),
+            _ => in_ms(value),
+        }),
+        _ => Ok(()),
+    }
 }
 
 impl PartialSchema for View {

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value as Json, json};
 
-use super::support::api::{Api, id, make_gateway, refused};
+use super::support::api::{Api, encoded, id, make_gateway, refused};
 use super::support::database::{Data, Database, on_each_database, run_sql};
 use super::support::place::Place;
 use super::support::server::until;
@@ -100,7 +100,7 @@ fn what_was_missed(database: Database) {
     }
     until("their times", || {
         let filter = json!({ "nextAt": { "_is_null": false } }).to_string();
-        let query = super::support::api::encoded(&[("filter", &filter)]);
+        let query = encoded(&[("filter", &filter)]);
         let due = api.get(&format!("/admin/schedules?{query}"));
         (due["data"].as_array().unwrap().len() == 2).then_some(())
     });
@@ -217,6 +217,16 @@ fn what_makes_no_sense(database: Database) {
     assert!(changed["nextAt"].as_str().unwrap().contains("-02-01T12:00:00"), "{changed}");
     refused(&api.admin("PATCH", &path, json!({ "cron": "x" })), 422, "VALIDATION_ERROR", "cron");
     assert_eq!(api.get("/admin/schedules")["data"], json!([api.get(&path)]));
+    let listed = |filter: Json| {
+        let query = encoded(&[("filter", &filter.to_string())]);
+        api.admin("GET", &format!("/admin/schedules?{query}"), Json::Null)
+    };
+    until("when it is next", || {
+        let next = json!({ "_or": [{ "name": "other" }, { "nextAt": { "_between": [changed["nextAt"], changed["nextAt"]] } }] });
+        (listed(next).json()["data"][0]["name"] == "s").then_some(())
+    });
+    assert_eq!(listed(json!({ "nextAt": { "_lt": changed["nextAt"] } })).json()["data"], json!([]));
+    refused(&listed(json!({ "nextAt": "soon" })), 422, "VALIDATION_ERROR", "nextAt: takes a moment");
     assert_eq!(api.admin("DELETE", &path, Json::Null).status, 204);
     assert_eq!(api.admin("GET", &path, Json::Null).status, 404);
 }

@@ -31,7 +31,7 @@ pub struct Schedule {
     /// The event, as a client would send it.
     pub event_name: String,
     /// What comes with it.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub payload: Json,
     /// What becomes of times that came while no server ran: `once` makes up for all of them with one job, `skip` makes
     /// none when it is more than 15 s late.

@@ -95,21 +95,17 @@ impl Jobs {
 
     /// Does what is due of one schedule; when it is next.
     async fn follow(&self, row: &schedule::Model, now: i64) -> Result<i64> {
-        match row.next_at {
-            Some(next) if next > now => Ok(next),
-            Some(due) => {
-                let next = next_of(row, due.max(now));
-                if self.move_on(row, due, next, is_run(&row.missed, due, now)).await? {
-                    self.metrics.schedule_lag_seconds.set((now_ms() - due) as f64 / 1000.0);
-                    self.look();
-                }
+        match step_of(row, now) {
+            Step::Wait { next } => Ok(next),
+            Step::Begin { next } => {
+                self.begin_schedule(row, next).await?;
                 Ok(next)
             }
-            None => {
-                // What came since it was saved is not missed. A clock that was ahead then does not count.
-                let saved_at = (row.updated_at.unix_timestamp_nanos() / 1_000_000) as i64;
-                let next = next_of(row, saved_at.min(now));
-                self.begin_schedule(row, next).await?;
+            Step::MoveOn { due, next, is_run } => {
+                if self.move_on(row, due, next, is_run).await? {
+                    self.metrics.schedule_lag_seconds.set((now_ms() - due).max(0) as f64 / 1000.0);
+                    self.look();
+                }
                 Ok(next)
             }
         }
@@ -148,6 +144,37 @@ impl Jobs {
     }
 }
 
+/// What is to be done for a schedule.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing until then.
+    Wait { next: i64 },
+    /// It was saved, and is due first then.
+    Begin { next: i64 },
+    /// It is due, and then again.
+    MoveOn {
+        due: i64,
+        next: i64,
+        /// Whether it leaves a job: it may be too late for that.
+        is_run: bool,
+    },
+}
+
+fn step_of(row: &schedule::Model, now: i64) -> Step {
+    match row.next_at {
+        Some(next) if next > now => Step::Wait { next },
+        Some(due) => {
+            let is_run = row.missed != SKIP || now - due <= LATE_MS_MAX;
+            Step::MoveOn { due, next: next_of(row, now), is_run }
+        }
+        None => {
+            // What came since it was saved is not missed. A clock that was ahead then does not count.
+            let saved_at = (row.updated_at.unix_timestamp_nanos() / 1_000_000) as i64;
+            Step::Begin { next: next_of(row, saved_at.min(now)) }
+        }
+    }
+}
+
 /// When a schedule is next after a moment.
 fn next_of(row: &schedule::Model, after: i64) -> i64 {
     match Times::read(&row.cron, &row.timezone) {
@@ -157,11 +184,6 @@ fn next_of(row: &schedule::Model, after: i64) -> i64 {
             NEVER
         }
     }
-}
-
-/// Whether what was due is run, however late.
-fn is_run(missed: &str, due: i64, now: i64) -> bool {
-    missed != SKIP || now - due <= LATE_MS_MAX
 }
 
 fn later_of(row: &schedule::Model, due_at: i64) -> LaterJob {
@@ -176,4 +198,95 @@ fn later_of(row: &schedule::Model, due_at: i64) -> LaterJob {
         accepted_at: now_ms(),
     };
     LaterJob { job, due_at, unique_name: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::Time;
+
+    const MINUTE: i64 = 60_000;
+    const HOUR: i64 = 60 * MINUTE;
+    /// 1 June 2026 at noon, UTC.
+    const NOON: i64 = 1_780_315_200_000;
+
+    fn saved(cron: &str, missed: &str, at: i64) -> schedule::Model {
+        let at = Time::from_unix_timestamp(at / 1000).unwrap();
+        schedule::Model {
+            id: new_id(),
+            name: "s".to_owned(),
+            description: String::new(),
+            cron: cron.to_owned(),
+            timezone: "UTC".to_owned(),
+            gateway_path: "/s".to_owned(),
+            event_name: "e".to_owned(),
+            payload: json!({}),
+            missed: missed.to_owned(),
+            is_enabled: true,
+            next_at: None,
+            pack: None,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
+    /// The times, from noon on, for which there are jobs where the clock shows these, one after the other.
+    fn jobs(row: &mut schedule::Model, clock: &[i64]) -> Vec<i64> {
+        let mut jobs = Vec::new();
+        for now in clock {
+            match step_of(row, NOON + now) {
+                Step::Wait { .. } => {}
+                Step::Begin { next } => row.next_at = Some(next),
+                Step::MoveOn { due, next, is_run } => {
+                    row.next_at = Some(next);
+                    jobs.extend(is_run.then_some(due - NOON));
+                }
+            }
+        }
+        jobs
+    }
+
+    #[test]
+    fn each_time_has_one_job() {
+        let mut row = saved("*/10 * * * *", "once", NOON);
+        let clock =
+            [0, MINUTE, 10 * MINUTE - 1, 10 * MINUTE, 10 * MINUTE + 1, 19 * MINUTE, 20 * MINUTE + 999];
+        assert_eq!(jobs(&mut row, &clock), [10 * MINUTE, 20 * MINUTE]);
+    }
+
+    #[test]
+    fn a_clock_that_is_moved() {
+        // Back by an hour: nothing is due again until what was due is behind it.
+        let mut row = saved("*/10 * * * *", "once", NOON);
+        let clock = [1, 10 * MINUTE, 10 * MINUTE + 5 - HOUR, -40 * MINUTE, 0, 10 * MINUTE, 20 * MINUTE];
+        assert_eq!(jobs(&mut row, &clock), [10 * MINUTE, 20 * MINUTE]);
+        // On by an hour: as if no server had run.
+        let mut row = saved("*/10 * * * *", "once", NOON);
+        assert_eq!(
+            jobs(&mut row, &[1, HOUR, HOUR + 1, HOUR + 10 * MINUTE]),
+            [10 * MINUTE, HOUR + 10 * MINUTE]
+        );
+        // One that was saved while the clock was ahead begins now.
+        let mut row = saved("*/10 * * * *", "once", NOON + HOUR);
+        assert_eq!(jobs(&mut row, &[1, 10 * MINUTE]), [10 * MINUTE]);
+    }
+
+    #[test]
+    fn what_was_missed() {
+        let down = [1, 45 * MINUTE, 45 * MINUTE + 1, 50 * MINUTE];
+        assert_eq!(jobs(&mut saved("*/10 * * * *", "once", NOON), &down), [10 * MINUTE, 50 * MINUTE]);
+        assert_eq!(jobs(&mut saved("*/10 * * * *", SKIP, NOON), &down), [50 * MINUTE]);
+        // A little late is not missed.
+        let late = [1, 10 * MINUTE + LATE_MS_MAX, 20 * MINUTE + LATE_MS_MAX + 1];
+        assert_eq!(jobs(&mut saved("*/10 * * * *", SKIP, NOON), &late), [10 * MINUTE]);
+        // What came between the save and the first look is not missed either.
+        assert_eq!(jobs(&mut saved("* * * * * *", "once", NOON), &[1500, 1501]), [1000]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_never_due() {
+        assert_eq!(jobs(&mut saved("nonsense", "once", NOON), &[1, HOUR, 1000 * HOUR]), Vec::<i64>::new());
+    }
 }
