@@ -20,6 +20,8 @@ use crate::store::{Transaction, code_of};
 
 /// What one transaction commits, at most.
 const GROUP_MAX: usize = 256;
+/// SQLite has no room for what a commit writes, so that there is no commit: `SQLITE_FULL` and `SQLITE_IOERR_WRITE`.
+const NO_ROOM: [&str; 2] = ["13", "778"];
 /// How long what must not get lost waits to be tried again where the database fails.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// How long PostgreSQL keeps the locks of a transaction whose process hangs: less than a lease.
@@ -131,7 +133,7 @@ impl Jobs {
         let work = async {
             let on = self.store.begin_durable().await.map_err(Refused::Failed)?;
             let done = self.write(&on, group).await.map_err(Refused::Failed)?;
-            on.commit().await.map_err(Refused::Unknown)?;
+            on.commit().await.map_err(not_committed)?;
             Ok(done)
         };
         let late = || Refused::Unknown(Error::Internal("a commit of jobs took too long".to_owned()));
@@ -401,6 +403,15 @@ impl Jobs {
     pub(super) fn backend(&self) -> DbBackend {
         use sea_orm::ConnectionTrait;
         self.store.db().get_database_backend()
+    }
+}
+
+/// Whether a commit that failed may have happened.
+fn not_committed(error: Error) -> Refused {
+    let code = if let Error::Database(error) = &error { code_of(error) } else { None };
+    match code.is_some_and(|code| NO_ROOM.contains(&&*code)) {
+        true => Refused::Failed(error),
+        false => Refused::Unknown(error),
     }
 }
 

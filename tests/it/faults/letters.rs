@@ -118,6 +118,19 @@ fn paused(api: &Api, path: &str) -> (Gateway, [String; 2]) {
     (gateway, jobs)
 }
 
+fn a_key_goes_on_without_a_job_that_is_discarded(database: Database) {
+    let api = start(database);
+    let events = [("again", "@JOB.retry(3600000);", Json::Null), ("write", WRITE, Json::Null)];
+    make_durable(&api, json!({ "path": "/discarded" }), &events);
+    let mut socket = Polling::connect(&api.server, "/discarded", None);
+    let again = stored(&mut socket, "again", &json!({}));
+    until_is(&api, &again, "retrying");
+    let behind = [1, 2].map(|n| stored(&mut socket, "write", &json!({ "n": n })));
+    assert_eq!(tell_jobs(&api, "discard", json!({ "ids": [again] })), 1);
+    behind.iter().for_each(|id| _ = until_is(&api, id, "done"));
+    assert_eq!(written(&api), [json!(1), json!(2)]);
+}
+
 fn a_handler_is_deleted_while_its_jobs_wait(database: Database) {
     let api = start(database);
     let (gateway, jobs) = paused(&api, "/gone");
@@ -180,6 +193,7 @@ fn a_job_that_loses_its_servers_is_given_up(database: Database) {
 on_each_database!(
     poison_is_given_up,
     a_stopped_key_waits_for_an_admin,
+    a_key_goes_on_without_a_job_that_is_discarded,
     a_handler_is_deleted_while_its_jobs_wait,
     a_table_is_changed_while_jobs_wait,
     a_job_that_loses_its_servers_is_given_up,
