@@ -1,6 +1,7 @@
 //! Durable events and jobs under faults: kills, poison, a disk that is full, a database that is gone, nodes that hang.
 
 mod books;
+mod clock;
 mod crowd;
 mod letters;
 mod lost;
