@@ -293,16 +293,16 @@ pub(super) async fn end(on: &Transaction, backend: DbBackend, rows: &[EndRow]) -
     let values = [json_text(&rows).into()];
     if backend == DbBackend::Sqlite {
         let kept = KEPT.split(", ").map(|name| format!("j.{name}")).collect::<Vec<_>>().join(", ");
+        // Both statements at once: each way to SQLite's thread and back costs more than they do.
         let sql = format!(
             "INSERT INTO gw_job_done ({KEPT}, {ADDED}) SELECT {kept}, \
              CASE WHEN v.keeps THEN j.payload END, CASE WHEN v.keeps THEN j.blobs END, \
              v.finished_at, v.attempts, v.state, v.result, v.error, v.stops_key \
-             FROM {of_array} CROSS JOIN gw_job j WHERE j.seq = v.seq AND j.attempt = v.attempt RETURNING seq"
+             FROM {of_array} CROSS JOIN gw_job j WHERE j.seq = v.seq AND j.attempt = v.attempt RETURNING seq; \
+             DELETE FROM gw_job WHERE seq IN (SELECT value ->> '$.seq' FROM json_each($1)) \
+             AND EXISTS (SELECT 1 FROM gw_job_done d WHERE d.id = gw_job.id)"
         );
-        let ended = numbers(&on.all(statement(backend, sql, values)).await?)?;
-        let sql = "DELETE FROM gw_job WHERE seq IN (SELECT value FROM json_each($1))".to_owned();
-        on.all(statement(backend, sql, [json_text(&ended).into()])).await?;
-        return Ok(ended);
+        return numbers(&on.all(statement(backend, sql, values)).await?);
     }
     let sql = format!(
         "WITH gone AS (DELETE FROM gw_job j USING {of_array} WHERE j.seq = v.seq AND j.attempt = v.attempt \

@@ -154,6 +154,46 @@ mod tests {
     }
 
     #[test]
+    fn what_is_behind_a_hold_waits_for_it() {
+        let queue = queue(|_| {});
+        let lane = queue.lane(&queue.group());
+        let (sender, receiver) = mpsc::channel();
+        let say = |word: &'static str| {
+            let sender = sender.clone();
+            task(move || sender.send(word).unwrap())
+        };
+        let push = |word| assert!(lane.push(say(word), || {}).is_ok());
+        let next = || receiver.recv_timeout(Duration::from_secs(60)).unwrap();
+        lane.open(None);
+        // An idle lane: nothing comes before the first, and before the second only that.
+        let (first, is_reached) = lane.hold(1, || say("reached the first")).unwrap();
+        assert!(is_reached);
+        let (second, is_reached) = lane.hold(1, || say("reached the second")).unwrap();
+        assert!(is_reached);
+        push("behind both");
+        let (third, is_reached) = lane.hold(1, || say("reached the third")).unwrap();
+        assert!(!is_reached);
+        push("behind all");
+        drop(second);
+        assert_eq!(receiver.try_recv(), Err(mpsc::TryRecvError::Empty), "the first still holds");
+        drop(first);
+        assert_eq!([next(), next()], ["behind both", "reached the third"]);
+        drop(third);
+        assert_eq!(next(), "behind all");
+        // One that its own job puts in front.
+        let (of_job, held) = (lane.clone(), mpsc::channel());
+        let hold = task(move || held.0.send(of_job.hold_now(1)).unwrap());
+        assert!(lane.push(hold, || {}).is_ok());
+        push("behind the job's own");
+        let own = held.1.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!(receiver.try_recv(), Err(mpsc::TryRecvError::Empty));
+        drop(own);
+        assert_eq!(next(), "behind the job's own");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        assert!(runtime.block_on(queue.drained(Duration::from_secs(60))), "{} are left", queue.depth());
+    }
+
+    #[test]
     fn a_group_leaves_workers_to_others() {
         let queue = queue(|_| {});
         let (busy, other) = (queue.group(), queue.group());
