@@ -93,7 +93,10 @@ fn print_table(jobs: &[JobView]) -> anyhow::Result<()> {
     for job in jobs {
         let when = job.finished_at.or(job.due_at).unwrap_or(job.accepted_at);
         let code = job.error.as_ref().map(|error| error.code.clone());
-        let code = code.or_else(|| job.attempts.last().map(|attempt| attempt.code.clone()));
+        let code = code.or_else(|| {
+            let last = job.attempts.last().filter(|_| job.finished_at.is_none());
+            last.map(|attempt| attempt.code.clone())
+        });
         lines.push([
             job.id.to_string(),
             job.state.to_owned(),

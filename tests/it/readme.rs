@@ -1,4 +1,4 @@
-//! The README pasted word for word: its blocks marked `walk` go into bash and Node as they are, but
+//! The README and docs/jobs.md pasted word for word: their blocks marked `walk` go into bash and Node as they are, but
 //! for the port, twice in a row.
 
 use std::path::Path;
@@ -9,10 +9,9 @@ use super::support::place::Place;
 use super::support::server::gatewright;
 
 /// The blocks of a language that are marked `walk`, with another address in the place of theirs.
-fn blocks(language: &str, address: &str) -> Vec<String> {
-    let readme = include_str!("../../README.md");
+fn blocks(text: &str, language: &str, address: &str) -> Vec<String> {
     let mark = format!("```{language} walk\n");
-    let blocks = readme.split(&mark).skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    let blocks = text.split(&mark).skip(1).map(|rest| rest.split("\n```").next().unwrap());
     blocks.map(|block| block.replace("127.0.0.1:4000", address)).collect()
 }
 
@@ -40,16 +39,57 @@ fn bash(place: &Place, script: &str) -> String {
     text.into_owned()
 }
 
+fn can_walk() -> bool {
+    let can = is_there("bash") && is_there("curl") && node_is_there();
+    assert!(can || std::env::var("CI").as_deref() != Ok("true"), "CI needs bash, curl and Node");
+    can
+}
+
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// A durable event that fails, is mended and retried, by the documentation alone.
+#[test]
+fn readme_of_jobs_walk() {
+    if !can_walk() {
+        return;
+    }
+    let (place, address) = (Place::new(), free_address());
+    let text = include_str!("../../docs/jobs.md");
+    let (shell, script) = (blocks(text, "sh", &address), blocks(text, "js", &address));
+    assert_eq!((shell.len(), script.len()), (3, 1), "the walk of docs/jobs.md");
+    let end = "let ends = 0; for (const name of ['ws:result', 'ws:error']) socket.on(name, () => { ends += 1; });\n\
+        setInterval(() => { if (ends > 1) process.exit(0); }, 20);\n";
+    place.write("app.mjs", &format!("{}\n{end}", script[0]));
+    std::os::unix::fs::symlink(client_folder().join("node_modules"), place.path("node_modules")).unwrap();
+    let [first, dead, mended] = &shell[..] else { panic!("three blocks") };
+    let said = bash(
+        &place,
+        &format!("trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{first}\nnode app.mjs\n{dead}\n{mended}\n"),
+    );
+    for promised in [
+        "queued: true",
+        "result 18",
+        "error SCRIPT_EXECUTION_ERROR",
+        "dead   /tickets  buy",
+        "\"payload\":{\"seats\":3}",
+        "1 job is run again",
+        "\"state\":\"done\"",
+    ] {
+        assert!(said.contains(promised), "{promised:?} is not in\n{said}");
+    }
+}
+
 #[test]
 fn readme_walk() {
-    if !is_there("bash") || !is_there("curl") || !node_is_there() {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI needs bash, curl and Node");
-        return eprintln!("skipped: no bash, curl or Node");
+    if !can_walk() {
+        return;
     }
-    let place = Place::new();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
-    let (shell, script) = (blocks("sh", &address), blocks("js", &address));
+    let (place, address) = (Place::new(), free_address());
+    let readme = include_str!("../../README.md");
+    let (shell, script) = (blocks(readme, "sh", &address), blocks(readme, "js", &address));
     assert_eq!((shell.len(), script.len()), (4, 2), "the walk of the README");
     // Around what it says, so that it ends: once it has had a result and is signed in.
     let listen = "let results = 0; socket.on('ws:result', () => { results += 1; });";

@@ -386,6 +386,26 @@ await scenario({
     assert.equal(other.connected, true);
   },
 
+  async "an order is placed once, confirmed by no client, and shipped in place of that"() {
+    const ada = await user();
+    const client = await connect("/chat", { auth: { token: ada.token } });
+    const placed = await run(client, "placeOrder", { details: { item: "book" } }, { eventId: "order-1" });
+    assert.equal(placed.result.status, "pending");
+    const again = await ask(client, "placeOrder", { details: { item: "book" } }, { eventId: "order-1" });
+    assert.deepEqual([again.duplicate, again.result], [true, placed.result]);
+    const { orderId } = placed.result;
+    for (const event of ["confirmOrder", "askAboutOrder"]) {
+      assert.equal((await run(client, event, { orderId })).code, "AUTHORIZATION_ERROR");
+    }
+    const waiting = async () => {
+      const { data } = await admin("GET", `/admin/jobs?state=scheduled&gateway=/chat&q=${orderId}`);
+      return data.map((job) => [job.event, job.userId]);
+    };
+    assert.deepEqual(await waiting(), [["confirmOrder", ada.id]]);
+    assert.equal((await admin("POST", `/orders/${orderId}/ship`)).status, "shipped");
+    assert.deepEqual((await waiting()).map(([event]) => event), ["askAboutOrder"]);
+  },
+
   async "an order is shipped by an admin or a program, and its user hears of it"() {
     const [ada, bob] = [await user(), await user()];
     const order = async (userId) => (await run(await rows(), "order", { userId, details: { item: "book" } })).result;

@@ -151,6 +151,8 @@ fn register_connection(engine: &mut Engine) {
         .register_get("id", |_: &mut SocketMacro| -> Outcome<Dynamic> {
             Ok(match socket_of_job()? {
                 Some((_, socket)) => socket.into_string().into(),
+                // So that an event that is for jobs alone can tell that a client sent it.
+                None if is_job() => Dynamic::UNIT,
                 None => triggering("id")?.0.id().to_owned().into(),
             })
         })
@@ -195,6 +197,11 @@ fn socket_of_job() -> Outcome<Option<(Arc<str>, Box<str>)>> {
         Origin::Job { gateway, job } if !is_hook => job.socket_id.clone().map(|socket| (gateway, socket)),
         _ => None,
     })
+}
+
+/// Whether this run is for a job, and not for a hook of what it writes.
+fn is_job() -> bool {
+    with_run(|run| run.origin.job().is_some() && run.hook_depth == 0)
 }
 
 /// The path of the gateway whose script this is.

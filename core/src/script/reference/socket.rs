@@ -54,6 +54,6 @@ pub(super) const ENTRIES: [Entry; 20] = [
     call("set(key, value)", "", "Keeps a value with this connection until it ends; `()` forgets it.").only(Place::Socket)
         .errors("`SCRIPT_OUTPUT_LIMIT` when the connection keeps too much")
         .example("@SOCKET.set(\"step\", 2);"),
-    call("id", "text", "The id of the socket.").only(Place::Socket)
+    call("id", "text", "The id of the socket; `()` in a job that no socket sent, which tells it from a client's event.").only(Place::Socket)
         .example("return @SOCKET.id;"),
 ];
