@@ -14,6 +14,7 @@ fn calls_that_do_not_exist_are_not_saved() {
     for (call, mention) in [
         ("@SOCKET.broadcst(\"a\", 1);", "did you mean broadcast?"),
         ("@HELPERS.uid();", "did you mean uuid?"),
+        ("@JOB.aftr(1);", "did you mean after?"),
         ("#todo.insert(#{});", "#table has no insert"),
         ("#tood.find();", "did you mean #todo?"),
         ("@THROW.badrequest(\"a\");", "did you mean badRequest?"),
