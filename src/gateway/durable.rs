@@ -1,6 +1,7 @@
 //! Durable events: stored before they are acknowledged, and kept in the order of their socket meanwhile.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gatewright_core::auth::User;
 use gatewright_core::id::unix_ms;
@@ -59,10 +60,18 @@ fn accept_now(
     let jobs = &connection.hub().runner.jobs;
     let (key, id) = (key_of(connection, event.durable), event.request_id);
     let (of_work, of_key) = (jobs.clone(), key.clone());
-    let reached = || Job::Work(Work::new(EVENT_BYTES, move || of_work.reached(&of_key, id)));
+    let is_reached = Arc::new(AtomicBool::new(false));
+    let reached = || {
+        let is_reached = is_reached.clone();
+        Job::Work(Work::new(EVENT_BYTES, move || {
+            is_reached.store(true, Ordering::SeqCst);
+            of_work.reached(&of_key, id);
+        }))
+    };
     match connection.lane.hold(EVENT_BYTES + event.bytes(), reached) {
-        Ok((hold, is_reached)) => {
-            store(connection, event, event_id, key, is_reached, Box::new(hold));
+        Ok((hold, is_reached_now)) => {
+            is_reached.fetch_or(is_reached_now, Ordering::SeqCst);
+            store(connection, event, event_id, key, &is_reached, Box::new(hold));
             Ok(())
         }
         Err(refusal) => Err((refused(refusal), event.ack)),
@@ -104,7 +113,7 @@ fn store_in_turn(connection: &Arc<Connection>, event: DurableEvent, event_id: Op
     }
     let hold = connection.lane.hold_now(EVENT_BYTES + event.bytes());
     let key = key_of(connection, event.durable);
-    store(connection, event, event_id, key, true, Box::new(hold));
+    store(connection, event, event_id, key, &AtomicBool::new(true), Box::new(hold));
 }
 
 fn store(
@@ -112,7 +121,7 @@ fn store(
     event: DurableEvent,
     event_id: Option<String>,
     key: Arc<str>,
-    is_reached: bool,
+    is_reached: &AtomicBool,
     hold: Hold,
 ) {
     let DurableEvent { handler, durable, name, request_id, packet, attachments, ack, .. } = event;

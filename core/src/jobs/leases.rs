@@ -95,6 +95,10 @@ impl Jobs {
             lost: had.difference(&has).copied().collect(),
             taken_over,
         };
+        if !changed.gained.is_empty() {
+            // Before they count: what the database has of them is not known yet.
+            self.is_caught_up.store(false, Ordering::SeqCst);
+        }
         let mut state = self.leases.state.lock();
         state.shards = has;
         state.renewed = began;

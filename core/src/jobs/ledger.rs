@@ -321,7 +321,7 @@ impl Jobs {
                 } else {
                     // Another has done it, or taken it back; or what is in memory is not as it is in the database.
                     self.is_stale.store(true, Ordering::SeqCst);
-                    let step = self.keys.lock().ended(&key, claim.seq, None);
+                    let step = self.keys.lock().not_begun(&key, claim.seq);
                     self.take(&key, step);
                 }
             }
@@ -367,6 +367,18 @@ impl Jobs {
         self.take(key, step);
     }
 
+    /// The same of one that may be stored, or not.
+    fn forget_unknown(self: &Arc<Self>, key: &str, id: Uuid, accepted: Accepted, hold: Option<Hold>) {
+        drop(hold);
+        let mut keys = self.keys.lock();
+        let step = match accepted {
+            Accepted::Elsewhere => keys.stored_elsewhere(key, true),
+            Accepted::First | Accepted::Behind => keys.unknown(key, id),
+        };
+        drop(keys);
+        self.take(key, step);
+    }
+
     /// Refuses events that are not stored; what must not get lost is tried again.
     fn refuse(self: &Arc<Self>, group: Vec<Op>, refused: Refused) {
         let (error, is_unknown) = match refused {
@@ -380,8 +392,13 @@ impl Jobs {
         let (again, refused): (Vec<_>, Vec<_>) = group.into_iter().partition(Op::must_not_get_lost);
         for op in refused {
             if let Op::Store { event, accepted, hold, told, .. } = op {
-                told(if is_unknown { Stored::Unknown } else { Stored::No(unavailable()) });
-                self.forget(&event.job.key, event.job.id, accepted, hold);
+                if is_unknown {
+                    told(Stored::Unknown);
+                    self.forget_unknown(&event.job.key, event.job.id, accepted, hold);
+                } else {
+                    told(Stored::No(unavailable()));
+                    self.forget(&event.job.key, event.job.id, accepted, hold);
+                }
             }
         }
         if !again.is_empty() {

@@ -148,19 +148,21 @@ impl Jobs {
     }
 
     /// Stores an event of a socket and has it run in its turn. `told` hears what became of it; `hold` is dropped when
-    /// the next events of the socket may run. `is_reached`: whether all that came before it from the socket is done;
-    /// else [`Self::reached`] says so. `shard`: where its key is the socket's own, that of [`Self::shard_for_socket`].
+    /// the next events of the socket may run. `is_reached`: whether all that came before it from the socket is done; when
+    /// it comes to be, that is set first and then told by [`Self::reached`]. `shard`: where its key is the socket's own, that of [`Self::shard_for_socket`].
     pub fn accept(
         self: &Arc<Self>,
         event: ClientEvent,
         shard: Option<i32>,
-        is_reached: bool,
+        is_reached: &AtomicBool,
         hold: Hold,
         told: OnStored,
     ) {
         let (job, mut hold) = (Arc::new(event.job.clone()), Some(hold));
         let is_paused = self.runs().is_none_or(|runs| runs.is_paused(&job.gateway));
         let mut keys = self.keys.lock();
+        // Read while the keys are locked: who sets it afterwards finds the event.
+        let is_reached = is_reached.load(Ordering::SeqCst);
         // What another node, or this one later, will run is read from the database, in its order there.
         let is_known =
             |shard| !is_paused && self.is_caught_up.load(Ordering::SeqCst) && self.leases.owns(shard);
@@ -241,8 +243,19 @@ impl Jobs {
         let _ = self.ops.send(op);
     }
 
-    /// Does what is next for a key.
+    /// Does what is next for a key, and for those that waited for it.
     fn take(self: &Arc<Self>, key: &str, step: Option<Step>) {
+        self.take_step(key, step);
+        loop {
+            let mut keys = self.keys.lock();
+            let Some(key) = keys.next_suspect() else { return };
+            let step = keys.advance(&key);
+            drop(keys);
+            self.take_step(&key, step);
+        }
+    }
+
+    fn take_step(self: &Arc<Self>, key: &str, step: Option<Step>) {
         match step {
             None => {}
             Some(Step::Claim(claim)) => self.send(Op::Claim { key: key.into(), claim }),

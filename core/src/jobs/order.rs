@@ -60,6 +60,10 @@ pub(super) struct Keys {
     keys: HashMap<Arc<str>, Key>,
     /// The numbers of all of them.
     loaded: HashSet<i64>,
+    /// The job that may be the one that servers are lost with: one at a time, so that no other is taken for it.
+    suspect: Option<i64>,
+    /// Keys whose first job may be one too.
+    suspects: VecDeque<Arc<str>>,
 }
 
 struct Key {
@@ -229,11 +233,26 @@ impl Keys {
             Step::Start(first.start(shard, seq))
         } else if first.lost >= LOST_MAX {
             Step::GiveUp(first.start(shard, seq))
+        } else if first.lost + 1 == LOST_MAX && self.suspect.is_some_and(|suspect| suspect != seq) {
+            self.suspects.push_back(name.into());
+            return None;
         } else {
+            if first.lost + 1 == LOST_MAX {
+                self.suspect = Some(seq);
+            }
             Step::Claim(ClaimRow { shard, seq, attempt: first.attempt, lost: first.lost })
         };
         key.state = State::Busy;
         Some(step)
+    }
+
+    /// The next key whose first job waits for another that was run when servers were lost, once that has ended.
+    pub(super) fn next_suspect(&mut self) -> Option<Arc<str>> {
+        if self.suspect.is_some_and(|suspect| self.loaded.contains(&suspect)) {
+            return None;
+        }
+        self.suspect = None;
+        self.suspects.pop_front()
     }
 
     /// The job that will be the first of its key once the present one has ended, to be begun with that end.
@@ -301,6 +320,30 @@ impl Keys {
         self.advance(name)
     }
 
+    /// Forgets an event that may be stored, or not: whatever waits behind it is read again, in its order.
+    pub(super) fn unknown(&mut self, name: &str, id: Uuid) -> Option<Step> {
+        let jobs = &mut self.keys.get_mut(name)?.jobs;
+        match jobs.iter().position(|one| one.job.id == id) {
+            Some(place) => drop(jobs.remove(place)),
+            None => return self.stored_elsewhere(name, true),
+        }
+        self.read_anew(name)
+    }
+
+    /// Notes that the attempt at the first job of a key has not begun: the database has it otherwise than it is here.
+    pub(super) fn not_begun(&mut self, name: &str, seq: i64) -> Option<Step> {
+        self.take_first(name, seq)?;
+        self.keys.get_mut(name)?.state = State::Free;
+        self.read_anew(name)
+    }
+
+    fn read_anew(&mut self, name: &str) -> Option<Step> {
+        let key = self.keys.get_mut(name)?;
+        key.forget_waiting(&mut self.loaded);
+        key.has_more = true;
+        self.advance(name)
+    }
+
     /// Forgets what waits for its turn, of keys that are to be forgotten; the database has it. What runs stays.
     pub(super) fn unload(&mut self, is_meant: impl Fn(&str, i32) -> bool) {
         let loaded = &mut self.loaded;
@@ -308,18 +351,8 @@ impl Keys {
             if !is_meant(name, key.shard) {
                 return true;
             }
-            let runs = usize::from(key.state == State::Busy);
-            for one in key.jobs.drain(runs.min(key.jobs.len())..) {
-                match one.seq {
-                    Some(seq) => {
-                        loaded.remove(&seq);
-                        key.has_more = true;
-                    }
-                    // It is about to be stored.
-                    None => key.elsewhere += 1,
-                }
-            }
-            runs > 0 || key.elsewhere > 0
+            key.forget_waiting(loaded);
+            key.state == State::Busy || key.elsewhere > 0
         });
     }
 
@@ -373,6 +406,21 @@ impl State {
 impl Key {
     fn new(shard: i32) -> Self {
         Self { shard, jobs: VecDeque::new(), state: State::Free, has_more: false, elsewhere: 0 }
+    }
+
+    /// Forgets what waits for its turn.
+    fn forget_waiting(&mut self, loaded: &mut HashSet<i64>) {
+        let runs = usize::from(self.state == State::Busy).min(self.jobs.len());
+        for one in self.jobs.drain(runs..) {
+            match one.seq {
+                Some(seq) => {
+                    loaded.remove(&seq);
+                    self.has_more = true;
+                }
+                // It is about to be stored.
+                None => self.elsewhere += 1,
+            }
+        }
     }
 
     /// Adds a job in its place: those of later attempts by their number, others behind all.

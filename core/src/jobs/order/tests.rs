@@ -14,6 +14,8 @@ enum Turn {
     Accept(usize),
     /// The oldest event that is not stored is; or is not.
     Store(bool),
+    /// The same, and nobody knows which.
+    Unknown(bool),
     /// The oldest claim is committed.
     Claim,
     /// One of those that run ends, with the next of its key begun or not, or is to be tried again.
@@ -111,11 +113,24 @@ impl World {
                 };
                 self.take(&key, step);
             }
+            Turn::Unknown(is_stored) => {
+                let Some((job, accepted)) = self.accepted.pop_front() else { return };
+                if is_stored {
+                    self.last_seq += 1;
+                    let attempt = i32::from(accepted == Accepted::First);
+                    self.rows.insert(self.last_seq, Row { job: (*job).clone(), attempt, is_due: false });
+                }
+                let step = match accepted {
+                    Accepted::Elsewhere => self.keys.stored_elsewhere(&job.key, true),
+                    _ => self.keys.unknown(&job.key, job.id),
+                };
+                self.take(&job.key, step);
+            }
             Turn::Claim => {
                 let Some((key, claim)) = self.claims.pop_front() else { return };
                 let step = match self.claimed(&claim) {
                     true => self.keys.begun(&key, claim.seq).map(Step::Start),
-                    false => self.keys.ended(&key, claim.seq, None),
+                    false => self.keys.not_begun(&key, claim.seq),
                 };
                 self.take(&key, step);
             }
@@ -186,6 +201,7 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
     let turn = prop_oneof![
         6 => (0_usize..3).prop_map(Turn::Accept),
         6 => prop::bool::weighted(0.9).prop_map(Turn::Store),
+        1 => any::<bool>().prop_map(Turn::Unknown),
         6 => Just(Turn::Claim),
         6 => (0_usize..8, any::<bool>()).prop_map(|(which, next)| Turn::End(which, next)),
         2 => (0_usize..8).prop_map(Turn::Retry),

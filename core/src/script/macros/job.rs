@@ -195,7 +195,7 @@ fn cancelled(rows: Option<&Rows>, id: &str) -> Outcome<bool> {
 
 fn retry(ms: i64) -> Outcome<()> {
     let after = u64::try_from(ms).ok().filter(|ms| *ms <= AFTER_MS_MAX as u64).map(Duration::from_millis);
-    let after = after.ok_or_else(|| "@JOB.retry takes milliseconds, 0 or more")?;
+    let after = after.ok_or("@JOB.retry takes milliseconds, 0 or more")?;
     if with_run(|run| run.origin.job_id().is_none()) {
         return Err("@JOB.retry needs a job: it does not exist in a script that runs once".into());
     }
