@@ -179,16 +179,26 @@ impl Keys {
 
     /// Adds a job that the database has; false: it has to wait there, no longer for its time.
     pub(super) fn load(&mut self, stored: StoredJob) -> bool {
+        // Behind what the database has, or is about to have, of its key, it is read with that.
+        let is_behind = |key: &Key| key.has_more || key.elsewhere > 0;
+        self.load_unless(stored, is_behind)
+    }
+
+    fn load_unless(&mut self, stored: StoredJob, is_behind: impl FnOnce(&Key) -> bool) -> bool {
         if self.loaded.contains(&stored.seq) {
             return true;
         }
         let key = self.keys.entry(stored.job.key.clone()).or_insert_with(|| Key::new(stored.shard));
+        if key.jobs.iter().any(|one| one.seq.is_none() && one.job.id == stored.job.id) {
+            // It is committed, and will be told of in a moment.
+            return true;
+        }
         let is_awaited = key.state == State::Blocked(Some(stored.seq));
         let is_due = stored.due_at.is_some();
         let is_full = key.jobs.len() >= OF_KEY_MAX;
         if !is_awaited
             && stored.attempt == 0
-            && (key.state.is_blocked() || is_full || (key.has_more && !is_due))
+            && (key.state.is_blocked() || is_full || (!is_due && is_behind(key)))
         {
             key.has_more = true;
             return !is_due;
@@ -206,7 +216,7 @@ impl Keys {
         let key = self.keys.get_mut(name)?;
         key.has_more = false;
         for one in stored {
-            self.load(one);
+            self.load_unless(one, |_| false);
         }
         self.keys.get_mut(name)?.has_more |= !is_all;
         self.advance(name)

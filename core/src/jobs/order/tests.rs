@@ -14,6 +14,8 @@ enum Turn {
     Accept(usize),
     /// The oldest event that is not stored is; or is not.
     Store(bool),
+    /// The oldest that is stored is told of.
+    Tell,
     /// The same, and nobody knows which.
     Unknown(bool),
     /// The oldest claim is committed.
@@ -40,6 +42,7 @@ struct World {
     keys: Keys,
     rows: BTreeMap<i64, Row>,
     accepted: VecDeque<(Arc<Job>, Accepted)>,
+    stored: VecDeque<(Arc<Job>, Accepted, i64)>,
     claims: VecDeque<(Arc<str>, ClaimRow)>,
     running: Vec<Start>,
     last_seq: i64,
@@ -107,11 +110,15 @@ impl World {
                 self.last_seq += 1;
                 let attempt = i32::from(accepted == Accepted::First);
                 self.rows.insert(self.last_seq, Row { job: (*job).clone(), attempt, is_due: false });
+                self.stored.push_back((job, accepted, self.last_seq));
+            }
+            Turn::Tell => {
+                let Some((job, accepted, seq)) = self.stored.pop_front() else { return };
                 let step = match accepted {
-                    Accepted::Elsewhere => self.keys.stored_elsewhere(&key, true),
-                    _ => self.keys.stored(&key, job.id, self.last_seq, attempt == 1),
+                    Accepted::Elsewhere => self.keys.stored_elsewhere(&job.key, true),
+                    _ => self.keys.stored(&job.key, job.id, seq, accepted == Accepted::First),
                 };
-                self.take(&key, step);
+                self.take(&job.key, step);
             }
             Turn::Unknown(is_stored) => {
                 let Some((job, accepted)) = self.accepted.pop_front() else { return };
@@ -161,7 +168,7 @@ impl World {
         (!self.running.is_empty()).then(|| self.running.swap_remove(which % self.running.len()))
     }
 
-    fn stored(seq: i64, row: &Row) -> StoredJob {
+    fn stored_job(seq: i64, row: &Row) -> StoredJob {
         StoredJob {
             seq,
             job: row.job.clone(),
@@ -176,7 +183,7 @@ impl World {
 
     /// As the loader does, from the beginning: what waits for another attempt first.
     fn load(&mut self) {
-        let rows: Vec<_> = self.rows.iter().map(|(seq, row)| Self::stored(*seq, row)).collect();
+        let rows: Vec<_> = self.rows.iter().map(|(seq, row)| Self::stored_job(*seq, row)).collect();
         for row in rows.iter().filter(|row| row.due_at.is_some()) {
             self.keys.block_at_start(&row.job.key, 0, Some(row.seq));
         }
@@ -189,7 +196,7 @@ impl World {
         }
         for key in std::mem::take(&mut self.refills) {
             let of_key = self.rows.iter().filter(|(_, row)| row.job.key == key && !row.is_due);
-            let of_key = of_key.map(|(seq, row)| Self::stored(*seq, row)).collect();
+            let of_key = of_key.map(|(seq, row)| Self::stored_job(*seq, row)).collect();
             let step = self.keys.refill(&key, of_key, true);
             self.take(&key, step);
         }
@@ -202,6 +209,7 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
         6 => (0_usize..3).prop_map(Turn::Accept),
         6 => prop::bool::weighted(0.9).prop_map(Turn::Store),
         1 => any::<bool>().prop_map(Turn::Unknown),
+        6 => Just(Turn::Tell),
         6 => Just(Turn::Claim),
         6 => (0_usize..8, any::<bool>()).prop_map(|(which, next)| Turn::End(which, next)),
         2 => (0_usize..8).prop_map(Turn::Retry),
@@ -212,7 +220,7 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn jobs_of_a_key_run_in_their_order_and_none_is_left(turns in turns()) {
@@ -220,7 +228,7 @@ proptest! {
         turns.into_iter().for_each(|turn| world.turn(turn));
         // When nothing more comes, all that is stored is run.
         for _ in 0..2_000 {
-            for turn in [Turn::Store(true), Turn::Claim, Turn::End(0, true), Turn::Load] {
+            for turn in [Turn::Store(true), Turn::Tell, Turn::Claim, Turn::End(0, true), Turn::Load] {
                 world.turn(turn);
             }
             if world.rows.is_empty() && world.accepted.is_empty() {
