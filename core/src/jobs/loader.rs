@@ -25,12 +25,28 @@ const PAGE_OF_KEY: usize = 64;
 const RETRIED_EVERY: Duration = Duration::from_secs(1);
 const RETRIED_PARTS: u32 = 20;
 
+/// How often it is looked whether there is room for more.
+const ROOM_EVERY: Duration = Duration::from_millis(10);
+
+/// Whether there may be more that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MoreDue {
+    /// All is in memory.
+    No,
+    /// As much as was read now.
+    New,
+    /// It stands behind what is in memory and has not begun.
+    Behind,
+}
+
 /// How far the database was read.
 #[derive(Default)]
 struct Read {
     /// The last number of each shard.
     cursors: BTreeMap<i32, i64>,
     renewed: Option<Instant>,
+    /// The numbers of those that were due.
+    due: Vec<i64>,
     /// When keys are looked at next that wait for another attempt.
     retried_at: Option<Instant>,
 }
@@ -40,7 +56,10 @@ impl Jobs {
     pub(super) async fn keep_loaded(self: Arc<Self>) {
         let mut read = Read::default();
         loop {
-            let wait = match self.look_once(&mut read).await {
+            self.keys.lock().reads(true);
+            let looked = self.look_once(&mut read).await;
+            self.keys.lock().reads(false);
+            let wait = match looked {
                 Ok(wait) => wait,
                 Err(error) => {
                     tracing::warn!(%error, "jobs could not be read; trying again");
@@ -78,16 +97,18 @@ impl Jobs {
             self.block_what_waits(&scope).await?;
             scope.shards.iter().for_each(|shard| _ = read.cursors.entry(*shard).or_insert(0));
         }
-        let has_more_due = self.load_due(&scope).await?;
+        let more_due = self.load_due(&scope, read).await?;
         self.free_what_waits_for_nothing(&scope, read).await?;
         let has_more = self.load_ready(&scope, read).await?;
         self.load_refills(&scope).await?;
         if !has_more && !self.is_stale.load(Ordering::SeqCst) {
             self.is_caught_up.store(true, Ordering::SeqCst);
         }
-        if has_more_due || has_more {
-            // As soon as there is room for it.
-            return Ok(if self.has_room() { Duration::ZERO } else { Duration::from_millis(10) });
+        if more_due == MoreDue::New || has_more {
+            return Ok(if self.has_room() { Duration::ZERO } else { ROOM_EVERY });
+        }
+        if more_due == MoreDue::Behind {
+            return Ok(ROOM_EVERY);
         }
         let next_due = scope.next_due(self.store.db(), now_ms()).await?;
         let until_due =
@@ -171,19 +192,25 @@ impl Jobs {
         self.keys.lock().len() < self.settings.loaded
     }
 
-    /// Loads what is due; whether there may be more.
-    async fn load_due(self: &Arc<Self>, scope: &Scope) -> Result<bool> {
-        if !self.has_room() {
-            return Ok(true);
+    /// Loads what is due.
+    async fn load_due(self: &Arc<Self>, scope: &Scope, read: &mut Read) -> Result<MoreDue> {
+        // The same would be read again: they are due until they begin.
+        let stands_in_the_way = read.due.len() == PAGE && self.keys.lock().loaded_of(&read.due) > PAGE / 2;
+        if stands_in_the_way || !self.has_room() {
+            return Ok(MoreDue::Behind);
         }
         let due = scope.due(self.store.db(), now_ms(), PAGE).await?;
         let is_full = due.len() == PAGE;
+        read.due = due.iter().map(|due| due.seq).collect();
         let (waiting, loaded) = self.load(due);
         if !waiting.is_empty() {
             sql::no_longer_due(self.store.db(), scope.backend, &waiting).await?;
         }
-        // Those that were loaded before stand in the way of the next until they have begun.
-        Ok(is_full && (loaded > 0 || !waiting.is_empty()))
+        Ok(match is_full {
+            false => MoreDue::No,
+            true if loaded > 0 || !waiting.is_empty() => MoreDue::New,
+            true => MoreDue::Behind,
+        })
     }
 
     /// Loads what waits for nothing; whether there is more.

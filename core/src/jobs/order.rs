@@ -60,6 +60,9 @@ pub(super) struct Keys {
     keys: HashMap<Arc<str>, Key>,
     /// The numbers of all of them.
     loaded: HashSet<i64>,
+    /// While the database is read, the numbers of those that have ended or were put off since: what is read may have
+    /// them as they were.
+    over: Option<HashSet<i64>>,
     /// The job that may be the one that servers are lost with: one at a time, so that no other is taken for it.
     suspect: Option<i64>,
     /// Keys whose first job may be one too.
@@ -177,6 +180,11 @@ impl Keys {
         self.advance(name)
     }
 
+    /// Notes that the database is read from now on, or no more.
+    pub(super) fn reads(&mut self, begins: bool) {
+        self.over = begins.then(HashSet::new);
+    }
+
     /// Adds a job that the database has; false: it has to wait there, no longer for its time.
     pub(super) fn load(&mut self, stored: StoredJob) -> bool {
         // Behind what the database has, or is about to have, of its key, it is read with that.
@@ -185,7 +193,7 @@ impl Keys {
     }
 
     fn load_unless(&mut self, stored: StoredJob, is_behind: impl FnOnce(&Key) -> bool) -> bool {
-        if self.loaded.contains(&stored.seq) {
+        if self.is_over(stored.seq) || self.loaded.contains(&stored.seq) {
             return true;
         }
         let key = self.keys.entry(stored.job.key.clone()).or_insert_with(|| Key::new(stored.shard));
@@ -289,6 +297,7 @@ impl Keys {
         }
         // One that stops its key was taken out when it was given up.
         self.take_first(name, seq)?;
+        self.over.iter_mut().for_each(|over| _ = over.insert(seq));
         self.keys.get_mut(name)?.state = State::Free;
         self.advance(name)
     }
@@ -296,6 +305,7 @@ impl Keys {
     /// Notes that the first job of a key waits for another attempt (`Some`), or was given up and stops its key.
     pub(super) fn block(&mut self, name: &str, seq: i64, waits_for: Option<i64>) {
         self.take_first(name, seq);
+        self.over.iter_mut().for_each(|over| _ = over.insert(seq));
         if let Some(key) = self.keys.get_mut(name) {
             key.state = State::Blocked(waits_for);
             // They wait for long: what comes after them from their sockets does not.
@@ -305,6 +315,11 @@ impl Keys {
 
     /// Notes of a key that is not in memory, or of one that is free, that it waits.
     pub(super) fn block_at_start(&mut self, name: &str, shard: i32, waits_for: Option<i64>) {
+        // Of one that has begun since, or ended, the database was read too early.
+        let is_here = |seq| self.loaded.contains(&seq) || self.is_over(seq);
+        if waits_for.is_some_and(is_here) {
+            return;
+        }
         let key = self.keys.entry(name.into()).or_insert_with(|| Key::new(shard));
         if key.state == State::Free {
             key.state = State::Blocked(waits_for);
@@ -384,6 +399,11 @@ impl Keys {
         self.unload(|name, _| names.contains(name));
     }
 
+    /// How many of these are in memory.
+    pub(super) fn loaded_of(&self, seqs: &[i64]) -> usize {
+        seqs.iter().filter(|seq| self.loaded.contains(seq)).count()
+    }
+
     /// How many jobs are in memory.
     pub(super) fn len(&self) -> usize {
         self.loaded.len()
@@ -397,6 +417,10 @@ impl Keys {
     /// Whether a job of this shard has begun.
     pub(super) fn is_busy(&self, shard: i32) -> bool {
         self.keys.values().any(|key| key.shard == shard && (key.state == State::Busy || !key.jobs.is_empty()))
+    }
+
+    fn is_over(&self, seq: i64) -> bool {
+        self.over.as_ref().is_some_and(|over| over.contains(&seq))
     }
 
     fn take_first(&mut self, name: &str, seq: i64) -> Option<Waiting> {

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -13,6 +13,9 @@ use super::writer_transaction::Open;
 /// How often those who wait check the transaction that has the turn.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long commits of jobs let rows go before them.
+const JOBS_WAIT: Duration = Duration::from_millis(2);
+
 /// For whom something is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whose {
@@ -20,6 +23,8 @@ pub(crate) enum Whose {
     Own,
     /// The tables of admins.
     Rows,
+    /// Commits of jobs: the longer they wait, the more of them are in one.
+    Jobs,
 }
 
 /// Whose turn it is.
@@ -34,6 +39,8 @@ struct State {
     /// Those who wait: for the product's own statements, and for all others.
     own: VecDeque<oneshot::Sender<Turn>>,
     rows: VecDeque<oneshot::Sender<Turn>>,
+    /// Those behind them, with the time since when they wait.
+    jobs: VecDeque<(Instant, oneshot::Sender<Turn>)>,
     /// The transaction that has the turn, if one has it.
     transaction: Weak<Open>,
 }
@@ -55,6 +62,7 @@ impl Turns {
             match whose {
                 Whose::Own => state.own.push_back(give),
                 Whose::Rows => state.rows.push_back(give),
+                Whose::Jobs => state.jobs.push_back((Instant::now(), give)),
             }
             given
         };
@@ -75,6 +83,18 @@ impl Turns {
     }
 }
 
+impl State {
+    /// Who has the turn next.
+    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
+        if let Some(own) = self.own.pop_front() {
+            return Some(own);
+        }
+        let jobs_have_waited = self.jobs.front().is_some_and(|(since, _)| since.elapsed() >= JOBS_WAIT);
+        let rows = if jobs_have_waited { None } else { self.rows.pop_front() };
+        rows.or_else(|| self.jobs.pop_front().map(|(_, give)| give)).or_else(|| self.rows.pop_front())
+    }
+}
+
 impl Turn {
     /// Notes the transaction that has the turn.
     pub(super) fn belongs_to(&self, transaction: &Arc<Open>) {
@@ -91,8 +111,7 @@ impl Drop for Turn {
             let next = {
                 let mut state = turns.state.lock();
                 state.transaction = Weak::new();
-                let next = state.own.pop_front();
-                let next = next.or_else(|| state.rows.pop_front());
+                let next = state.next();
                 state.is_taken = next.is_some();
                 next
             };

@@ -124,7 +124,7 @@ impl Writer {
 
     /// Begins a transaction that is on the disk when it is committed. Whoever begins it sees to it that it is short.
     pub(super) async fn begin_durable(&self) -> Result<WriterTransaction> {
-        let turn = self.turns.take(self.whose).await;
+        let turn = self.turns.take(Whose::Jobs).await;
         WriterTransaction::begin(turn, self.durable.connection().await?, Patience::ENDLESS).await
     }
 }

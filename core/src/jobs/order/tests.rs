@@ -25,6 +25,8 @@ enum Turn {
     Retry(usize),
     /// All is forgotten that can be, and read again.
     Unload,
+    /// The database is read; what was read is taken over, which may be later.
+    Read,
     Load,
 }
 
@@ -50,6 +52,7 @@ struct World {
     /// The last number that was run, by key.
     ran: HashMap<Arc<str>, i64>,
     refills: Vec<Arc<str>>,
+    read: Option<Vec<StoredJob>>,
 }
 
 impl World {
@@ -158,7 +161,12 @@ impl World {
             }
             Turn::Unload => {
                 self.is_known = false;
+                self.read = None;
                 self.keys.unload(|_, _| true);
+            }
+            Turn::Read => {
+                self.keys.reads(true);
+                self.read = Some(self.rows.iter().map(|(seq, row)| Self::stored_job(*seq, row)).collect());
             }
             Turn::Load => self.load(),
         }
@@ -183,7 +191,10 @@ impl World {
 
     /// As the loader does, from the beginning: what waits for another attempt first.
     fn load(&mut self) {
-        let rows: Vec<_> = self.rows.iter().map(|(seq, row)| Self::stored_job(*seq, row)).collect();
+        if self.read.is_none() {
+            self.turn(Turn::Read);
+        }
+        let rows = self.read.take().unwrap_or_default();
         for row in rows.iter().filter(|row| row.due_at.is_some()) {
             self.keys.block_at_start(&row.job.key, 0, Some(row.seq));
         }
@@ -200,6 +211,7 @@ impl World {
             let step = self.keys.refill(&key, of_key, true);
             self.take(&key, step);
         }
+        self.keys.reads(false);
         self.is_known = true;
     }
 }
@@ -214,6 +226,7 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
         6 => (0_usize..8, any::<bool>()).prop_map(|(which, next)| Turn::End(which, next)),
         2 => (0_usize..8).prop_map(Turn::Retry),
         1 => Just(Turn::Unload),
+        3 => Just(Turn::Read),
         3 => Just(Turn::Load),
     ];
     prop::collection::vec(turn, 1..200)
