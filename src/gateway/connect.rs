@@ -74,16 +74,10 @@ async fn let_in(
         return Err(UNAVAILABLE);
     };
     let lane = hub.runner.queue.lane(&namespace.group);
-    let connection = Arc::new(Connection::new(
-        socket.id,
-        hub,
-        namespace,
-        lane,
-        identity,
-        session,
-        seat,
-        client_key(&auth),
-    ));
+    let connection = Arc::new(
+        Connection::new(socket.id, hub, namespace, lane, identity, session, seat)
+            .with_client_key(client_key(&auth)),
+    );
     socket.on_fallback(EventHandler { connection: connection.clone() });
     let leaving = connection.clone();
     socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {

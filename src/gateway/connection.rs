@@ -92,7 +92,6 @@ impl Connection {
         identity: Option<SignedIn>,
         session: Arc<Session>,
         seat: Seat,
-        client_key: Option<Box<str>>,
     ) -> Self {
         Self {
             id,
@@ -100,7 +99,7 @@ impl Connection {
             hub,
             rate: session.event_rate(&namespace.path),
             session,
-            client_key,
+            client_key: None,
             job_shard: OnceLock::new(),
             is_refreshing: AtomicBool::new(false),
             namespace,
@@ -116,6 +115,11 @@ impl Connection {
             is_leaving: AtomicBool::new(false),
             seat: Mutex::new(Some(seat)),
         }
+    }
+
+    /// The same, of a client that brings a key of its own.
+    pub fn with_client_key(self, client_key: Option<Box<str>>) -> Self {
+        Self { client_key, ..self }
     }
 
     /// The hub that it belongs to.
