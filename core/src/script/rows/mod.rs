@@ -31,6 +31,9 @@ const TIME_TO_TELL: Duration = Duration::from_millis(100);
 /// How long a thread waits for the database before it lets another work meanwhile: a statement that
 /// comes soon costs no change of threads.
 const SOON: Duration = Duration::from_millis(5);
+/// The same for jobs, which wait for SQLite's writer: a thread that gave its place up would have to get one again while
+/// it holds the writer, and the others for it.
+const SOON_OF_JOB: Duration = Duration::from_millis(100);
 /// How long an end of a transaction may take when the time of the run is up.
 const END_MAX: Duration = Duration::from_secs(1);
 /// What is given to the database at once; a row is bounded more closely by its table.
@@ -246,7 +249,8 @@ impl Rows {
         let mut wait = |time| {
             self.data.runtime().block_on(async { tokio::time::timeout(time, work.as_mut()).await.ok() })
         };
-        let soon = patience.min(SOON);
+        let is_job = with_run(|run| run.origin.fence().is_some());
+        let soon = patience.min(if is_job { SOON_OF_JOB } else { SOON });
         wait(soon).or_else(|| queue::wait(|| wait(patience - soon)))
     }
 }
