@@ -299,7 +299,7 @@ impl Jobs {
                 let (id, key) = (event.job.id, event.job.key.clone());
                 if let Some((request_id, status)) = done.before.get(&id) {
                     told(Stored::Before { request_id: *request_id, status: status.clone() });
-                    self.forget(&key, id, accepted, hold);
+                    self.forget(&key, id, accepted, hold, false);
                     return;
                 }
                 told(Stored::Yes);
@@ -355,25 +355,21 @@ impl Jobs {
         told(is_ended, Settled { jobs: self.clone(), start, next });
     }
 
-    /// Takes note that an event is not stored, by this op.
-    fn forget(self: &Arc<Self>, key: &str, id: Uuid, accepted: Accepted, hold: Option<Hold>) {
+    /// Takes note that an event is not stored, by this op; or that nobody knows whether it is.
+    fn forget(
+        self: &Arc<Self>,
+        key: &str,
+        id: Uuid,
+        accepted: Accepted,
+        hold: Option<Hold>,
+        may_be_stored: bool,
+    ) {
         drop(hold);
         let mut keys = self.keys.lock();
         let step = match accepted {
-            Accepted::Elsewhere => keys.stored_elsewhere(key, false),
+            Accepted::Elsewhere => keys.stored_elsewhere(key, may_be_stored),
+            Accepted::First | Accepted::Behind if may_be_stored => keys.unknown(key, id),
             Accepted::First | Accepted::Behind => keys.not_stored(key, id),
-        };
-        drop(keys);
-        self.take(key, step);
-    }
-
-    /// The same of one that may be stored, or not.
-    fn forget_unknown(self: &Arc<Self>, key: &str, id: Uuid, accepted: Accepted, hold: Option<Hold>) {
-        drop(hold);
-        let mut keys = self.keys.lock();
-        let step = match accepted {
-            Accepted::Elsewhere => keys.stored_elsewhere(key, true),
-            Accepted::First | Accepted::Behind => keys.unknown(key, id),
         };
         drop(keys);
         self.take(key, step);
@@ -392,13 +388,8 @@ impl Jobs {
         let (again, refused): (Vec<_>, Vec<_>) = group.into_iter().partition(Op::must_not_get_lost);
         for op in refused {
             if let Op::Store { event, accepted, hold, told, .. } = op {
-                if is_unknown {
-                    told(Stored::Unknown);
-                    self.forget_unknown(&event.job.key, event.job.id, accepted, hold);
-                } else {
-                    told(Stored::No(unavailable()));
-                    self.forget(&event.job.key, event.job.id, accepted, hold);
-                }
+                told(if is_unknown { Stored::Unknown } else { Stored::No(unavailable()) });
+                self.forget(&event.job.key, event.job.id, accepted, hold, is_unknown);
             }
         }
         if !again.is_empty() {

@@ -42,7 +42,7 @@ pub use job::{
 };
 pub use ledger::{OnStored, Stored};
 pub use order::Hold;
-pub use review::{JobFilter, JobState, JobView, Selected};
+pub use review::{JobFilter, JobView, Selected};
 pub use status::JobStatus;
 pub use times::Times;
 

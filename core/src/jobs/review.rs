@@ -37,14 +37,6 @@ pub enum Selected {
     Matching(JobFilter),
 }
 
-/// A state by its word.
-pub struct JobState;
-
-impl JobState {
-    /// All words.
-    pub const WORDS: [&str; 8] = STATES;
-}
-
 /// A job as an admin sees it.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields of a job")]
