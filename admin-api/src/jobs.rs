@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use gatewright_core::jobs::{JobError, JobFilter, JobView as Job, Selected};
+use gatewright_core::moment::from_ms;
 use gatewright_core::store::Time;
 use gatewright_core::store::list::ListQuery;
 use serde::{Deserialize, Serialize};
@@ -203,7 +204,7 @@ fn selected(body: SelectedBody) -> Result<Selected> {
 }
 
 fn time(ms: i64) -> Time {
-    Time::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap_or(Time::UNIX_EPOCH)
+    from_ms(ms).unwrap_or(Time::UNIX_EPOCH)
 }
 
 impl From<Job> for JobView {

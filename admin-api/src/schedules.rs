@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use gatewright_core::Failure;
 use gatewright_core::catalog::{Fields, Place, Saved, Schedule};
+use gatewright_core::moment::to_ms;
 use gatewright_core::store::Time;
 use gatewright_core::store::list::Page;
 use serde::Serialize;
@@ -130,7 +131,7 @@ fn in_ms(filter: &mut Value) -> Result<()> {
             Value::String(text) => {
                 let time = Time::parse(text, &Rfc3339);
                 let time = time.map_err(|_| Failure::invalid("nextAt", "takes a moment in RFC 3339"))?;
-                *value = ((time.unix_timestamp_nanos() / 1_000_000) as i64).into();
+                *value = to_ms(time).into();
                 Ok(())
             }
             Value::Array(items) => items.iter_mut().try_for_each(each),

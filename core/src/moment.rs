@@ -8,6 +8,16 @@ pub fn now() -> Time {
     now.replace_millisecond(now.millisecond()).expect("a millisecond of now is in range")
 }
 
+/// A moment in milliseconds since 1970, as jobs and scripts count them.
+pub fn to_ms(time: Time) -> i64 {
+    (time.unix_timestamp_nanos() / 1_000_000) as i64
+}
+
+/// The moment so many milliseconds after the beginning of 1970; none outside of the years that [`Time`] has.
+pub fn from_ms(ms: i64) -> Option<Time> {
+    Time::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok()
+}
+
 /// A moment as text that sorts by time, such as `2026-01-31T12:00:00.000Z`.
 pub fn time_text(time: Time) -> String {
     const FORM: &[time::format_description::BorrowedFormatItem<'_>] = time::macros::format_description!(

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use gatewright_core::jobs::{Attempt, JobFilter, JobView, Jobs, Selected};
-use gatewright_core::store::Time;
+use gatewright_core::moment::from_ms;
 use serde_json::{Value as Json, json};
 use time::format_description::well_known::Rfc3339;
 
@@ -151,6 +151,5 @@ fn as_value(job: &JobView) -> Json {
 
 /// A time in milliseconds as `2026-01-31T12:00:00.000Z`.
 fn moment(ms: i64) -> String {
-    let time = Time::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok();
-    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| ms.to_string())
+    from_ms(ms).and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| ms.to_string())
 }

@@ -12,6 +12,7 @@ use super::checks::{NAME_BYTES_MAX, check_gateway_path, check_word};
 use super::{Catalog, Definition, Place, Saved};
 use crate::error::{ErrorCode, Failure, Result};
 use crate::jobs::{SKIP, Times, now_ms};
+use crate::moment::from_ms;
 use crate::store::{Time, check_description, check_json, check_text, schedule};
 
 /// An event that the clock sends.
@@ -134,7 +135,7 @@ impl Catalog {
             let times = || Times::read(&row.cron, &row.timezone).ok()?.next_after(now_ms());
             next.extend(row.next_at.or_else(times).map(|ms| (row.id, ms)));
         }
-        let time = |(id, ms)| Some((id, Time::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok()?));
+        let time = |(id, ms)| Some((id, from_ms(ms)?));
         Ok(next.into_iter().filter_map(time).collect())
     }
 }

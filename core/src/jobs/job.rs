@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::auth::User;
 use crate::error::Failure;
+use crate::moment::{now, to_ms};
 use crate::payload::Payload;
 
 /// What an event to be handled is, wherever it comes from.
@@ -233,5 +234,5 @@ impl Attempts {
 
 /// The present time, in the unit of jobs.
 pub(crate) fn now_ms() -> i64 {
-    (crate::store::now().unix_timestamp_nanos() / 1_000_000) as i64
+    to_ms(now())
 }

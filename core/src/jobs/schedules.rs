@@ -15,6 +15,7 @@ use super::ledger::{COMMIT_MAX, IDLE_MAX};
 use super::{Caller, Job, Jobs, LaterJob, Times};
 use crate::error::{Error, Failure, Result};
 use crate::id::new_id;
+use crate::moment::to_ms;
 use crate::store::schedule;
 
 /// How often schedules are looked at: the clock may be moved at any time.
@@ -169,7 +170,7 @@ fn step_of(row: &schedule::Model, now: i64) -> Step {
         }
         None => {
             // What came since it was saved is not missed. A clock that was ahead then does not count.
-            let saved_at = (row.updated_at.unix_timestamp_nanos() / 1_000_000) as i64;
+            let saved_at = to_ms(row.updated_at);
             Step::Begin { next: next_of(row, saved_at.min(now)) }
         }
     }

@@ -5,8 +5,8 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use crate::jobs::{Caller, Job, LaterJob};
+use crate::moment::{parse_time, to_ms};
 use crate::script::Later;
-use crate::store::parse_time;
 
 /// The job that a test runs.
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -67,5 +67,5 @@ pub(super) fn clock(now: Option<&str>) -> Result<i64, String> {
     let Some(text) = now else { return Ok(crate::jobs::now_ms()) };
     let time = parse_time(text);
     let time = time.ok_or_else(|| format!("now is no time: {text}; write 2026-01-31T12:00:00Z"))?;
-    Ok((time.unix_timestamp_nanos() / 1_000_000) as i64)
+    Ok(to_ms(time))
 }

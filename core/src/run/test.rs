@@ -12,6 +12,7 @@ use crate::catalog::LiveGateways;
 use crate::data::{Find, Keep, ROWS_MAX, Row, Session, Table, Write};
 use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
+use crate::moment::from_ms;
 use crate::script::{
     Arguments, Call, CallUser, Emitted, HttpRequest, HttpResponse, JobOrigin, Later, Origin, RecordedHost,
     RunOutput, Script, ScriptEngine, ScriptWork, Socket, TestInputs, run_on_script_thread,
@@ -113,8 +114,7 @@ pub struct TestOutcome {
 pub async fn run_test(engine: &Arc<ScriptEngine>, mut test: TestCall) -> Result<TestOutcome> {
     let keep = if test.is_live { Keep::Writes } else { Keep::Nothing };
     let session = engine.data().map(|data| Arc::new(data.session(keep)));
-    let of_clock = |ms: i64| Time::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok();
-    let now = test.clock_ms.and_then(of_clock).unwrap_or_else(store::now);
+    let now = test.clock_ms.and_then(from_ms).unwrap_or_else(store::now);
     for (name, rows) in std::mem::take(&mut test.rows) {
         add_rows(session.as_deref(), &name, &rows, now).await?;
     }

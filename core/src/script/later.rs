@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::jobs::LaterJob;
+use crate::moment::{from_ms, time_text};
 use crate::payload::Payload;
-use crate::store::{Time, time_text};
 
 /// A job for later that waits in a test.
 #[derive(Debug, Clone)]
@@ -70,13 +70,12 @@ impl Later {
         let LaterJob { job, due_at, unique_name } = &self.job;
         let sent = Payload { json: job.payload.to_string(), attachments: job.attachments.clone() };
         let without = |text: &str, prefix: String| text.strip_prefix(&prefix).map(str::to_owned);
-        let time = Time::from_unix_timestamp_nanos(i128::from(*due_at) * 1_000_000);
         LaterView {
             gateway: job.gateway.to_string(),
             event: job.event.to_string(),
             // It is kept as it is sent: an array that begins with a name.
             payload: sent.to_value().get_mut(1).map(Json::take).unwrap_or_default(),
-            due_at: time.map_or_else(|_| due_at.to_string(), time_text),
+            due_at: from_ms(*due_at).map_or_else(|| due_at.to_string(), time_text),
             after: due_at - job.accepted_at,
             key: without(&job.key, Self::key(&job.gateway, "")),
             unique: unique_name

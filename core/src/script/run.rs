@@ -25,6 +25,7 @@ use crate::config;
 use crate::data::{Session, Write};
 use crate::error::{ErrorCode, Failure};
 use crate::jobs::{Attempts, Fence};
+use crate::moment::from_ms;
 use crate::payload::Payload;
 use crate::store::Time;
 
@@ -293,8 +294,7 @@ pub(super) fn now_ms() -> i64 {
 
 /// The same as a time.
 pub(super) fn now() -> Time {
-    let of_clock = |ms: i64| Time::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok();
-    with_run(|run| run.clock_ms).and_then(of_clock).unwrap_or_else(crate::store::now)
+    with_run(|run| run.clock_ms).and_then(from_ms).unwrap_or_else(crate::store::now)
 }
 
 /// The time that is left to this thread's run.

@@ -7,6 +7,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 use crate::error::{ErrorCode, Failure};
 use crate::id::new_id;
 use crate::jobs::{Caller, ForeignUser, Job, LaterJob};
+use crate::moment::{parse_time, to_ms};
 use crate::nearest::did_you_mean;
 use crate::script::failure::raise;
 use crate::script::json;
@@ -14,7 +15,6 @@ use crate::script::later::Later;
 use crate::script::memory::uncounted;
 use crate::script::rows::Rows;
 use crate::script::run::{self, CallUser, host, with_run};
-use crate::store::parse_time;
 
 /// The longest time until a job, about a century.
 const AFTER_MS_MAX: i64 = 100 * 365 * 24 * 3600 * 1000;
@@ -100,7 +100,7 @@ fn moment(time: &Dynamic) -> Outcome<Due> {
     let now = run::now_ms();
     let of_text = || {
         let text = time.clone().into_immutable_string().ok()?;
-        Some((parse_time(&text)?.unix_timestamp_nanos() / 1_000_000) as i64)
+        parse_time(&text).map(to_ms)
     };
     let ms = time.as_int().ok().or_else(of_text);
     let ms = ms.filter(|ms| (0..=now + AFTER_MS_MAX).contains(ms));

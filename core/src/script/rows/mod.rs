@@ -249,7 +249,7 @@ impl Rows {
         let mut wait = |time| {
             self.data.runtime().block_on(async { tokio::time::timeout(time, work.as_mut()).await.ok() })
         };
-        let is_job = with_run(|run| run.origin.fence().is_some());
+        let is_job = run::is_for_job();
         let soon = patience.min(if is_job { SOON_OF_JOB } else { SOON });
         wait(soon).or_else(|| queue::wait(|| wait(patience - soon)))
     }
@@ -262,7 +262,7 @@ pub(crate) fn refuse_in_transaction(what: &str) -> Outcome<()> {
     if !session.is_some_and(|session| session.is_in_transaction()) {
         return Ok(());
     }
-    if with_run(|run| run.origin.fence().is_some()) {
+    if run::is_for_job() {
         let message = format!(
             "{what} waits, and others for what this job has written: call it before the first write, or in a job of \
              its own, by @JOB.after(0, …)"
