@@ -87,10 +87,7 @@ fn packs_are_installed_one_after_the_other(database: Database) {
 /// A pack that fails after some of its tables were made leaves nothing, and works once it can.
 fn a_pack_that_fails_leaves_nothing(database: Database) {
     let data = Data::on(database);
-    let url = match data.database_url() {
-        "" => format!("sqlite://{}?mode=rwc", data.path().join("gatewright.db").display()),
-        url => url.to_owned(),
-    };
+    let url = data.sql_url();
     let api = Api::in_data(data);
     // The last table of the pack, by the order in which they are made, is somebody else's.
     let tables = dry_run(&api);

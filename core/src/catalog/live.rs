@@ -63,6 +63,11 @@ impl LiveGateway {
         self.events.find(event)
     }
 
+    /// Whether its jobs wait: it is paused, or disabled.
+    pub fn keeps_jobs_waiting(&self) -> bool {
+        self.is_paused || !self.is_enabled
+    }
+
     /// All handlers, connection and disconnection scripts among them.
     pub fn handlers(&self) -> impl Iterator<Item = &Arc<Handler>> {
         self.connection.iter().chain(&self.disconnection).chain(self.events.all())

@@ -108,16 +108,21 @@ impl Catalog {
         self.live.load().contains_key(path)
     }
 
-    /// The paths of the gateways whose jobs wait: those that are paused or disabled.
+    /// What handles an event of a gateway now.
+    pub fn handler(&self, path: &str, event: &str) -> Option<Arc<Handler>> {
+        self.live.load().get(path)?.handler(event).cloned()
+    }
+
+    /// The paths of the gateways whose jobs wait.
     pub fn paused_gateways(&self) -> Vec<String> {
         let live = self.live.load();
-        let paused = live.values().filter(|gateway| gateway.is_paused || !gateway.is_enabled);
+        let paused = live.values().filter(|gateway| gateway.keeps_jobs_waiting());
         paused.map(|gateway| gateway.path.to_string()).collect()
     }
 
     /// Whether the jobs of this gateway wait.
     pub fn is_paused(&self, path: &str) -> bool {
-        self.live.load().get(path).is_some_and(|gateway| gateway.is_paused || !gateway.is_enabled)
+        self.live.load().get(path).is_some_and(|gateway| gateway.keeps_jobs_waiting())
     }
 
     /// The present snapshot of the routes.

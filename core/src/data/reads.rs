@@ -45,7 +45,7 @@ impl Session {
     /// As [`Self::find`].
     pub async fn count(&self, table: &Table, filters: [Option<&Filter>; 2]) -> Result<u64> {
         let select = self.build(table, &statement::count(table, filters, self.backend()));
-        let found = match self.transaction()? {
+        let found = match self.transaction().await? {
             Some(transaction) => transaction.one(select).await?,
             None => self.data().rows().query_one_raw(select).await?,
         };
@@ -89,9 +89,9 @@ impl Session {
         find: &Find,
         columns: &[&super::Column],
     ) -> Result<Vec<Row>> {
-        let select = self.for_layout(table, statement::page(select, find, self.backend()));
+        let select = statement::page(table, select, find, self.backend());
         let mut read = Read { columns, backend: self.backend(), rows: Vec::new(), bytes: 0 };
-        match (self.transaction()?, self.data().rows().readers()) {
+        match (self.transaction().await?, self.data().rows().readers()) {
             (Some(transaction), _) => transaction.each(select, |row| read.take(row)).await?,
             (None, None) => store::each(self.data().rows(), select, |row| read.take(row)).await?,
             (None, Some(readers)) => {

@@ -12,11 +12,11 @@ use uuid::Uuid;
 
 use super::reads::ROWS_BYTES_MAX;
 use super::statement::{self, Selector};
-use super::table::{ID, Row, RowChange, Table};
+use super::table::{ID, Row, RowChange, Table, row_bytes};
 use super::{Data, refusal};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::jobs::{Jobs, LaterJob};
-use crate::store::{Transaction, Wanted, Written, is_unique_violation, run_write};
+use crate::store::{NewRows, Transaction, Wanted, Written, is_unique_violation, run_write};
 
 /// Rows that one update may touch, and one read give.
 pub const ROWS_MAX: u64 = 1000;
@@ -52,6 +52,8 @@ pub struct Session {
     data: Arc<Data>,
     keep: Mutex<Keep>,
     open: Mutex<Option<Open>>,
+    /// Of [`Keep::Together`]: what is to be inserted, as long as there is no transaction.
+    new_rows: Mutex<NewRows>,
 }
 
 /// An open transaction.
@@ -73,7 +75,7 @@ impl Drop for Session {
 
 impl Session {
     pub(super) fn new(data: Arc<Data>, keep: Keep) -> Self {
-        Self { data, keep: Mutex::new(keep), open: Mutex::default() }
+        Self { data, keep: Mutex::new(keep), open: Mutex::default(), new_rows: Mutex::default() }
     }
 
     /// The tables and where they are.
@@ -84,11 +86,37 @@ impl Session {
     /// Whether what was written so far can still be undone.
     pub fn is_in_transaction(&self) -> bool {
         let base = usize::from(self.keep() == Keep::Nothing);
-        self.open.lock().as_ref().is_some_and(|open| open.savepoints + 1 > base)
+        self.has_new_rows() || self.open.lock().as_ref().is_some_and(|open| open.savepoints + 1 > base)
     }
 
     fn keep(&self) -> Keep {
         *self.keep.lock()
+    }
+
+    fn has_new_rows(&self) -> bool {
+        !self.new_rows.lock().is_empty()
+    }
+
+    /// Keeps rows of [`Keep::Together`], whose ids are new, for whoever ends the job; false where they have to be inserted
+    /// at once. Nothing refuses them later but the database's own failures.
+    pub(crate) fn keep_new_rows(&self, table: &Table, rows: &[Row]) -> bool {
+        let mut waiting = self.new_rows.lock();
+        let is_possible = self.keep() == Keep::Together
+            && table.takes_any_row()
+            && self.open.lock().is_none()
+            && waiting.have_room(rows.len(), rows.iter().map(row_bytes).sum());
+        if is_possible {
+            for row in rows {
+                waiting.add(&table.into, statement::values(table, row, self.backend()), row_bytes(row));
+            }
+        }
+        is_possible
+    }
+
+    /// The rows that wait for the end of the job, if they are all that was written.
+    pub(crate) fn take_new_rows(&self) -> Option<NewRows> {
+        let is_all = self.open.lock().is_none();
+        is_all.then(|| std::mem::take(&mut *self.new_rows.lock()))
     }
 
     /// Ends the transaction of [`Keep::Together`]: commits it if `last`, which is its last statement, says so, else undoes it.
@@ -100,6 +128,7 @@ impl Session {
         &self,
         last: impl AsyncFnOnce(&Transaction) -> Result<bool>,
     ) -> Result<bool> {
+        self.transaction().await?;
         let transaction = self.take()?.ok_or_else(lost)?;
         let commits = last(&transaction).await?;
         if commits {
@@ -113,22 +142,23 @@ impl Session {
 
     /// Undoes all that was written and is not committed.
     pub(crate) async fn roll_back_all(&self) -> Result<()> {
+        *self.new_rows.lock() = NewRows::default();
         self.set_savepoints(0);
         self.roll_back().await
     }
 
     /// Begins a part of a test that can be undone as a whole. It is none of the transactions that its scripts know of.
     pub(crate) async fn begin_part(&self) -> Result<()> {
-        if self.transaction()?.is_none() {
+        if self.transaction().await?.is_none() {
             self.open_transaction().await?;
         }
-        self.transaction()?.ok_or_else(lost)?.execute("SAVEPOINT gw_part").await?;
+        self.transaction().await?.ok_or_else(lost)?.execute("SAVEPOINT gw_part").await?;
         Ok(())
     }
 
     /// Ends such a part.
     pub(crate) async fn end_part(&self, keeps: bool) -> Result<()> {
-        let transaction = self.transaction()?.ok_or_else(lost)?;
+        let transaction = self.transaction().await?.ok_or_else(lost)?;
         if !keeps {
             transaction.execute("ROLLBACK TO SAVEPOINT gw_part").await?;
         }
@@ -168,7 +198,20 @@ impl Session {
         self.data.backend()
     }
 
-    pub(super) fn transaction(&self) -> Result<Option<Arc<Transaction>>, DbErr> {
+    /// The open transaction, in which is all that was written so far.
+    pub(super) async fn transaction(&self) -> Result<Option<Arc<Transaction>>> {
+        if self.has_new_rows() {
+            self.open_transaction().await?;
+            let new_rows = std::mem::take(&mut *self.new_rows.lock());
+            if let Some(transaction) = self.open()? {
+                let inserted = NewRows::insert(std::iter::once(&new_rows), &transaction).await;
+                inserted.inspect_err(|_| self.lose())?;
+            }
+        }
+        Ok(self.open()?)
+    }
+
+    fn open(&self) -> Result<Option<Arc<Transaction>>, DbErr> {
         match &*self.open.lock() {
             None => Ok(None),
             Some(open) => open.transaction.clone().map(Some).ok_or_else(lost),
@@ -186,10 +229,10 @@ impl Session {
 
     /// Begins a transaction; within one, a part of it that can be undone by itself.
     pub async fn begin(&self) -> Result<()> {
-        if self.keep() != Keep::Writes && self.transaction()?.is_none() {
+        if self.keep() != Keep::Writes && self.transaction().await?.is_none() {
             self.open_transaction().await?;
         }
-        let Some(transaction) = self.transaction()? else { return self.open_transaction().await };
+        let Some(transaction) = self.transaction().await? else { return self.open_transaction().await };
         let number = self.savepoints() + 1;
         transaction.execute(&format!("SAVEPOINT gw_{number}")).await?;
         self.set_savepoints(number);
@@ -209,7 +252,7 @@ impl Session {
     pub async fn commit(&self) -> Result<()> {
         let number = self.savepoints();
         if number > 0 {
-            let transaction = self.transaction()?.ok_or_else(lost)?;
+            let transaction = self.transaction().await?.ok_or_else(lost)?;
             transaction.execute(&format!("RELEASE SAVEPOINT gw_{number}")).await?;
             self.set_savepoints(number - 1);
             return Ok(());
@@ -226,7 +269,7 @@ impl Session {
         let number = self.savepoints();
         if number > 0 {
             self.set_savepoints(number - 1);
-            let Ok(Some(transaction)) = self.transaction() else { return Ok(()) };
+            let Ok(Some(transaction)) = self.open() else { return Ok(()) };
             let undone = match transaction.execute(&format!("ROLLBACK TO SAVEPOINT gw_{number}")).await {
                 Ok(()) => transaction.execute(&format!("RELEASE SAVEPOINT gw_{number}")).await,
                 Err(error) => Err(error),
@@ -258,14 +301,7 @@ impl Session {
 
     /// A statement on a table.
     pub(super) fn build(&self, table: &Table, statement: &impl StatementBuilder) -> Statement {
-        self.for_layout(table, self.backend().build(statement))
-    }
-
-    pub(super) fn for_layout(&self, table: &Table, mut statement: Statement) -> Statement {
-        if self.backend() == DbBackend::Postgres {
-            statement.sql.push_str(&format!(" /* {} */", table.layout));
-        }
-        statement
+        statement::build(table, statement, self.backend())
     }
 
     /// Adds rows that [`Table::new_row`] has made: all or none.
@@ -280,7 +316,7 @@ impl Session {
             self.begin().await?;
         }
         for part in rows.chunks(per_statement) {
-            let insert = self.build(table, &statement::insert(table, part, self.backend()));
+            let insert = statement::insert(table, part, self.backend());
             if let Err(error) = self.write(insert, Wanted::Count).await {
                 if !is_one {
                     self.roll_back().await?;
@@ -362,10 +398,10 @@ impl Session {
 
     /// Runs a statement that writes. One that fails undoes itself alone.
     async fn write(&self, statement: Statement, wanted: Wanted) -> Result<Written> {
-        if self.keep() != Keep::Writes && self.transaction()?.is_none() {
+        if self.keep() != Keep::Writes && self.transaction().await?.is_none() {
             self.open_transaction().await?;
         }
-        match (self.transaction()?, self.data.rows().writer()) {
+        match (self.transaction().await?, self.data.rows().writer()) {
             (Some(transaction), _) => transaction.write(statement, wanted).await,
             (None, Some(writer)) => Ok(writer.run(statement, wanted).await?),
             (None, None) => Ok(run_write(self.data.rows(), statement, wanted).await?),

@@ -5,7 +5,7 @@ use sea_orm::sea_query::{
     self, Alias, Asterisk, Cond, Expr, ExprTrait, Func, IntoIden, Order, Query, SelectStatement, SimpleExpr,
     Value,
 };
-use sea_orm::{DbBackend, QueryResult, Statement, TryGetable};
+use sea_orm::{DbBackend, QueryResult, Statement, StatementBuilder, TryGetable};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -56,6 +56,11 @@ impl Selector {
     }
 }
 
+/// A statement on a table.
+pub(super) fn build(table: &Table, statement: &impl StatementBuilder, backend: DbBackend) -> Statement {
+    table.into.for_layout(backend.build(statement))
+}
+
 /// The rows of `scope` and `filter` together.
 pub(super) fn condition(table: &Table, filters: [Option<&Filter>; 2], backend: DbBackend) -> Cond {
     let filters = filters.into_iter().flatten();
@@ -86,14 +91,14 @@ pub(super) fn select(
 
 /// A page of what is selected. Its numbers stand in the text: SQLite plans a statement anew whenever a
 /// parameter of its LIMIT is bound, which takes longer than to find a row.
-pub(super) fn page(select: &SelectStatement, find: &Find, backend: DbBackend) -> Statement {
+pub(super) fn page(table: &Table, select: &SelectStatement, find: &Find, backend: DbBackend) -> Statement {
     let mut statement = backend.build(select);
     statement.sql.push_str(&format!(" LIMIT {}", find.limit + u64::from(find.looks_ahead)));
     match find.page.saturating_sub(1) * find.limit {
         0 => {}
         skipped => statement.sql.push_str(&format!(" OFFSET {skipped}")),
     }
-    statement
+    table.into.for_layout(statement)
 }
 
 /// How many rows meet these filters.
@@ -105,19 +110,15 @@ pub(super) fn count(table: &Table, filters: [Option<&Filter>; 2], backend: DbBac
         .to_owned()
 }
 
+/// The values of a new row, which is complete and in its normal form.
+pub(super) fn values(table: &Table, row: &Row, backend: DbBackend) -> Vec<Value> {
+    let value = |column: &Column| bound(column.kind, row.get(&column.name).unwrap_or(&Json::Null), backend);
+    table.columns.iter().map(value).collect()
+}
+
 /// New rows, each complete and in its normal form.
-pub(super) fn insert(table: &Table, rows: &[Row], backend: DbBackend) -> sea_query::InsertStatement {
-    let mut insert = Query::insert();
-    insert
-        .into_table(table.iden.clone())
-        .columns(table.columns.iter().map(|column| Alias::new(&column.name)));
-    for row in rows {
-        let values = table.columns.iter().map(|column| {
-            SimpleExpr::Value(bound(column.kind, row.get(&column.name).unwrap_or(&Json::Null), backend))
-        });
-        insert.values_panic(values);
-    }
-    insert
+pub(super) fn insert(table: &Table, rows: &[Row], backend: DbBackend) -> Statement {
+    table.into.rows(rows.iter().map(|row| values(table, row, backend)), backend)
 }
 
 /// A change of the rows that meet `filters`; gives back the rows as they are then.

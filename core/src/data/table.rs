@@ -1,5 +1,7 @@
 //! A table as scripts and requests see it: its columns, what a row must be, who may do what.
 
+use std::sync::Arc;
+
 use sea_orm::sea_query::{Alias, DynIden, IntoIden};
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
@@ -8,7 +10,7 @@ use super::access::{Access, Action, Actor, Grant, Rules};
 use super::column::{self, Column, ColumnKind};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::filter::{Field, Filter};
-use crate::store::{Time, table, time_text};
+use crate::store::{InsertInto, Time, table, time_text};
 
 /// Bytes of one row as JSON, at most.
 pub const ROW_BYTES_MAX: usize = 1 << 20;
@@ -41,9 +43,7 @@ pub struct Table {
     /// The same as filters see them.
     pub(super) fields: Vec<Field>,
     pub(super) iden: DynIden,
-    /// A letter for the type of each column. PostgreSQL keeps prepared statements by their text, with
-    /// the types that they had then, so that a text must not outlive a change of types.
-    pub(super) layout: String,
+    pub(super) into: Arc<InsertInto>,
 }
 
 /// What is set of a row.
@@ -83,7 +83,9 @@ impl Table {
         let rules = access.rules(&columns, &fields)?;
         let layout = columns.iter().map(|column| &column.kind.as_str()[..1]).collect();
         let iden = Alias::new(name).into_iden();
-        Ok(Self { id, name: name.to_owned(), access, rules, columns, fields, iden, layout })
+        let columns_idens = columns.iter().map(|column| Alias::new(&column.name).into_iden()).collect();
+        let into = Arc::new(InsertInto { table: iden.clone(), columns: columns_idens, layout });
+        Ok(Self { id, name: name.to_owned(), access, rules, columns, fields, iden, into })
     }
 
     /// The table that a row of the product's own defines.
@@ -104,6 +106,11 @@ impl Table {
     /// Its own columns, without those that every table has.
     pub fn own_columns(&self) -> &[Column] {
         &self.columns[1..self.columns.len() - 2]
+    }
+
+    /// Whether a new row that [`Self::new_row`] has given its id is never refused because of other rows.
+    pub(super) fn takes_any_row(&self) -> bool {
+        self.own_columns().iter().all(|column| !column.unique && column.references.is_none())
     }
 
     /// The names of all its columns.

@@ -10,6 +10,7 @@ use crate::auth::User;
 use crate::error::Failure;
 use crate::moment::{now, to_ms};
 use crate::payload::Payload;
+use crate::store::NewRows;
 
 /// What an event to be handled is, wherever it comes from.
 #[derive(Debug, Clone)]
@@ -116,7 +117,7 @@ pub struct Fence {
 }
 
 /// How a job ended for good.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct End {
     /// How.
     pub state: EndState,
@@ -128,6 +129,8 @@ pub struct End {
     pub attempts: Attempts,
     /// Whether the jobs of its key wait until it is retried or discarded.
     pub stops_key: bool,
+    /// What is inserted with it.
+    pub new_rows: NewRows,
 }
 
 impl End {
@@ -136,12 +139,26 @@ impl End {
         // Blobs are kept as text within the JSON.
         let result =
             if result.attachments.is_empty() { result.json.clone() } else { result.to_value().to_string() };
-        Self { state: EndState::Done, result: Some(result), error: None, attempts, stops_key: false }
+        let new_rows = NewRows::default();
+        Self {
+            state: EndState::Done,
+            result: Some(result),
+            error: None,
+            attempts,
+            stops_key: false,
+            new_rows,
+        }
+    }
+
+    /// The same, with rows that its handler made.
+    pub fn with_new_rows(self, new_rows: NewRows) -> Self {
+        Self { new_rows, ..self }
     }
 
     /// The end of a job that did not end well.
     pub fn failed(state: EndState, failure: &Failure, attempts: Attempts, stops_key: bool) -> Self {
-        Self { state, result: None, error: Some(failure.into()), attempts, stops_key }
+        let new_rows = NewRows::default();
+        Self { state, result: None, error: Some(failure.into()), attempts, stops_key, new_rows }
     }
 }
 
@@ -213,6 +230,19 @@ pub struct Attempt {
 const MESSAGE_CHARS_MAX: usize = 500;
 /// Attempts that are kept.
 const ATTEMPTS_MAX: usize = 100;
+
+impl Attempt {
+    /// One of a node that fails now.
+    pub(super) fn failed(attempt: i32, node: &str, failure: &Failure) -> Self {
+        Self {
+            attempt,
+            at: now_ms(),
+            node: node.to_owned(),
+            code: failure.code.as_str().to_owned(),
+            message: failure.message.to_string(),
+        }
+    }
+}
 
 impl Attempts {
     /// The same with another one.

@@ -14,7 +14,7 @@ use super::job::{Attempt, Attempts, ClientEvent, End, EndState, now_ms};
 use super::order::{Accepted, Hold, Start, Step};
 use super::sql::{self, ClaimRow, EndRow, EventIdRow, NewRow, RetryRow};
 use super::status::JobStatus;
-use super::{Jobs, Settled};
+use super::{Begun, Ended, Jobs, Settled, ends};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::store::{Transaction, code_of};
 
@@ -26,6 +26,10 @@ const NO_ROOM: [&str; 2] = ["13", "778"];
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// How long PostgreSQL keeps the locks of a transaction whose process hangs: less than a lease.
 pub(super) const IDLE_MAX: &str = "SET LOCAL idle_in_transaction_session_timeout = '3s'";
+/// The table of jobs is full of rows that are gone, so that PostgreSQL's estimates make it read all of it: it is to find
+/// each job by its number.
+const BY_NUMBER: &str =
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 /// How long a transaction may take in all before it is given up.
 pub(super) const COMMIT_MAX: Duration = Duration::from_secs(10);
 
@@ -49,8 +53,8 @@ pub enum Stored {
 
 /// Hears what became of an event that was to be stored.
 pub type OnStored = Box<dyn FnOnce(Stored) + Send + Sync>;
-/// Hears whether the end of a job is committed.
-pub(super) type OnEnd = Box<dyn FnOnce(bool, Settled) + Send + Sync>;
+/// Hears what became of the end of a job.
+pub(super) type OnEnd = Box<dyn FnOnce(Ended) + Send + Sync>;
 
 /// Something that happens to a job.
 pub(super) enum Op {
@@ -73,11 +77,13 @@ impl Op {
 
 /// What a transaction has done, to be told when it is committed.
 #[derive(Default)]
-struct Done {
+pub(super) struct Done {
     stored: HashMap<Uuid, i64>,
     before: HashMap<Uuid, (Uuid, JobStatus)>,
     /// Numbers of attempts that were begun, ended or are to be made again.
-    changed: HashSet<i64>,
+    pub changed: HashSet<i64>,
+    /// Numbers of attempts that could not be ended, because the database refused the rows that they made.
+    pub refused: HashMap<i64, Failure>,
     /// Of those that were stored, the ones whose attempt has begun.
     begun: HashSet<Uuid>,
     /// The job of the same key that has begun with the end of another.
@@ -143,12 +149,12 @@ impl Jobs {
     async fn write(&self, on: &Transaction, group: &[Op]) -> Result<Done> {
         let backend = self.backend();
         let owned = self.lock_shards(on, group).await?;
-        let (mut done, mut ends, mut retries, mut claims) =
+        let (mut done, mut ended, mut retries, mut claims) =
             (Done::default(), Vec::new(), Vec::new(), Vec::new());
         let now = now_ms();
         for op in group {
             match op {
-                Op::End { start, end, .. } => ends.push(EndRow::new(start.fence, end, now)),
+                Op::End { start, end, .. } => ended.push((EndRow::new(start.fence, end, now), &end.new_rows)),
                 Op::Retry { start, due_at, attempts } => {
                     retries.push(RetryRow::new(start.fence, *due_at, attempts))
                 }
@@ -156,8 +162,8 @@ impl Jobs {
                 Op::Store { .. } => {}
             }
         }
-        if !ends.is_empty() {
-            done.changed.extend(sql::end(on, backend, &ends).await?);
+        if !ended.is_empty() {
+            ends::end(on, &ended, &mut done).await?;
         }
         if !retries.is_empty() {
             done.changed.extend(sql::retry(on, backend, &retries).await?);
@@ -173,7 +179,7 @@ impl Jobs {
         if self.backend() == DbBackend::Sqlite {
             return Ok(None);
         }
-        on.execute(IDLE_MAX).await?;
+        on.execute(&format!("{IDLE_MAX}; {BY_NUMBER}")).await?;
         let shards: HashSet<_> = group
             .iter()
             .filter_map(|op| match op {
@@ -342,6 +348,10 @@ impl Jobs {
     }
 
     fn tell_ended(self: &Arc<Self>, start: Start, end: &End, told: OnEnd, done: &Done) {
+        if let Some(failure) = done.refused.get(&start.fence.seq) {
+            let begun = Begun { jobs: self.clone(), start: Some(start) };
+            return told(Ended::Refused(begun, failure.clone()));
+        }
         let is_ended = done.changed.contains(&start.fence.seq);
         if !is_ended {
             self.metrics.jobs_fenced.inc();
@@ -352,7 +362,8 @@ impl Jobs {
             self.keys.lock().block(&start.job.key, start.fence.seq, None);
         }
         let next = done.next.get(&start.fence.seq).copied();
-        told(is_ended, Settled { jobs: self.clone(), start, next });
+        let settled = Settled { jobs: self.clone(), start, next };
+        told(if is_ended { Ended::Here(settled) } else { Ended::Elsewhere(settled) });
     }
 
     /// Takes note that an event is not stored, by this op; or that nobody knows whether it is.
@@ -402,9 +413,9 @@ impl Jobs {
     }
 
     /// Has an attempt that failed made again.
-    pub(super) fn send_retry(&self, start: Start, after: Duration, failed: Attempt) {
+    pub(super) fn send_retry(&self, start: Start, after: Duration, failure: &Failure) {
         let due_at = now_ms() + i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 2);
-        let attempts = start.attempts.with(failed);
+        let attempts = start.attempts.with(Attempt::failed(start.fence.attempt, &self.node, failure));
         self.send(Op::Retry { start, due_at, attempts });
     }
 

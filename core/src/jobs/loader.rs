@@ -11,7 +11,7 @@ use super::job::{Attempt, now_ms};
 use super::leases::Changed;
 use super::scope::{Scope, StoredJob};
 use super::sql;
-use crate::error::{ErrorCode, Result};
+use crate::error::{ErrorCode, Failure, Result};
 
 /// How often the database is looked at where nothing says that there is something.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -263,13 +263,8 @@ impl Jobs {
     fn note_lost(&self, stored: &mut StoredJob) {
         let Some(node) = stored.node.take().filter(|node| *node != self.node) else { return };
         stored.lost += 1;
-        stored.attempts = stored.attempts.with(Attempt {
-            attempt: stored.attempt,
-            at: now_ms(),
-            node,
-            code: ErrorCode::WorkerLost.as_str().to_owned(),
-            message: "The server that ran it was lost".to_owned(),
-        });
+        let lost = Failure::new(ErrorCode::WorkerLost, "The server that ran it was lost");
+        stored.attempts = stored.attempts.with(Attempt::failed(stored.attempt, &node, &lost));
     }
 
     async fn load_refills(self: &Arc<Self>, scope: &Scope) -> Result<()> {

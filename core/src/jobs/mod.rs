@@ -9,6 +9,7 @@
 //!
 //! This module must not know scripts or sockets: [`RunJobs`] runs what it begins.
 
+mod ends;
 mod job;
 mod leases;
 mod ledger;
@@ -33,7 +34,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::metrics::Metrics;
 use crate::store::{SHARDS, Store, Transaction};
 
@@ -297,24 +298,23 @@ impl Begun {
         &self.get().attempts
     }
 
-    /// The node that makes it.
-    pub fn node(&self) -> &str {
-        &self.jobs.node
-    }
-
-    /// Ends the job. `told` hears, when that is committed, whether it is: not where another node has taken it over.
-    /// The key goes on when [`Settled`] is dropped.
-    pub fn end(mut self, end: End, told: impl FnOnce(bool, Settled) + Send + Sync + 'static) {
+    /// Ends the job. `told` hears what became of that when it is committed.
+    pub fn end(mut self, end: End, told: impl FnOnce(Ended) + Send + Sync + 'static) {
         if let Some(start) = self.start.take() {
             self.jobs.send(Op::End { start, end, told: Box::new(told) });
         }
     }
 
     /// Has the job tried again after a time.
-    pub fn retry(mut self, after: Duration, failed: Attempt) {
+    pub fn retry(mut self, after: Duration, failure: &Failure) {
         if let Some(start) = self.start.take() {
-            self.jobs.send_retry(start, after, failed);
+            self.jobs.send_retry(start, after, failure);
         }
+    }
+
+    /// The attempts that failed, once this one has.
+    pub fn attempts_with(&self, failure: &Failure) -> Attempts {
+        self.attempts().with(Attempt::failed(self.fence().attempt, &self.jobs.node, failure))
     }
 
     /// Notes that the run itself has ended the job, in its own transaction.
@@ -329,16 +329,19 @@ impl Begun {
 impl Drop for Begun {
     fn drop(&mut self) {
         let Some(start) = self.start.take() else { return };
-        let failed = Attempt {
-            attempt: start.fence.attempt,
-            at: now_ms(),
-            node: self.jobs.node.clone(),
-            code: crate::ErrorCode::Internal.as_str().to_owned(),
-            message: "Internal error".to_owned(),
-        };
         let after = Duration::from_millis(self.jobs.settings.retry_ms);
-        self.jobs.send_retry(start, after, failed);
+        self.jobs.send_retry(start, after, &Failure::new(ErrorCode::Internal, "Internal error"));
     }
+}
+
+/// What became of the end of a job.
+pub enum Ended {
+    /// It is committed.
+    Here(Settled),
+    /// Another node has taken the job over.
+    Elsewhere(Settled),
+    /// The database refused the rows that its handler made; nothing of the attempt is left.
+    Refused(Begun, Failure),
 }
 
 /// A job that has ended; when this is dropped, the next of its key begins.
@@ -359,7 +362,7 @@ impl Drop for Settled {
 /// Ends an attempt at a job as the last statement of a transaction; whether it was still there to be ended.
 pub(crate) async fn end_in(on: &Transaction, fence: Fence, end: &End) -> Result<bool> {
     let row = sql::EndRow::new(fence, end, now_ms());
-    Ok(!sql::end(on, on.backend(), &[row]).await?.is_empty())
+    Ok(!sql::end(on, on.backend(), &[&row]).await?.is_empty())
 }
 
 /// Refuses a PostgreSQL that says that it has committed before it has.

@@ -102,29 +102,29 @@ impl RetryRow {
 }
 
 /// A job that ends.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct EndRow {
-    seq: i64,
+#[derive(Debug, Serialize)]
+pub(super) struct EndRow<'a> {
+    pub seq: i64,
     attempt: i32,
     state: &'static str,
-    result: Option<String>,
+    result: Option<&'a str>,
     error: Option<String>,
-    attempts: Option<String>,
+    attempts: Option<&'a str>,
     stops_key: bool,
     /// Whether it may be tried again, for which it keeps its payload.
     keeps: bool,
     finished_at: i64,
 }
 
-impl EndRow {
-    pub(super) fn new(fence: Fence, end: &End, finished_at: i64) -> Self {
+impl<'a> EndRow<'a> {
+    pub(super) fn new(fence: Fence, end: &'a End, finished_at: i64) -> Self {
         Self {
             seq: fence.seq,
             attempt: fence.attempt,
             state: end.state.as_str(),
-            result: end.result.clone(),
+            result: end.result.as_deref(),
             error: end.error.as_ref().map(json_text),
-            attempts: end.attempts.0.clone(),
+            attempts: end.attempts.0.as_deref(),
             stops_key: end.stops_key,
             keeps: matches!(end.state, EndState::Failed | EndState::Dead),
             finished_at,
@@ -273,7 +273,7 @@ pub(super) async fn retry(on: &Transaction, backend: DbBackend, rows: &[RetryRow
 }
 
 /// Ends jobs for good; gives back the numbers of those that were there, as the attempt that ends them has left them.
-pub(super) async fn end(on: &Transaction, backend: DbBackend, rows: &[EndRow]) -> Result<Vec<i64>> {
+pub(super) async fn end(on: &Transaction, backend: DbBackend, rows: &[&EndRow<'_>]) -> Result<Vec<i64>> {
     const KEPT: &str = "id, seq, shard, job_key, gateway, event, caller, accepted_at, attempt";
     const ADDED: &str = "payload, blobs, finished_at, attempts, state, result, error, stops_key";
     let columns = [

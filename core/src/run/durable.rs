@@ -8,15 +8,17 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use super::work::Work;
-use super::{Job, RunKind, Runner};
+use super::{RunKind, Runner};
 use crate::auth::{User, UserId};
 use crate::broker::{Action, Member, Publication, Room, Target};
 use crate::cache::Cache;
 use crate::error::{ErrorCode, Failure};
-use crate::jobs::{self, Attempt, Begun, Caller, End, EndState, LaterJob, RunJobs, now_ms};
+use crate::jobs::{self, Begun, Caller, End, EndState, Ended, LaterJob, RunJobs, now_ms};
 use crate::payload::Payload;
 use crate::queue;
-use crate::script::{Arguments, Call, CallUser, Handler, Host, JobEnd, JobOrigin, Origin, RunOutput};
+use crate::script::{
+    Arguments, Call, CallUser, Durable, Handler, Host, JobEnd, JobOrigin, Origin, RunOutput,
+};
 
 /// Bytes of a job that runs, besides its payload, about.
 const JOB_BYTES: usize = 512;
@@ -45,12 +47,9 @@ impl RunJobs for JobsOfRunner {
 
     fn run(&self, begun: Begun) {
         let Some(runner) = self.0.upgrade() else { return };
-        let group = runner.group(&begun.job().gateway);
-        let bytes = JOB_BYTES + begun.job().payload.len();
-        let lane = runner.queue.lane(&group);
+        let (gateway, bytes) = (begun.job().gateway.clone(), JOB_BYTES + begun.job().payload.len());
         let of_run = runner.clone();
-        lane.push_last(Job::Work(Work::new(bytes, move || of_run.run_job(begun))));
-        lane.open(None);
+        runner.work_for(&gateway, Work::new(bytes, move || of_run.run_job(begun)));
     }
 
     fn give_up(&self, begun: Begun) {
@@ -103,9 +102,9 @@ impl Runner {
     /// Runs one attempt at a job. Call it on a worker.
     fn run_job(self: &Arc<Self>, begun: Begun) {
         let job = begun.job().clone();
-        let live = self.catalog.live();
-        let handler = live.get(&job.gateway).and_then(|gateway| gateway.handler(&job.event)).cloned();
-        let Some(handler) = handler.filter(|handler| handler.script().is_some()) else {
+        let handler = self.catalog.handler(&job.gateway, &job.event);
+        let Some((handler, script)) = handler.as_ref().and_then(|found| Some((found, found.script()?)))
+        else {
             let message =
                 format!("{} has no handler for {}; bring it back, then retry this", job.gateway, job.event);
             return self.give_up(begun, Failure::new(ErrorCode::NoHandler, message));
@@ -113,20 +112,17 @@ impl Runner {
         let user = match self.user_of(&job.caller) {
             Ok(user) => user,
             Err(failure) if failure.code == ErrorCode::AuthInvalid => return self.give_up(begun, failure),
-            Err(failure) => return self.try_again(begun, &handler, &failure, None),
+            Err(failure) => return self.try_again(begun, &failure, None),
         };
         let host = Arc::new(WaitingHost { inner: self.host.clone(), waiting: Mutex::default() });
-        let call = call_of(&begun, &handler, user);
+        let call = call_of(&begun, handler, user);
         let started = Instant::now();
-        let output = match handler.script() {
-            Some(script) => self.catalog.engine().run(script, &call, host.clone()),
-            None => return,
-        };
+        let output = self.catalog.engine().run(script, &call, host.clone());
         let queued = Duration::from_millis(u64::try_from(now_ms() - job.accepted_at).unwrap_or_default());
-        self.record(&handler, RunKind::Job, &call, &output, queued.saturating_sub(started.elapsed()));
+        self.record(handler, RunKind::Job, &call, &output, queued.saturating_sub(started.elapsed()));
         self.look_for_later(&output);
         let publications = std::mem::take(&mut *host.waiting.lock());
-        self.settle(begun, &handler, &call, output, publications);
+        self.settle(begun, handler, &call, output, publications);
     }
 
     /// Ends an attempt as its run says.
@@ -135,67 +131,64 @@ impl Runner {
         begun: Begun,
         handler: &Arc<Handler>,
         call: &Call,
-        output: RunOutput,
+        mut output: RunOutput,
         mut publications: Vec<Publication>,
     ) {
-        if output.job_end == JobEnd::Elsewhere {
-            self.metrics.jobs_fenced.inc();
-            return begun.ended();
-        }
+        let job_end = std::mem::take(&mut output.job_end);
         let socket = begun.job().caller.socket_id.clone();
         let result = socket.map(|socket| result_of(handler, call, &output, socket));
-        match &output.outcome {
-            Ok(payload) => {
-                publications.extend(result);
-                if output.job_end == JobEnd::Committed {
-                    self.publish_all(publications);
-                    return begun.ended();
-                }
-                let end = End::done(payload, begun.attempts().clone());
-                self.end(begun, end, publications);
+        let failure = match (&output.outcome, job_end) {
+            (_, JobEnd::Elsewhere) => {
+                self.metrics.jobs_fenced.inc();
+                return begun.ended();
             }
-            Err(failure) => match fate_of(failure, &output) {
-                Fate::Again => self.try_again(begun, handler, failure, output.retry_after),
-                // What it said before it failed was not meant to be said.
-                Fate::Failed => {
-                    let attempts = with_failed(&begun, failure);
-                    let end = End::failed(EndState::Failed, failure, attempts, false);
-                    self.end(begun, end, result.into_iter().collect());
-                }
-                Fate::Dead => self.give_up(begun, failure.clone()),
-            },
+            (Ok(_), JobEnd::Committed) => {
+                publications.extend(result);
+                self.publish_all(publications);
+                return begun.ended();
+            }
+            (Ok(payload), JobEnd::Open(new_rows)) => {
+                publications.extend(result);
+                let end = End::done(payload, begun.attempts().clone()).with_new_rows(new_rows);
+                return self.end(begun, end, publications);
+            }
+            (Err(failure), _) => failure,
+        };
+        match fate_of(failure, &output) {
+            Fate::Again => self.try_again(begun, failure, output.retry_after),
+            // What it said before it failed was not meant to be said.
+            Fate::Failed => {
+                let end = End::failed(EndState::Failed, failure, begun.attempts_with(failure), false);
+                self.end(begun, end, result.into_iter().collect());
+            }
+            Fate::Dead => self.give_up(begun, failure.clone()),
         }
     }
 
     /// Has a job tried again, or gives it up after its last attempt.
-    fn try_again(
-        self: &Arc<Self>,
-        begun: Begun,
-        handler: &Handler,
-        failure: &Failure,
-        after: Option<Duration>,
-    ) {
+    fn try_again(self: &Arc<Self>, begun: Begun, failure: &Failure, after: Option<Duration>) {
         let attempt = u32::try_from(begun.fence().attempt).unwrap_or(1).max(1);
-        let most = handler.durable.map_or(self.config.jobs.attempts, |durable| durable.attempts);
+        let most = self.durable_of(&begun).map_or(self.config.jobs.attempts, |durable| durable.attempts);
         // One that an admin has retried has as many again.
         if attempt.is_multiple_of(most) {
             return self.give_up(begun, failure.clone());
         }
         let after = after.unwrap_or_else(|| self.pause_before(attempt % most));
-        let failed = attempt_of(&begun, failure);
-        begun.retry(after, failed);
+        begun.retry(after, failure);
+    }
+
+    /// What the event of a job says of those that are durable.
+    fn durable_of(&self, begun: &Begun) -> Option<Durable> {
+        self.catalog.handler(&begun.job().gateway, &begun.job().event)?.durable
     }
 
     /// Gives a job up: it is a dead letter.
     fn give_up(self: &Arc<Self>, begun: Begun, failure: Failure) {
         let job = begun.job().clone();
-        let live = self.catalog.live();
-        let handler = live.get(&job.gateway).and_then(|gateway| gateway.handler(&job.event));
-        let stops_key = handler.and_then(|handler| handler.durable).is_some_and(|durable| durable.stops_key);
+        let stops_key = self.durable_of(&begun).is_some_and(|durable| durable.stops_key);
         tracing::warn!(request_id = %job.id, gateway = %job.gateway, event = %job.event, code = %failure.code,
             attempt = begun.fence().attempt, "a job was given up; see /admin/jobs");
-        let attempts = with_failed(&begun, &failure);
-        let end = End::failed(EndState::Dead, &failure, attempts, stops_key);
+        let end = End::failed(EndState::Dead, &failure, begun.attempts_with(&failure), stops_key);
         let told = job.caller.socket_id.clone().map(|socket| error_of(&job, &failure, "[]", socket));
         self.end(begun, end, told.into_iter().collect());
     }
@@ -203,17 +196,18 @@ impl Runner {
     /// Ends a job, and says what is to be said then, before the next of its key begins.
     fn end(self: &Arc<Self>, begun: Begun, end: End, publications: Vec<Publication>) {
         let (runner, gateway) = (self.clone(), begun.job().gateway.clone());
-        begun.end(end, move |is_ended, settled| {
-            if !is_ended || publications.is_empty() {
-                return;
-            }
+        begun.end(end, move |ended| match ended {
             // On a worker: an emit may be to very many.
-            let (lane, of_work) = (runner.queue.lane(&runner.group(&gateway)), runner.clone());
-            lane.push_last(Job::Work(Work::new(JOB_BYTES, move || {
-                of_work.publish_all(publications);
-                drop(settled);
-            })));
-            lane.open(None);
+            Ended::Here(settled) if !publications.is_empty() => {
+                let of_work = runner.clone();
+                let publish = move || {
+                    of_work.publish_all(publications);
+                    drop(settled);
+                };
+                runner.work_for(&gateway, Work::new(JOB_BYTES, publish));
+            }
+            Ended::Here(_) | Ended::Elsewhere(_) => {}
+            Ended::Refused(begun, failure) => runner.try_again(begun, &failure, None),
         });
     }
 
@@ -320,20 +314,6 @@ fn call_of(begun: &Begun, handler: &Handler, user: Option<Arc<User>>) -> Call {
         timeout: handler.timeout,
         test: None,
     }
-}
-
-fn attempt_of(begun: &Begun, failure: &Failure) -> Attempt {
-    Attempt {
-        attempt: begun.fence().attempt,
-        at: now_ms(),
-        node: begun.node().to_owned(),
-        code: failure.code.as_str().to_owned(),
-        message: failure.message.to_string(),
-    }
-}
-
-fn with_failed(begun: &Begun, failure: &Failure) -> jobs::Attempts {
-    begun.attempts().with(attempt_of(begun, failure))
 }
 
 /// The result or the error, for the socket that sent the event.

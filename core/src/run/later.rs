@@ -112,9 +112,7 @@ impl State {
 impl Runner {
     fn run_later(self: &Arc<Self>, later: &LaterJob) {
         let job = &later.job;
-        let live = self.catalog.live();
-        let handler = live.get(&job.gateway).and_then(|gateway| gateway.handler(&job.event));
-        let Some(handler) = handler else {
+        let Some(handler) = self.catalog.handler(&job.gateway, &job.event) else {
             tracing::warn!(gateway = %job.gateway, event = %job.event, "a job for later has no handler any more");
             return;
         };
@@ -135,6 +133,6 @@ impl Runner {
         };
         let late = Duration::from_millis((now_ms() - later.due_at).max(0) as u64);
         // It is on record; nobody waits for its result.
-        self.run(handler, RunKind::Job, &call, late);
+        self.run(&handler, RunKind::Job, &call, late);
     }
 }

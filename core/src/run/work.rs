@@ -1,5 +1,7 @@
 //! Work of requests on the worker threads: scripts never run on async threads.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::{Job, Runner};
@@ -31,6 +33,13 @@ impl Work {
 }
 
 impl Runner {
+    /// Does a piece of work of a gateway on a worker thread, in a lane of its own, whatever else waits.
+    pub(super) fn work_for(&self, gateway: &Arc<str>, work: Work) {
+        let lane = self.queue.lane(&self.group(gateway));
+        lane.push_last(Job::Work(work));
+        lane.open(None);
+    }
+
     /// Does a piece of work on a worker thread, in its turn beside the jobs of sockets, and gives
     /// back what came of it. Each piece is a lane of its own; all share the group of HTTP.
     /// `bytes`: what the work holds while it waits, about. It is done even if nobody waits for the

@@ -148,7 +148,7 @@ impl ScriptEngine {
         let start = Instant::now();
         let held_before = held_bytes();
         let (timeout, is_answer) = (call.timeout, call.origin.request().is_some());
-        let mut job_end = JobEnd::Open;
+        let mut job_end = JobEnd::default();
         let (outcome, left) = counted(|| {
             let value = catch_unwind(AssertUnwindSafe(|| {
                 self.enter(call, host, start + timeout)?;
@@ -185,10 +185,10 @@ impl ScriptEngine {
     /// Ends the job that a run is for in the transaction of what it wrote, if it wrote anything.
     fn end_job(&self, payload: &Payload) -> Result<JobEnd, Failure> {
         let (fence, attempts) = run::job_of_run();
-        let (Some(fence), Some(rows)) = (fence, &self.rows) else { return Ok(JobEnd::Open) };
+        let (Some(fence), Some(rows)) = (fence, &self.rows) else { return Ok(JobEnd::default()) };
         uncounted(|| {
-            let end = End::done(payload, attempts);
-            rows.end_job(&self.engine, fence, &end).map_err(|error| run::failed(&error))
+            let end = || End::done(payload, attempts);
+            rows.end_job(&self.engine, fence, end).map_err(|error| run::failed(&error))
         })
     }
 

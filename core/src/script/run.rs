@@ -27,7 +27,7 @@ use crate::error::{ErrorCode, Failure};
 use crate::jobs::{Attempts, Fence};
 use crate::moment::from_ms;
 use crate::payload::Payload;
-use crate::store::Time;
+use crate::store::{NewRows, Time};
 
 /// Operations between two looks at the clock. One operation takes 2 ms at worst (Rhai's size
 /// check of a value with 10,000 elements), so a run ends within 50 ms of its time.
@@ -124,15 +124,20 @@ pub struct RunOutput {
 }
 
 /// What a run has done about the end of its job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug)]
 pub enum JobEnd {
-    /// Nothing: it wrote nothing, failed, or ran for no job.
-    #[default]
-    Open,
+    /// Nothing: it wrote nothing but new rows, which are to be inserted with its end; or it failed, or ran for no job.
+    Open(NewRows),
     /// It is committed, with all that the run wrote.
     Committed,
     /// Another has ended the job, or will; what the run wrote is undone.
     Elsewhere,
+}
+
+impl Default for JobEnd {
+    fn default() -> Self {
+        Self::Open(NewRows::default())
+    }
 }
 
 impl RunOutput {
@@ -150,7 +155,7 @@ impl RunOutput {
             hooks: Vec::new(),
             later: Vec::new(),
             has_later: false,
-            job_end: JobEnd::Open,
+            job_end: JobEnd::default(),
             is_thrown: false,
             retry_after: None,
         }

@@ -12,6 +12,7 @@ pub mod in_memory;
 mod jobs_schema;
 pub mod list;
 mod migration;
+mod new_rows;
 pub(crate) mod private;
 mod reason;
 mod transaction;
@@ -43,6 +44,8 @@ use direct::Direct;
 pub(crate) use edit::{Concerns, code_of};
 pub use entity::{app_key, event, gateway, hook, pack, revision, route, schedule, session, table, user};
 pub(crate) use jobs_schema::SHARDS;
+pub(crate) use new_rows::InsertInto;
+pub use new_rows::NewRows;
 pub(crate) use transaction::{Transaction, each};
 
 pub(crate) use writer::{Wanted, Writer, Written, begin_writing, run_write};

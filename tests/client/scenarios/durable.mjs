@@ -41,6 +41,49 @@ await scenario({
     assert.deepEqual([job.state, job.gateway, job.event, job.attempt], ["done", "/kept", "write", 1]);
   },
 
+  async "what a handler makes is inserted with its end, and seen by itself before"() {
+    const rows = await numbers("made");
+    await admin("POST", "/admin/tables", { name: "hooked", columns: [{ name: "n", type: "integer" }], access: { read: "admin" } });
+    await admin("POST", "/admin/hooks", {
+      table: "hooked", when: "after", on: ["create"],
+      sourceCode: "#made.create(#{ data: #{ n: @BODY.n + 1, who: \"hook\" } });",
+    });
+    await gateway("/made", {
+      alone: durable("#made.create(#{ data: #{ n: 1, who: \"alone\" } });"),
+      seen: durable(`
+        #made.create(#{ data: #{ n: 2, who: "seen" } });
+        let before = #made.count(#{ who: #{ _eq: "seen" } });
+        #made.create(#{ data: #{ n: 2 + before, who: "seen" } });
+        return #made.count(#{ who: #{ _eq: "seen" } });`),
+      changed: durable(`
+        let row = #made.create(#{ data: #{ n: 4, who: "changed" } });
+        #made.update(#{ id: row.id, data: #{ n: 5 } });
+        #made.create(#{ data: #{ n: 6, who: "changed" } });`),
+      many: durable(`
+        let data = [];
+        for n in 0..30 { data.push(#{ n: n, who: "many" }); }
+        for k in 0..3 { #made.createMany(#{ data: data }); }
+        return #made.count(#{ who: #{ _eq: "many" } });`),
+      later: durable("#made.create(#{ data: #{ n: 7, who: \"later\" } }); @JOB.after(0, \"/made\", \"alone\", 1);"),
+      hooked: durable("#hooked.create(#{ data: #{ n: 8 } }); return 1;"),
+      fails: durable("#made.create(#{ data: #{ n: 9, who: \"fails\" } }); throw \"no\";"),
+    });
+    const client = await connect("/made");
+    assert.equal((await run(client, "alone", {})).success, true);
+    assert.equal((await run(client, "seen", {})).result, 2);
+    assert.equal((await run(client, "changed", {})).success, true);
+    assert.equal((await run(client, "many", {})).result, 90);
+    assert.equal((await run(client, "hooked", {})).success, true);
+    assert.equal((await run(client, "fails", {})).success, false);
+    assert.equal((await run(client, "later", {})).success, true);
+    await until(async () => (await rows()).length === 98, async () => `98 rows: ${(await rows()).length}`);
+    const of = async (who) => (await rows()).filter((row) => row.who === who).map(({ n }) => n);
+    assert.deepEqual(
+      [await of("alone"), await of("seen"), await of("changed"), await of("hook"), await of("fails"), await of("later")],
+      [[1, 1], [2, 3], [5, 6], [9], [], [7]],
+    );
+  },
+
   async "durable and other events of one socket keep their order"() {
     const slow = "if @BODY.ms > 0 { @HELPERS.sleep(@BODY.ms); } return @BODY.n;";
     await gateway("/mixed", { memory: slow, kept: durable(slow) }, UNLIMITED);

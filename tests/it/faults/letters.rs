@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Gateway, codes, job, make_durable, make_event, stored, tell_jobs, until_is};
 use crate::support::api::Api;
-use crate::support::database::{Database, on_each_database};
+use crate::support::database::{Database, on_each_database, run_sql};
 use crate::support::polling::Polling;
 use crate::support::server::Server;
 
@@ -166,6 +166,38 @@ fn a_table_is_changed_while_jobs_wait(database: Database) {
     assert_eq!(written(&api), [json!(1), json!(2)]);
 }
 
+fn rows_that_the_database_refuses_hold_up_no_others(database: Database) {
+    const REFUSE: [&str; 2] = [
+        "CREATE TRIGGER refuse BEFORE INSERT ON rows WHEN NEW.n = 3 BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "CREATE FUNCTION refuse() RETURNS trigger AS 'BEGIN RAISE EXCEPTION ''no''; END' LANGUAGE plpgsql; \
+         CREATE TRIGGER refuse BEFORE INSERT ON rows FOR EACH ROW WHEN (NEW.n = 3) EXECUTE FUNCTION refuse()",
+    ];
+    let api = start(database);
+    let url = api.server.data.sql_url();
+    let (refuse, accept) = match database {
+        Database::Sqlite => (REFUSE[0], "DROP TRIGGER refuse"),
+        Database::Postgres => (REFUSE[1], "DROP TRIGGER refuse ON rows"),
+    };
+    let gateway =
+        make_durable(&api, json!({ "path": "/refused" }), &[("write", WRITE, json!({ "retries": 2 }))]);
+    gateway.pause(&api);
+    run_sql(&url, refuse).unwrap();
+    let jobs: Vec<_> = (0..8)
+        .map(|n| stored(&mut Polling::connect(&api.server, "/refused", None), "write", &json!({ "n": n })))
+        .collect();
+    gateway.resume(&api);
+    for (n, id) in jobs.iter().enumerate() {
+        until_is(&api, id, if n == 3 { "dead" } else { "done" });
+    }
+    assert_eq!(codes(&job(&api, &jobs[3])), ["DATABASE_ERROR"; 2]);
+    run_sql(&url, accept).unwrap();
+    assert_eq!(tell_jobs(&api, "retry", json!({ "ids": [jobs[3]] })), 1);
+    until_is(&api, &jobs[3], "done");
+    let mut all: Vec<_> = written(&api).iter().map(|n| n.as_i64().unwrap()).collect();
+    all.sort_unstable();
+    assert_eq!(all, Vec::from_iter(0..8));
+}
+
 fn a_job_that_loses_its_servers_is_given_up(database: Database) {
     let mut api = start(database);
     let events = [("sleep", SLEEP, Json::Null), ("write", WRITE, Json::Null)];
@@ -196,5 +228,6 @@ on_each_database!(
     a_key_goes_on_without_a_job_that_is_discarded,
     a_handler_is_deleted_while_its_jobs_wait,
     a_table_is_changed_while_jobs_wait,
+    rows_that_the_database_refuses_hold_up_no_others,
     a_job_that_loses_its_servers_is_given_up,
 );

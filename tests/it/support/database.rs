@@ -126,6 +126,14 @@ impl Data {
         self.postgres.as_ref().map_or("", |postgres| postgres.url.as_str())
     }
 
+    /// The database's URL, for [`run_sql`].
+    pub fn sql_url(&self) -> String {
+        match self.database_url() {
+            "" => format!("sqlite://{}?mode=rwc", self.path().join("gatewright.db").display()),
+            url => url.to_owned(),
+        }
+    }
+
     /// Has a command of the product work on this data: `--data`, and the database in its environment.
     pub fn give_to(&self, command: &mut Command) {
         command.arg("--data").arg(self.path());

@@ -153,15 +153,27 @@ impl Rows {
         with_run(|run| run.ended = ended);
     }
 
-    /// Ends the job of a run together with what it wrote, and runs the hooks that waited for that. Nothing to do where it
-    /// wrote nothing.
-    pub(crate) fn end_job(&self, engine: &Engine, fence: Fence, end: &End) -> Outcome<JobEnd> {
-        let Some(session) = with_run(|run| run.shared.session.clone()) else { return Ok(JobEnd::Open) };
-        if !session.is_in_transaction() {
-            return Ok(JobEnd::Open);
+    /// Ends the job of a run together with what it wrote, and runs the hooks that waited for that. Not where it wrote
+    /// nothing but new rows: those are for whoever ends it.
+    pub(crate) fn end_job(
+        &self,
+        engine: &Engine,
+        fence: Fence,
+        end: impl FnOnce() -> End,
+    ) -> Outcome<JobEnd> {
+        let (session, has_hooks) =
+            with_run(|run| (run.shared.session.clone(), !run.shared.waiting_hooks.is_empty()));
+        let Some(session) = session else { return Ok(JobEnd::default()) };
+        let new_rows = if has_hooks { None } else { session.take_new_rows() };
+        if let Some(new_rows) = new_rows {
+            return Ok(JobEnd::Open(new_rows));
         }
+        if !session.is_in_transaction() {
+            return Ok(JobEnd::default());
+        }
+        let end = end();
         let ended = self
-            .wait(async |session| session.commit_if(async |on| jobs::end_in(on, fence, end).await).await)?;
+            .wait(async |session| session.commit_if(async |on| jobs::end_in(on, fence, &end).await).await)?;
         if !ended {
             with_run(|run| run.shared.waiting_hooks.clear());
             return Ok(JobEnd::Elsewhere);

@@ -115,6 +115,7 @@ impl Rows {
             return Err(raise(Failure::new(ErrorCode::Validation, message)));
         }
         let hooks = self.hooks_of(&table, Operation::Create);
+        let are_ids_new = data.iter().all(|row| row.get(ID).is_none_or(Json::is_null));
         let make = || {
             let mut rows = Vec::with_capacity(data.len());
             for mut data in data {
@@ -125,7 +126,10 @@ impl Rows {
                 check_covered(&grant, &row)?;
                 rows.push(row);
             }
-            self.wait(async |session| session.insert(&table, &rows).await)?;
+            self.wait(async |session| match are_ids_new && session.keep_new_rows(&table, &rows) {
+                true => Ok(()),
+                false => session.insert(&table, &rows).await,
+            })?;
             Ok(rows)
         };
         let rows = if hooks.before.is_empty() { make()? } else { self.transaction(engine, make)? };
