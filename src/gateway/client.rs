@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use gatewright_core::auth::User;
 use gatewright_core::payload::Payload;
-use gatewright_core::run::{Client, JobKind, Runner};
+use gatewright_core::run::{self, Client, ErrorPacket, JobKind, ResultPacket, Runner, raw};
 use gatewright_core::script::{Call, RunOutput, Socket};
 use gatewright_core::{ErrorCode, Failure};
 
 use super::connection::{Connection, Stage};
-use super::packets::{self, ErrorPacket, Outgoing, RateLimitedPacket, ResultPacket, raw};
+use super::packets::{self, Outgoing, RateLimitedPacket};
 use super::rooms::NotJoined;
 
 impl Socket for Connection {
@@ -94,18 +94,12 @@ fn tell(connection: &Connection, call: &Call, output: &RunOutput) {
     let logs = raw(&output.logs);
     match &output.outcome {
         Ok(result) => {
-            let packet = ResultPacket {
-                request_id: call.request_id,
-                event_name: &call.event,
-                success: true,
-                result: Outgoing::new(result),
-                logs,
-            };
-            connection.send_or_end(packets::RESULT, &packet);
+            let packet = ResultPacket::new(call.request_id, &call.event, Outgoing::new(result), logs);
+            connection.send_or_end(run::RESULT, &packet);
         }
         Err(failure) => {
             let packet = ErrorPacket::new(call.request_id, &call.event, failure, logs);
-            connection.send_or_end(packets::ERROR, &packet);
+            connection.send_or_end(run::ERROR, &packet);
         }
     }
 }

@@ -138,7 +138,7 @@ fn store(
     let told = on_stored(connection, handler, name, request_id, ack);
     let shard = (!durable.is_of_user).then(|| connection.job_shard());
     let jobs = &connection.hub().runner.jobs;
-    jobs.accept(ClientEvent { job, event_id }, shard, is_reached, hold, told);
+    jobs.accept(ClientEvent { job: job.into(), event_id }, shard, is_reached, hold, told);
 }
 
 /// Tells the client what became of its event.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use gatewright_core::catalog::LiveGateway;
 use gatewright_core::id::new_id;
 use gatewright_core::queue::Refusal;
-use gatewright_core::run::{Job, JobKind, OnChecked, SocketJob};
+use gatewright_core::run::{self, ErrorPacket, Job, JobKind, OnChecked, SocketJob, raw};
 use gatewright_core::script::{Arguments, Durable, Handler, event_name, nesting_of, placeholders_fit};
 use gatewright_core::{ErrorCode, Failure};
 use socketioxide::adapter::LocalAdapter;
@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::connection::{Connection, Stage};
 use super::durable::{self, DurableEvent};
 use super::guard::name::restored;
-use super::packets::{self, Ack, ErrorPacket, RateLimitedPacket, raw};
+use super::packets::{self, Ack, RateLimitedPacket};
 use super::tokens;
 
 /// Takes every event of one connection.
@@ -284,7 +284,7 @@ pub fn tell_refused(
         Some(ack) => connection.acknowledge(ack, &Ack::new(request_id, name, Some(failure))),
         None => {
             let packet = ErrorPacket::new(request_id, name, failure, raw("[]"));
-            connection.send_or_end(packets::ERROR, &packet);
+            connection.send_or_end(run::ERROR, &packet);
         }
     }
 }

@@ -1,10 +1,9 @@
 //! What the product itself sends: names and shapes that clients depend on.
 
-use std::borrow::Cow;
-
 use gatewright_core::auth::UserId;
 use gatewright_core::jobs::{JobError, JobStatus};
 use gatewright_core::payload::Payload;
+use gatewright_core::run::{ErrorPacket, ResultPacket, raw};
 use gatewright_core::{ErrorCode, Failure};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -12,10 +11,6 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-/// A handler's result.
-pub const RESULT: &str = "ws:result";
-/// A failed or refused event, where no ack was asked for.
-pub const ERROR: &str = "ws:error";
 /// Over a limit.
 pub const RATE_LIMITED: &str = "rate_limited";
 /// The token runs out in a minute.
@@ -153,46 +148,6 @@ impl Packet for JobStatusAnswer<'_> {
     }
 }
 
-/// `ws:result`.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ResultPacket<'a> {
-    pub request_id: Uuid,
-    pub event_name: &'a str,
-    pub success: bool,
-    pub result: Outgoing<'a>,
-    pub logs: &'a RawValue,
-}
-
-/// `ws:error`.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ErrorPacket<'a> {
-    request_id: Uuid,
-    event_name: &'a str,
-    success: bool,
-    code: &'static str,
-    message: &'a Cow<'static, str>,
-    logs: &'a RawValue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<&'a Json>,
-}
-
-impl<'a> ErrorPacket<'a> {
-    /// The packet of a failed event.
-    pub fn new(request_id: Uuid, event_name: &'a str, failure: &'a Failure, logs: &'a RawValue) -> Self {
-        Self {
-            request_id,
-            event_name,
-            success: false,
-            code: failure.code.as_str(),
-            message: &failure.message,
-            logs,
-            details: failure.details.as_ref(),
-        }
-    }
-}
-
 /// `rate_limited`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -279,7 +234,7 @@ impl Packet for Outgoing<'_> {
     }
 }
 
-impl Packet for ResultPacket<'_> {
+impl Packet for ResultPacket<'_, Outgoing<'_>> {
     fn bytes(&self) -> usize {
         AROUND_BYTES + self.result.bytes + self.logs.get().len()
     }
@@ -304,11 +259,6 @@ macro_rules! small {
 }
 
 small!(Ack<'_>, RateLimitedPacket, PresencePacket<'_>, TokenRefreshed<'_>, TokenTime<'_>);
-
-/// JSON that the script module made, as such.
-pub fn raw(json: &str) -> &RawValue {
-    serde_json::from_str(json).unwrap_or(RawValue::NULL)
-}
 
 impl Serialize for Outgoing<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -73,7 +73,7 @@ impl From<&User> for ForeignUser {
 #[derive(Debug, Clone)]
 pub struct ClientEvent {
     /// The job that it becomes.
-    pub job: Job,
+    pub job: Arc<Job>,
     /// The client's own id of it, by which it is stored once.
     pub event_id: Option<String>,
 }

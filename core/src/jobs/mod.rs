@@ -107,7 +107,7 @@ impl Jobs {
         check_commits(&store).await?;
         let (ops, waiting_ops) = mpsc::unbounded_channel();
         let lease = Duration::from_millis(config.jobs.lease_ms);
-        let jobs = Arc::new(Self {
+        Ok(Arc::new(Self {
             leases: Leases::new(store.db().get_database_backend(), lease),
             store,
             metrics,
@@ -123,10 +123,7 @@ impl Jobs {
             is_caught_up: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
             runs: OnceLock::new(),
-        });
-        // Before anything ends: what ends on a day is in the part of that day.
-        jobs.prepare_days().await?;
-        Ok(jobs)
+        }))
     }
 
     /// From now on jobs are run.
@@ -138,6 +135,8 @@ impl Jobs {
     /// Keeps jobs stored, begun and ended until `stopped` comes; then gives up what this node holds.
     pub async fn keep(self: Arc<Self>, stopped: impl Future<Output = ()>) {
         let Some(ops) = self.waiting_ops.lock().take() else { return };
+        // Before anything ends: what ends on a day is in the part of that day.
+        self.prepare_days().await;
         let mut tasks = JoinSet::new();
         tasks.spawn(self.clone().keep_ledger(ops));
         tasks.spawn(self.clone().keep_loaded());
@@ -159,7 +158,7 @@ impl Jobs {
         hold: Hold,
         told: OnStored,
     ) {
-        let (job, mut hold) = (Arc::new(event.job.clone()), Some(hold));
+        let (job, mut hold) = (event.job.clone(), Some(hold));
         let is_paused = self.runs().is_none_or(|runs| runs.is_paused(&job.gateway));
         let mut keys = self.keys.lock();
         // Read while the keys are locked: who sets it afterwards finds the event.

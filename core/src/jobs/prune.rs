@@ -43,15 +43,17 @@ impl Jobs {
     }
 
     /// Makes what finished jobs are kept in for the next days.
-    pub(super) async fn prepare_days(&self) -> Result<()> {
-        if self.backend() == DbBackend::Postgres { self.make_partitions(now_ms()).await } else { Ok(()) }
+    pub(super) async fn prepare_days(&self) {
+        if self.backend() == DbBackend::Postgres {
+            self.make_partitions(now_ms()).await;
+        }
     }
 
     async fn prune(&self) -> Result<()> {
         let now = now_ms();
         let kept_since = now - i64::from(self.settings.kept_hours) * HOUR_MS;
         if self.backend() == DbBackend::Postgres {
-            self.make_partitions(now).await?;
+            self.make_partitions(now).await;
             self.drop_partitions(kept_since).await?;
         }
         self.delete_in_parts("gw_job_done", "id", "finished_at", kept_since).await?;
@@ -74,7 +76,7 @@ impl Jobs {
     }
 
     /// What ends on one day is in one partition, so that it goes without a trace.
-    async fn make_partitions(&self, now: i64) -> Result<()> {
+    async fn make_partitions(&self, now: i64) {
         for day in (now / DAY_MS - DAYS_BEFORE)..=(now / DAY_MS + DAYS_AFTER) {
             let (from, to) = (day * DAY_MS, (day + 1) * DAY_MS);
             let sql = format!(
@@ -86,7 +88,6 @@ impl Jobs {
                 tracing::debug!(%error, day, "no partition for a day of finished jobs");
             }
         }
-        Ok(())
     }
 
     async fn drop_partitions(&self, kept_since: i64) -> Result<()> {

@@ -106,10 +106,12 @@ impl Scope {
         stored(&on.query_all_raw(statement).await?)
     }
 
-    /// The jobs of one key that wait for nothing, in the order in which they were committed.
+    /// The jobs of one key that wait for nothing, in the order in which they were committed; and those that wait for
+    /// another attempt, before which no other of the key may begin.
     pub(super) async fn of_key(&self, on: &Pool, key: &str, limit: usize) -> Result<Vec<StoredJob>> {
         let sql = format!(
-            "SELECT {STORED} FROM gw_job WHERE job_key = $3 AND due_at IS NULL AND {} ORDER BY seq LIMIT $4",
+            "SELECT {STORED} FROM gw_job WHERE job_key = $3 AND (due_at IS NULL OR attempt > 0) AND {} \
+             ORDER BY seq LIMIT $4",
             self.condition()
         );
         stored(&on.query_all_raw(self.statement(sql, [key.into(), (limit as i64).into()])).await?)

@@ -5,8 +5,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use serde_json::json;
+use serde::Serialize;
 
+use super::packets::{ERROR, ErrorPacket, RESULT, ResultPacket, raw};
 use super::work::Work;
 use super::{RunKind, Runner};
 use crate::auth::{User, UserId};
@@ -189,7 +190,7 @@ impl Runner {
         tracing::warn!(request_id = %job.id, gateway = %job.gateway, event = %job.event, code = %failure.code,
             attempt = begun.fence().attempt, "a job was given up; see /admin/jobs");
         let end = End::failed(EndState::Dead, &failure, begun.attempts_with(&failure), stops_key);
-        let told = job.caller.socket_id.clone().map(|socket| error_of(&job, &failure, "[]", socket));
+        let told = job.caller.socket_id.clone().map(|socket| error_of(&job, &failure, socket));
         self.end(begun, end, told.into_iter().collect());
     }
 
@@ -318,39 +319,28 @@ fn call_of(begun: &Begun, handler: &Handler, user: Option<Arc<User>>) -> Call {
 
 /// The result or the error, for the socket that sent the event.
 fn result_of(handler: &Handler, call: &Call, output: &RunOutput, socket: String) -> Publication {
-    let payload = match &output.outcome {
+    let logs = raw(&output.logs);
+    let (event, payload) = match &output.outcome {
         Ok(result) => {
-            let (id, event) = (call.request_id, json!(call.event));
-            let json = format!(
-                "{{\"requestId\":\"{id}\",\"eventName\":{event},\"success\":true,\"result\":{},\"logs\":{}}}",
-                result.json, output.logs
-            );
-            Payload { json, attachments: result.attachments.clone() }
+            let packet = ResultPacket::new(call.request_id, &call.event, raw(&result.json), logs);
+            (RESULT, payload_of(&packet, result.attachments.clone()))
         }
-        Err(failure) => error_payload(call.request_id, &call.event, failure, &output.logs),
+        Err(failure) => {
+            let packet = ErrorPacket::new(call.request_id, &call.event, failure, logs);
+            (ERROR, payload_of(&packet, Vec::new()))
+        }
     };
-    let event = if output.outcome.is_ok() { "ws:result" } else { "ws:error" };
     to_socket(handler.gateway.clone(), socket, event, payload)
 }
 
-fn error_of(job: &jobs::Job, failure: &Failure, logs: &str, socket: String) -> Publication {
-    let payload = error_payload(job.id, &job.event, failure, logs);
-    to_socket(job.gateway.clone(), socket, "ws:error", payload)
+fn error_of(job: &jobs::Job, failure: &Failure, socket: String) -> Publication {
+    let packet = ErrorPacket::new(job.id, &job.event, failure, raw("[]"));
+    to_socket(job.gateway.clone(), socket, ERROR, payload_of(&packet, Vec::new()))
 }
 
-fn error_payload(id: uuid::Uuid, event: &str, failure: &Failure, logs: &str) -> Payload {
-    let mut error = json!({
-        "requestId": id,
-        "eventName": event,
-        "success": false,
-        "code": failure.code.as_str(),
-        "message": failure.message,
-        "logs": serde_json::from_str::<serde_json::Value>(logs).unwrap_or_else(|_| json!([])),
-    });
-    if let (Some(details), Some(error)) = (&failure.details, error.as_object_mut()) {
-        error.insert("details".to_owned(), details.clone());
-    }
-    Payload { json: error.to_string(), attachments: Vec::new() }
+fn payload_of(packet: &impl Serialize, attachments: Vec<Vec<u8>>) -> Payload {
+    // Its parts are JSON already.
+    Payload { json: serde_json::to_string(packet).unwrap_or_default(), attachments }
 }
 
 fn to_socket(gateway: Arc<str>, socket: String, event: &str, payload: Payload) -> Publication {

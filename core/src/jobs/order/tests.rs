@@ -206,7 +206,7 @@ impl World {
             self.take(&key, step);
         }
         for key in std::mem::take(&mut self.refills) {
-            let of_key = self.rows.iter().filter(|(_, row)| row.job.key == key && !row.is_due);
+            let of_key = self.rows.iter().filter(|(_, row)| row.job.key == key);
             let of_key = of_key.map(|(seq, row)| Self::stored_job(*seq, row)).collect();
             let step = self.keys.refill(&key, of_key, true);
             self.take(&key, step);
