@@ -153,7 +153,7 @@ impl Scenario {
         match self {
             Self::Events(args) => args.sockets,
             Self::Rows(_, args) => args.sockets + 1,
-            Self::Durable(_, args) => args.sockets,
+            Self::Durable(_, args) => args.events.sockets,
             Self::Fanout(args) => args.subscribers + 1,
             Self::Idle(args) => args.connections,
             Self::Single(_) => 1,
@@ -170,8 +170,8 @@ impl Scenario {
                 format!(
                     "durable events {}: {} sockets × {} in flight",
                     work.name(),
-                    args.sockets,
-                    args.window
+                    args.events.sockets,
+                    args.events.window
                 )
             }
             Self::Fanout(args) => format!(

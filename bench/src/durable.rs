@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use hdrhistogram::Histogram;
 use sea_orm::sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions, query,
 };
@@ -18,7 +17,7 @@ use uuid::Uuid;
 use crate::client::{DURABLE_NAMESPACE, Endpoint, connect_many};
 use crate::compare::Scenario;
 use crate::driver::Driver;
-use crate::events::{self, Events, Socket};
+use crate::events::{self, Events, EventsArgs, Socket};
 use crate::measure::{self, Phase, PhaseArgs};
 use crate::proc;
 use crate::report::Metric;
@@ -26,15 +25,8 @@ use crate::target::{Postgres, Server, StartArgs};
 
 #[derive(clap::Args, Clone)]
 pub struct DurableArgs {
-    /// Sockets that send events
-    #[arg(long, default_value_t = 64, value_parser = crate::at_least_one)]
-    pub sockets: usize,
-    /// Events each socket keeps in flight
-    #[arg(long, default_value_t = 8, value_parser = crate::at_least_one)]
-    pub window: usize,
-    /// Bytes of text in each event
-    #[arg(long, default_value_t = events::TEXT_BYTES)]
-    pub text_bytes: usize,
+    #[command(flatten)]
+    pub events: EventsArgs,
     /// Rows that the plain loop commits at once
     #[arg(long, default_value_t = 64, value_parser = crate::at_least_one)]
     pub group: usize,
@@ -68,7 +60,7 @@ impl DurableArgs {
 
     fn events(&self, work: Work) -> Events {
         let name = if let Work::Write = work { "write" } else { "keep" };
-        let body = json!({ "text": "x".repeat(self.text_bytes), "roomId": "general" });
+        let body = json!({ "text": "x".repeat(self.events.text_bytes), "roomId": "general" });
         Arc::new([json!([name, body]).to_string().into()])
     }
 }
@@ -78,17 +70,18 @@ pub async fn run(work: Work, args: &DurableArgs, phases: &PhaseArgs, server: &Se
     let (events, phase) = (args.events(work), Arc::new(Phase::new()));
     let endpoint = Endpoint { namespace: DURABLE_NAMESPACE.into(), ..server.endpoint.clone() };
     let mut tasks = JoinSet::new();
-    for (index, client) in connect_many(&endpoint, args.sockets).await?.into_iter().enumerate() {
+    for (index, client) in connect_many(&endpoint, args.events.sockets).await?.into_iter().enumerate() {
         let socket = Socket::new(client, &endpoint.namespace, &events, index);
         let socket = match work {
-            Work::Keep | Work::Write => socket.window(args.window),
-            Work::Ack => socket.pause(Duration::from_millis(args.sockets as u64)).measuring_acks(),
+            Work::Keep | Work::Write => socket.window(args.events.window),
+            Work::Ack => socket.pause(Duration::from_millis(args.events.sockets as u64)).measuring_acks(),
         };
         tasks.spawn(socket.drive(phase.clone()));
     }
     let cost = measure::run(phases, server.pid, &phase, &mut tasks).await?;
-    let latencies =
-        timeout(server.endpoint.patience, sum(tasks)).await.unwrap_or_else(|_| events::unfinished())?;
+    let latencies = timeout(server.endpoint.patience, events::sum(tasks))
+        .await
+        .unwrap_or_else(|_| events::unfinished())?;
     ensure!(!latencies.is_empty(), "no event was finished while measuring");
     let count = latencies.len();
     Ok(vec![
@@ -99,17 +92,9 @@ pub async fn run(work: Work, args: &DurableArgs, phases: &PhaseArgs, server: &Se
     ])
 }
 
-async fn sum(mut tasks: JoinSet<Result<Histogram<u64>>>) -> Result<Histogram<u64>> {
-    let mut total = measure::latencies()?;
-    while let Some(latencies) = tasks.join_next().await {
-        total.add(latencies??)?;
-    }
-    Ok(total)
-}
-
 /// A loop that inserts rows and commits them in groups.
 pub async fn run_driver(args: &DurableArgs, phases: &PhaseArgs, start: &StartArgs) -> Result<Vec<Metric>> {
-    let text = "x".repeat(args.text_bytes);
+    let text = "x".repeat(args.events.text_bytes);
     let (folder, postgres) = (TempDir::with_prefix("gatewright-bench-")?, start.postgres().await?);
     let mut database = Loop::open(&folder, postgres.as_ref()).await?;
     let begin = Instant::now();

@@ -97,7 +97,8 @@ async fn load(
     Ok((latencies, cost))
 }
 
-async fn sum(mut tasks: JoinSet<Result<Histogram<u64>>>) -> Result<Histogram<u64>> {
+/// The latencies of all sockets together.
+pub async fn sum(mut tasks: JoinSet<Result<Histogram<u64>>>) -> Result<Histogram<u64>> {
     let mut total = measure::latencies()?;
     while let Some(latencies) = tasks.join_next().await {
         total.add(latencies??)?;

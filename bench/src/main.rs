@@ -3,6 +3,7 @@
 
 #![expect(unreachable_pub, reason = "a program has no outside: pub says what other modules use")]
 
+mod backlog;
 mod baseline;
 mod client;
 mod compare;
@@ -76,6 +77,8 @@ enum Command {
     Rows(rows::RowsArgs),
     /// Durable events, beside a loop that commits groups of rows; --database-url for PostgreSQL
     Durable(durable::DurableArgs),
+    /// Backlog: how fast jobs are taken up that wait in the database, when few wait and when very many do
+    Backlog(backlog::BacklogArgs),
     /// Fan-out: one publisher, many subscribers in one room, every delivery checked
     Fanout(fanout::FanoutArgs),
     /// Memory: many connected sockets that do nothing
@@ -113,6 +116,9 @@ fn main() -> Result<()> {
         Some(Command::BaselineServer { listen }) => return serve_baseline(listen),
         Some(Command::Soak(args)) => {
             return client_runtime(cli.client_threads)?.block_on(soak::run(&args, &cli.compare.start));
+        }
+        Some(Command::Backlog(args)) => {
+            return client_runtime(cli.client_threads)?.block_on(backlog::run(&args, &cli.compare.start));
         }
         Some(Command::Events(args)) => vec![Scenario::Events(args)],
         Some(Command::Rows(args)) => args.scenarios(),

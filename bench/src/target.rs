@@ -55,7 +55,7 @@ pub struct Server {
     child: Child,
     folder: TempDir,
     /// Its database, which goes with it.
-    _postgres: Option<Postgres>,
+    postgres: Option<Postgres>,
 }
 
 /// A database of its own on a PostgreSQL; dropped with this.
@@ -168,7 +168,7 @@ impl Target {
             patience: args.patience,
             connecting: args.connecting,
         };
-        Ok(Server { endpoint, pid, child, folder, _postgres: postgres })
+        Ok(Server { endpoint, pid, child, folder, postgres })
     }
 
     fn command(self, args: &StartArgs, folder: &Path, address: SocketAddr) -> Result<Command> {
@@ -219,6 +219,11 @@ impl Server {
     /// Gatewright's database.
     pub fn database(&self) -> PathBuf {
         self.folder.path().join("data/gatewright.db")
+    }
+
+    /// The URL of Gatewright's PostgreSQL, if it has one.
+    pub fn database_url(&self) -> Option<String> {
+        self.postgres.as_ref().map(Postgres::url)
     }
 
     /// Ends the server and waits until it is gone, so that it costs the next run nothing.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::job::{Attempt, Attempts, ClientEvent, End, EndState, now_ms};
 use super::order::{Accepted, Hold, Start, Step};
-use super::sql::{self, ClaimRow, EndRow, EventIdRow, NewRow, RetryRow};
+use super::sql::{self, BY_INDEX, ClaimRow, EndRow, EventIdRow, NewRow, RetryRow};
 use super::status::JobStatus;
 use super::{Begun, Ended, Jobs, Settled, ends};
 use crate::error::{Error, ErrorCode, Failure, Result};
@@ -26,10 +26,6 @@ const NO_ROOM: [&str; 2] = ["13", "778"];
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// How long PostgreSQL keeps the locks of a transaction whose process hangs: less than a lease.
 pub(super) const IDLE_MAX: &str = "SET LOCAL idle_in_transaction_session_timeout = '3s'";
-/// The table of jobs is full of rows that are gone, so that PostgreSQL's estimates make it read all of it: it is to find
-/// each job by its number.
-const BY_NUMBER: &str =
-    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 /// How long a transaction may take in all before it is given up.
 pub(super) const COMMIT_MAX: Duration = Duration::from_secs(10);
 
@@ -179,7 +175,7 @@ impl Jobs {
         if self.backend() == DbBackend::Sqlite {
             return Ok(None);
         }
-        on.execute(&format!("{IDLE_MAX}; {BY_NUMBER}")).await?;
+        on.execute(&format!("{IDLE_MAX}; {BY_INDEX}")).await?;
         let shards: HashSet<_> = group
             .iter()
             .filter_map(|op| match op {

@@ -219,8 +219,7 @@ impl Jobs {
             return Ok(true);
         }
         let cursors: Vec<_> = read.cursors.iter().map(|(shard, seq)| (*shard, *seq)).collect();
-        let ready = scope.ready(self.store.db(), &cursors, PAGE).await?;
-        let is_full = ready.len() == PAGE;
+        let (ready, has_more) = scope.ready(self.store.db(), &cursors, PAGE).await?;
         match ready.last().map(|last| last.seq) {
             // On SQLite what is committed later has a higher number, whatever its shard.
             Some(last) if scope.backend == sea_orm::DbBackend::Sqlite => {
@@ -234,7 +233,7 @@ impl Jobs {
             }
         }
         self.load(ready);
-        Ok(is_full)
+        Ok(has_more)
     }
 
     /// Puts jobs into memory; the numbers of those that are due and have to wait for others, and how many are new.

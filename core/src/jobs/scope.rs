@@ -1,13 +1,15 @@
 //! Reads the jobs that are not finished, as far as they are this node's.
 
+use std::collections::HashMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, TransactionTrait, Value};
 
 use super::job::{Attempts, Caller, Job};
-use super::sql::{json_text, statement, uuid};
+use super::sql::{BY_INDEX, json_text, statement, uuid};
 use crate::error::Result;
-use crate::store::Pool;
+use crate::store::{Pool, Transaction};
 
 /// A job that is stored and not finished.
 #[derive(Debug, Clone)]
@@ -64,7 +66,7 @@ impl Scope {
             "SELECT {STORED} FROM gw_job WHERE due_at <= $3 AND {} ORDER BY due_at, seq LIMIT $4",
             self.condition()
         );
-        stored(&on.query_all_raw(self.statement(sql, [now.into(), (limit as i64).into()])).await?)
+        self.read(on, self.statement(sql, [now.into(), (limit as i64).into()])).await
     }
 
     /// When the next job is due that is not yet, in milliseconds.
@@ -74,36 +76,43 @@ impl Scope {
         Ok(found.map(|row| row.try_get("", "due_at")).transpose()?.flatten())
     }
 
-    /// Jobs that wait for nothing, behind the cursor of their shard, in the order in which they were committed.
-    /// On SQLite the shards have one cursor.
+    /// Jobs that wait for nothing, behind the cursor of their shard, in the order in which they were committed; and
+    /// whether there are more. On SQLite the shards have one cursor.
     pub(super) async fn ready(
         &self,
         on: &Pool,
         cursors: &[(i32, i64)],
         limit: usize,
-    ) -> Result<Vec<StoredJob>> {
-        let limit = Value::from(limit as i64);
-        let statement = if self.backend == DbBackend::Sqlite {
+    ) -> Result<(Vec<StoredJob>, bool)> {
+        if self.backend == DbBackend::Sqlite {
             let sql = format!(
                 "SELECT {STORED} FROM gw_job WHERE seq > $3 AND due_at IS NULL AND {} ORDER BY seq LIMIT $4",
                 self.condition()
             );
             let cursor = cursors.iter().map(|(_, seq)| *seq).min().unwrap_or_default();
-            self.statement(sql, [cursor.into(), limit])
-        } else {
-            let sql = format!(
-                "SELECT {STORED} FROM json_to_recordset($3::json) AS c(of_shard integer, cursor bigint), LATERAL \
-                 (SELECT * FROM gw_job WHERE shard = c.of_shard AND seq > c.cursor AND due_at IS NULL AND {} \
-                 ORDER BY seq LIMIT $4) AS j ORDER BY seq LIMIT $4",
-                self.condition()
-            );
-            let cursors: Vec<_> = cursors
-                .iter()
-                .map(|(shard, seq)| serde_json::json!({ "of_shard": shard, "cursor": seq }))
-                .collect();
-            self.statement(sql, [json_text(&cursors).into(), limit])
-        };
-        stored(&on.query_all_raw(statement).await?)
+            let ready = self.statement(sql, [cursor.into(), (limit as i64).into()]);
+            let ready = self.read(on, ready).await?;
+            let has_more = ready.len() == limit;
+            return Ok((ready, has_more));
+        }
+        // Of each shard its part: the database would sort as many of each as there are in all.
+        let of_shard = limit.div_ceil(cursors.len().max(1));
+        let sql = format!(
+            "SELECT {STORED} FROM json_to_recordset($3::json) AS c(of_shard integer, cursor bigint), LATERAL \
+             (SELECT * FROM gw_job WHERE shard = c.of_shard AND seq > c.cursor AND due_at IS NULL AND {} \
+             ORDER BY seq LIMIT $4) AS j ORDER BY seq",
+            self.condition()
+        );
+        let cursors: Vec<_> = cursors
+            .iter()
+            .map(|(shard, seq)| serde_json::json!({ "of_shard": shard, "cursor": seq }))
+            .collect();
+        let ready = self.statement(sql, [json_text(&cursors).into(), (of_shard as i64).into()]);
+        let ready = self.read(on, ready).await?;
+        let mut found = HashMap::new();
+        ready.iter().for_each(|one| *found.entry(one.shard).or_insert(0) += 1);
+        let has_more = found.values().any(|found| *found == of_shard);
+        Ok((ready, has_more))
     }
 
     /// The jobs of one key that wait for nothing, in the order in which they were committed; and those that wait for
@@ -114,7 +123,19 @@ impl Scope {
              ORDER BY seq LIMIT $4",
             self.condition()
         );
-        stored(&on.query_all_raw(self.statement(sql, [key.into(), (limit as i64).into()])).await?)
+        self.read(on, self.statement(sql, [key.into(), (limit as i64).into()])).await
+    }
+
+    /// Reads jobs, by an index on PostgreSQL too, see [`BY_INDEX`].
+    async fn read(&self, on: &Pool, statement: Statement) -> Result<Vec<StoredJob>> {
+        if self.backend == DbBackend::Sqlite {
+            return on.query_all_raw(statement).await?.iter().map(stored_job).collect();
+        }
+        let on = Transaction::OfPool(TransactionTrait::begin(&**on).await?);
+        on.execute(BY_INDEX).await?;
+        let rows = on.all(statement).await?;
+        on.commit().await?;
+        rows.iter().map(stored_job).collect()
     }
 
     /// The jobs that wait for another attempt: number, key and shard.
@@ -139,10 +160,6 @@ impl Scope {
         let rows = on.query_all_raw(self.statement(sql, [])).await?;
         rows.iter().map(|row| Ok((row.try_get("", "job_key")?, row.try_get("", "shard")?))).collect()
     }
-}
-
-fn stored(rows: &[QueryResult]) -> Result<Vec<StoredJob>> {
-    rows.iter().map(stored_job).collect()
 }
 
 fn stored_job(row: &QueryResult) -> Result<StoredJob> {

@@ -11,6 +11,12 @@ use super::job::{Attempts, End, EndState, Fence, Job};
 use crate::error::{Error, Result};
 use crate::store::{Pool, Transaction};
 
+/// PostgreSQL plans a statement on the table of jobs when it is small, or full of rows that are gone, and would read or sort
+/// all of it also when it has grown: jobs are to be found by an index, and in its order.
+pub(super) const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+                                   SET LOCAL enable_sort = off; SET LOCAL enable_hashjoin = off; \
+                                   SET LOCAL enable_mergejoin = off";
+
 /// A job on its way to the table.
 #[derive(Debug, Serialize)]
 pub(super) struct NewRow<'a> {
