@@ -140,6 +140,7 @@ pub(crate) async fn run(
         user: body.user.filter(|user| !user.is_null()).map(|user| CallUser::Given(Arc::new(user))),
         is_live: body.commit,
         old: body.old.unwrap_or_default(),
+        sockets: Vec::new(),
         rows: Vec::new(),
         rows_of: Vec::new(),
     };

@@ -1,12 +1,16 @@
 //! Publications on their way to the sockets of this node.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gatewright_core::broker::{Action, Member, Publication, Room, Sockets, Target};
+use gatewright_core::broker::{Action, Channel, Member, Publication, Room, Sockets, Target};
+use gatewright_core::script::Socket;
 
 use super::connection::Connection;
 use super::hub::Hub;
+use super::namespace::Namespace;
 use super::packets::Outgoing;
+use super::rooms;
 
 impl Sockets for Hub {
     fn deliver(&self, publication: &Publication) {
@@ -16,6 +20,9 @@ impl Sockets for Hub {
                 let data = Outgoing::new(payload);
                 self.each(target, |connection| connection.send_or_end(event, &data));
             }
+            // Who is in as many rooms as they may be is told so.
+            Action::Join(room) => self.each(target, |connection| drop(Socket::join(connection, room))),
+            Action::Leave(room) => self.each(target, |connection| Socket::leave(connection, room)),
             Action::Disconnect => self.each(target, Connection::end),
             Action::CheckSession => self.check_sessions.notify_one(),
         }
@@ -27,6 +34,32 @@ impl Sockets for Hub {
 
     fn room_size(&self, room: Room<'_>) -> usize {
         self.rooms(room).map(|room| room.size()).sum()
+    }
+
+    fn channels(&self, gateway: Option<&str>, prefix: &str) -> Vec<Channel> {
+        let namespaces = self.namespaces();
+        let meant =
+            namespaces.values().filter(|namespace| gateway.is_none_or(|path| path == &*namespace.path));
+        let channels = |namespace: &Arc<Namespace>| {
+            let rooms = namespace.rooms.beginning_with(prefix).into_iter();
+            let channel = |room: Arc<rooms::Room>| Channel {
+                name: room.name.to_string(),
+                gateway: namespace.path.clone(),
+                members: room.size(),
+            };
+            rooms.map(channel).collect::<Vec<_>>()
+        };
+        meant.flat_map(channels).collect()
+    }
+
+    fn connections(&self) -> BTreeMap<String, usize> {
+        let count =
+            |namespace: &Arc<Namespace>| (namespace.path.to_string(), namespace.rooms.connection_count());
+        self.namespaces().values().map(count).collect()
+    }
+
+    fn connections_of_user(&self, user_id: &str) -> usize {
+        self.connection_count_of(user_id)
     }
 }
 
@@ -47,6 +80,17 @@ impl Hub {
                 }
             }
             Target::User(id) => self.connections_of(id).iter().for_each(|connection| act(connection)),
+            Target::Users(ids) => {
+                // One user's sockets are nobody else's: only the ids may come twice.
+                let ids: BTreeSet<_> = ids.iter().collect();
+                let connections = ids.into_iter().flat_map(|id| self.connections_of(id));
+                connections.for_each(|connection| act(&connection));
+            }
+            Target::UserIn { gateway, user } => {
+                let connections = self.connections_of(user).into_iter();
+                let meant = connections.filter(|one| one.namespace.path == *gateway);
+                meant.for_each(|connection| act(&connection));
+            }
             Target::Socket(id) => {
                 self.connections_of_socket(id).iter().for_each(|connection| act(connection));
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use gatewright_admin_api::Live;
 use gatewright_core::auth::{Accounts, UserId};
-use gatewright_core::broker::{Action, Publication, Room, Target};
+use gatewright_core::broker::{Action, Publication, Room, Sockets, Target};
 use gatewright_core::catalog::LiveGateway;
 use gatewright_core::config::Config;
 use gatewright_core::run::Runner;
@@ -196,6 +196,11 @@ impl Hub {
         self.users.read().get(user_id).cloned().unwrap_or_default()
     }
 
+    /// How many connections the user with this id has.
+    pub(super) fn connection_count_of(&self, user_id: &str) -> usize {
+        self.users.read().get(user_id).map_or(0, Vec::len)
+    }
+
     /// All connections of users who are signed in.
     pub(super) fn signed_in_connections(&self) -> Vec<Arc<Connection>> {
         self.users.read().values().flatten().cloned().collect()
@@ -302,9 +307,7 @@ impl Hub {
 
 impl Live for Hub {
     fn connections(&self) -> BTreeMap<String, usize> {
-        let count =
-            |namespace: &Arc<Namespace>| (namespace.path.to_string(), namespace.rooms.connection_count());
-        self.namespaces().values().map(count).collect()
+        Sockets::connections(self)
     }
 
     fn queue_depth(&self) -> usize {

@@ -123,6 +123,12 @@ impl Rooms {
         self.state.read().rooms.get(name).cloned()
     }
 
+    /// The rooms whose names begin like this, in no order.
+    pub fn beginning_with(&self, prefix: &str) -> Vec<Arc<Room>> {
+        let state = self.state.read();
+        state.rooms.values().filter(|room| room.name.starts_with(prefix)).cloned().collect()
+    }
+
     /// A connection by its socket's id.
     pub fn connection(&self, id: SocketId) -> Option<Arc<Connection>> {
         self.state.read().connections.get(&id).map(|occupant| occupant.connection.clone())

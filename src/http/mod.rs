@@ -17,6 +17,7 @@ mod peers;
 mod reads;
 mod router;
 mod routes;
+mod sockets;
 mod transport;
 
 use std::sync::Arc;

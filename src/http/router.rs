@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{HttpState, auth, data, demo, health, jobs, openapi, pages, routes};
+use super::{HttpState, auth, data, demo, health, jobs, openapi, pages, routes, sockets};
 
 /// What the description of the API begins with.
 #[derive(OpenApi)]
@@ -43,6 +43,12 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
         .routes(routes!(data::list, data::create))
         .routes(routes!(data::get, data::update, data::delete))
         .routes(routes!(jobs::status))
+        .routes(routes!(sockets::channels))
+        .routes(routes!(sockets::members))
+        .routes(routes!(sockets::connections))
+        .routes(routes!(sockets::broadcast))
+        .routes(routes!(sockets::emit_to_user))
+        .routes(routes!(sockets::disconnect_user))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))

@@ -42,6 +42,13 @@ fn rooms() {
 }
 
 #[test]
+fn sockets() {
+    let server = Server::start_with(&[LOGS], &[]);
+    run_scenario(&server, "sockets");
+    check_log(server);
+}
+
+#[test]
 fn lifecycle() {
     let settings = [("LIMITS__CONNECTIONS", "20"), ("QUEUE__DRAIN_MS", "30000")];
     let mut server = Server::start_with(&settings, &[]);

@@ -7,6 +7,7 @@
 
 mod memory;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,15 @@ pub enum Target {
     RoomOfAll(Box<str>),
     /// All of a user, in all gateways, by the user's id.
     User(Box<str>),
+    /// All of these users, in all gateways; each socket once.
+    Users(Vec<Box<str>>),
+    /// All of a user in one gateway.
+    UserIn {
+        /// The gateway's path.
+        gateway: Arc<str>,
+        /// The user's id.
+        user: Box<str>,
+    },
     /// One, by its id.
     Socket(Box<str>),
     /// One in one gateway.
@@ -67,6 +77,10 @@ pub enum Action {
         /// Its data.
         payload: Payload,
     },
+    /// They come into a room of the gateway that they are in.
+    Join(Box<str>),
+    /// They leave it.
+    Leave(Box<str>),
     /// The connection is ended, after what was sent before.
     Disconnect,
     /// Whether the session of the socket's token still counts is looked at, now: a hint, since the
@@ -95,8 +109,19 @@ pub struct Room<'a> {
     pub name: &'a str,
 }
 
-/// Delivers publications and knows who is in a room. What one caller publishes arrives in its order.
-pub trait Broker: Send + Sync {
+/// A room that somebody is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Channel {
+    /// The room's name.
+    pub name: String,
+    /// The path of its gateway.
+    pub gateway: Arc<str>,
+    /// How many are in it.
+    pub members: usize,
+}
+
+/// Delivers publications and knows who is connected. What one caller publishes arrives in its order.
+pub trait Broker: Presence {
     /// From now on delivers to these sockets, which are this node's.
     fn attach(&self, sockets: Weak<dyn Sockets>);
 
@@ -106,18 +131,40 @@ pub trait Broker: Send + Sync {
     /// # Errors
     /// `SERVICE_UNAVAILABLE` when what must not get lost cannot be handed over.
     fn publish(&self, publication: Publication) -> Result<(), Failure>;
+}
 
+/// Who is connected, and in which rooms. Each call may fail with `SERVICE_UNAVAILABLE`, when those who know do not
+/// answer.
+pub trait Presence: Send + Sync {
     /// Who is in a room, in no order.
     ///
     /// # Errors
-    /// `SERVICE_UNAVAILABLE` when those who know do not answer.
+    /// See above.
     fn members(&self, room: Room<'_>) -> Result<Vec<Member>, Failure>;
 
     /// How many are in a room.
     ///
     /// # Errors
-    /// As [`Self::members`].
+    /// See above.
     fn room_size(&self, room: Room<'_>) -> Result<usize, Failure>;
+
+    /// The rooms of a gateway, or of all, whose names begin with `prefix`, by name and gateway.
+    ///
+    /// # Errors
+    /// See above.
+    fn channels(&self, gateway: Option<&str>, prefix: &str) -> Result<Vec<Channel>, Failure>;
+
+    /// How many sockets each gateway has, by its path.
+    ///
+    /// # Errors
+    /// See above.
+    fn connections(&self) -> Result<BTreeMap<String, usize>, Failure>;
+
+    /// How many sockets a user has, in all gateways.
+    ///
+    /// # Errors
+    /// See above.
+    fn connections_of_user(&self, user_id: &str) -> Result<usize, Failure>;
 }
 
 /// The sockets of one node, as a broker reaches them. Nothing here waits or fails.
@@ -128,6 +175,12 @@ pub trait Sockets: Send + Sync {
     fn members(&self, room: Room<'_>) -> Vec<Member>;
     /// How many of them are in a room.
     fn room_size(&self, room: Room<'_>) -> usize;
+    /// The rooms that any of them is in, see [`Presence::channels`]; in no order.
+    fn channels(&self, gateway: Option<&str>, prefix: &str) -> Vec<Channel>;
+    /// How many of them each gateway has.
+    fn connections(&self) -> BTreeMap<String, usize>;
+    /// How many of them are a user's.
+    fn connections_of_user(&self, user_id: &str) -> usize;
 }
 
 #[cfg(test)]
@@ -154,6 +207,20 @@ mod tests {
             (0..2).map(member).collect()
         }
 
+        fn channels(&self, gateway: Option<&str>, prefix: &str) -> Vec<Channel> {
+            let channel = |name: &str| Channel { name: name.to_owned(), gateway: "/a".into(), members: 2 };
+            let names = ["b", "ab", "a"].into_iter().filter(|name| name.starts_with(prefix));
+            names.filter(|_| gateway.is_none_or(|path| path == "/a")).map(channel).collect()
+        }
+
+        fn connections(&self) -> BTreeMap<String, usize> {
+            BTreeMap::from([("/a".to_owned(), 2)])
+        }
+
+        fn connections_of_user(&self, user_id: &str) -> usize {
+            usize::from(user_id == "u1")
+        }
+
         fn room_size(&self, room: Room<'_>) -> usize {
             self.members(room).len()
         }
@@ -166,13 +233,16 @@ mod tests {
             Target::Room { gateway: "/a".into(), room: "r".into(), except: Some("s".into()) },
             Target::RoomOfAll("r".into()),
             Target::User("u".into()),
+            Target::Users(vec!["u".into(), "v".into()]),
+            Target::UserIn { gateway: "/a".into(), user: "u".into() },
             Target::Socket("s".into()),
             Target::Connection { gateway: "/a".into(), socket: "s".into() },
             Target::Gateway("/a".into()),
             Target::All,
         ];
         let with = |target: Target| {
-            let actions = [emit.clone(), Action::Disconnect, Action::CheckSession];
+            let (join, leave) = (Action::Join("r".into()), Action::Leave("r".into()));
+            let actions = [emit.clone(), join, leave, Action::Disconnect, Action::CheckSession];
             actions.map(|action| Publication { target: target.clone(), action })
         };
         targets.into_iter().flat_map(with).collect()
@@ -199,6 +269,11 @@ mod tests {
         assert_eq!(*sockets.0.lock(), publications());
         assert_eq!(broker.members(room), Ok(sockets.members(room)));
         assert_eq!(broker.room_size(room), Ok(2));
+        let names = |prefix| broker.channels(None, prefix).unwrap().into_iter().map(|one| one.name);
+        assert_eq!(Vec::from_iter(names("a")), ["a", "ab"], "by name");
+        assert_eq!(broker.channels(Some("/b"), ""), Ok(Vec::new()));
+        assert_eq!(broker.connections().unwrap()["/a"], 2);
+        assert_eq!((broker.connections_of_user("u1"), broker.connections_of_user("u2")), (Ok(1), Ok(0)));
         drop(sockets);
         assert_eq!(broker.room_size(room), Ok(0), "gone sockets are not kept alive");
         publications().into_iter().for_each(publish);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 
 use super::Jobs;
 use crate::error::Result;
@@ -116,30 +116,32 @@ impl Jobs {
         let nodes: i64 = nodes.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(1);
         let part = (SHARDS as usize).div_ceil(nodes.max(1) as usize);
 
-        let own = "SELECT shard FROM gw_shard WHERE owner = $1 ORDER BY shard FOR UPDATE";
-        let mut has: BTreeSet<i32> = shards(
-            &on,
-            Statement::from_sql_and_values(DbBackend::Postgres, own, [self.node.as_str().into()]),
-        )
-        .await?;
+        // All at once and in their order, as the ledger locks them: none waits for the other for ever, and none is left out
+        // because events are being stored in it.
+        let mine_or_free = "SELECT shard, owner FROM gw_shard WHERE owner = $1 OR owner IS NULL OR expires_at < now() \
+                            ORDER BY shard FOR UPDATE";
+        let mine_or_free =
+            Statement::from_sql_and_values(DbBackend::Postgres, mine_or_free, [self.node.as_str().into()]);
+        let (mut has, mut free, mut abandoned) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
+        for row in on.query_all_raw(mine_or_free).await? {
+            let (shard, owner): (i32, Option<String>) =
+                (row.try_get("", "shard")?, row.try_get("", "owner")?);
+            match owner {
+                Some(owner) if owner == self.node => drop(has.insert(shard)),
+                Some(_) => {
+                    abandoned.insert(shard);
+                    free.push(shard);
+                }
+                None => free.push(shard),
+            }
+        }
         let surplus = has.len().saturating_sub(part);
         let idle: Vec<_> =
             has.iter().copied().filter(|shard| !self.keys.lock().is_busy(*shard)).take(surplus).collect();
         has.retain(|shard| !idle.contains(shard));
         let wanted = part.saturating_sub(has.len());
-        let free = format!(
-            "SELECT shard FROM gw_shard WHERE owner IS NULL OR expires_at < now() ORDER BY shard LIMIT {wanted} \
-             FOR UPDATE SKIP LOCKED"
-        );
-        let abandoned = format!(
-            "SELECT COUNT(*) FROM (SELECT 1 FROM gw_shard WHERE owner IS NOT NULL AND owner <> '{}' \
-             AND expires_at < now() ORDER BY shard LIMIT {wanted}) AS a",
-            self.node
-        );
-        let abandoned = on.query_one_raw(sql(&abandoned)).await?;
-        let abandoned: i64 = abandoned.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0);
-        // One's own that have run out are among the free.
-        has.extend(shards(&on, sql(&free)).await?.into_iter().filter(|shard| !idle.contains(shard)));
+        has.extend(free.into_iter().take(wanted));
+        let abandoned = abandoned.intersection(&has).count();
         run(
             &on,
             &format!(
@@ -157,7 +159,7 @@ impl Jobs {
         )
         .await?;
         on.commit().await?;
-        Ok((has, abandoned as usize))
+        Ok((has, abandoned))
     }
 
     /// Gives all leases back: who takes them need not wait for their end.
@@ -183,11 +185,6 @@ fn sql(text: &str) -> Statement {
 async fn run(on: &impl ConnectionTrait, text: &str, node: &str) -> Result<()> {
     on.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, text, [node.into()])).await?;
     Ok(())
-}
-
-async fn shards(on: &DatabaseTransaction, statement: Statement) -> Result<BTreeSet<i32>> {
-    let rows = on.query_all_raw(statement).await?;
-    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 
 /// Shards as SQL has them; one that does not exist where there are none.

@@ -12,10 +12,11 @@ use crate::error::{Error, Result};
 use crate::store::{Pool, Transaction};
 
 /// PostgreSQL plans a statement on the table of jobs when it is small, or full of rows that are gone, and would read or sort
-/// all of it also when it has grown: jobs are to be found by an index, and in its order.
+/// all of it also when it has grown: jobs are to be found by an index, and in its order. What cannot be done so costs very
+/// much by its reckoning, for which it would compile the statement.
 pub(super) const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
                                    SET LOCAL enable_sort = off; SET LOCAL enable_hashjoin = off; \
-                                   SET LOCAL enable_mergejoin = off";
+                                   SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 
 /// A job on its way to the table.
 #[derive(Debug, Serialize)]

@@ -18,7 +18,7 @@ use super::thing::Thing;
 use crate::catalog::{Catalog, Event, EventTable, Found, Gateway, Hook, RouteTable, normal_method};
 use crate::data::Row;
 use crate::run::{MoveOn, TestCall, Trigger, run_test};
-use crate::script::{CallUser, HttpRequest};
+use crate::script::{CallUser, HttpRequest, OtherSocket};
 
 /// What came of one test.
 #[derive(Debug, Clone)]
@@ -78,6 +78,9 @@ struct Test {
     /// Rooms that the socket is in.
     #[serde(default)]
     rooms: Vec<String>,
+    /// Other sockets.
+    #[serde(default)]
+    sockets: Vec<TestSocket>,
     /// Rows that exist, by table.
     #[serde(default)]
     rows: BTreeMap<String, Vec<Row>>,
@@ -92,6 +95,18 @@ struct Test {
     /// How far the time is moved on after the script, in milliseconds.
     move_on: Option<u32>,
     expect: Expect,
+}
+
+/// A socket besides the one that triggers the run.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TestSocket {
+    id: String,
+    /// May be left out where the pack has one gateway.
+    gateway: Option<String>,
+    user_id: Option<String>,
+    #[serde(default)]
+    rooms: Vec<String>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -147,6 +162,11 @@ async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(S
         Ok(job.later(&gateway.path, now_ms))
     });
     let waiting = waiting.collect::<Result<Vec<_>, String>>()?;
+    let sockets = test.sockets.into_iter().map(|socket| {
+        let gateway = gateway_of(pack, socket.gateway.as_deref())?.path.clone();
+        Ok(OtherSocket { id: socket.id, gateway, user_id: socket.user_id, rooms: socket.rooms })
+    });
+    let sockets = sockets.collect::<Result<Vec<_>, String>>()?;
     let attempts = catalog.job_attempts();
     let mut rows = test.rows;
     let mut ordered: Vec<_> =
@@ -165,6 +185,7 @@ async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(S
         waiting,
         events: Some(catalog.live()),
         move_on: test.move_on.map(|ms| MoveOn { ms: ms.into(), attempts }),
+        sockets,
         rows: ordered,
         rows_of: test.expect.rows.keys().cloned().collect(),
     };

@@ -11,7 +11,7 @@ use super::packets::{ERROR, ErrorPacket, RESULT, ResultPacket, raw};
 use super::work::Work;
 use super::{RunKind, Runner};
 use crate::auth::{User, UserId};
-use crate::broker::{Action, Member, Publication, Room, Target};
+use crate::broker::{Action, Presence, Publication, Target};
 use crate::cache::Cache;
 use crate::error::{ErrorCode, Failure};
 use crate::jobs::{self, Begun, Caller, End, EndState, Ended, LaterJob, RunJobs, now_ms};
@@ -82,12 +82,8 @@ impl Host for WaitingHost {
         Ok(())
     }
 
-    fn members(&self, room: Room<'_>) -> Result<Vec<Member>, Failure> {
-        self.inner.members(room)
-    }
-
-    fn room_size(&self, room: Room<'_>) -> Result<usize, Failure> {
-        self.inner.room_size(room)
+    fn presence(&self) -> &dyn Presence {
+        self.inner.presence()
     }
 
     fn cache(&self) -> &dyn Cache {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use uuid::Uuid;
 
 use super::Runner;
-use crate::broker::{Action, Broker, Member, Publication, Room};
+use crate::broker::{Action, Broker, Presence, Publication};
 use crate::cache::{Cache, MemoryCache};
 use crate::catalog::Catalog;
 use crate::error::{ErrorCode, Failure};
@@ -54,12 +54,8 @@ impl Host for LiveHost {
         self.broker.publish(publication)
     }
 
-    fn members(&self, room: Room<'_>) -> Result<Vec<Member>, Failure> {
-        self.broker.members(room)
-    }
-
-    fn room_size(&self, room: Room<'_>) -> Result<usize, Failure> {
-        self.broker.room_size(room)
+    fn presence(&self) -> &dyn Presence {
+        &*self.broker
     }
 
     fn cache(&self) -> &dyn Cache {

@@ -14,6 +14,7 @@ mod packets;
 mod record;
 mod route;
 mod rows;
+mod sockets;
 mod test;
 mod work;
 

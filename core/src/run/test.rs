@@ -14,8 +14,8 @@ use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::moment::from_ms;
 use crate::script::{
-    Arguments, Call, CallUser, Emitted, HttpRequest, HttpResponse, JobOrigin, Later, Origin, RecordedHost,
-    RunOutput, Script, ScriptEngine, ScriptWork, Socket, TestInputs, run_on_script_thread,
+    Arguments, Call, CallUser, Emitted, HttpRequest, HttpResponse, JobOrigin, Later, Origin, OtherSocket,
+    RecordedHost, RunOutput, Script, ScriptEngine, ScriptWork, Socket, TestInputs, run_on_script_thread,
 };
 use crate::store::{self, Time};
 
@@ -46,6 +46,8 @@ pub struct TestCall {
     pub events: Option<Arc<LiveGateways>>,
     /// How far its time is moved on after the script.
     pub move_on: Option<MoveOn>,
+    /// Other sockets, and the rooms that they are in.
+    pub sockets: Vec<OtherSocket>,
     /// Rows that exist, by table, those that others reference first; never for a live run.
     pub rows: Vec<(String, Vec<Row>)>,
     /// Tables whose rows are wanted as they are afterwards.
@@ -227,12 +229,16 @@ fn run(engine: &ScriptEngine, mut test: TestCall, session: Option<Arc<Session>>)
 
 fn host_of(test: &mut TestCall) -> RecordedHost {
     let user_id = test.user.as_ref().and_then(CallUser::id);
-    let rooms = match &test.trigger {
-        Trigger::Socket { rooms, .. } => rooms.clone(),
-        Trigger::Job { rooms, .. } => rooms.clone().unwrap_or_default(),
-        Trigger::Gateway(_) | Trigger::Route(_) => Vec::new(),
+    let (gateway, rooms) = match &test.trigger {
+        Trigger::Socket { gateway, rooms } => (Some(gateway), rooms.clone()),
+        Trigger::Job { gateway, rooms: Some(rooms), .. } => (Some(gateway), rooms.clone()),
+        Trigger::Job { .. } | Trigger::Gateway(_) | Trigger::Route(_) => (None, Vec::new()),
     };
-    let host = RecordedHost::new(user_id, rooms, test.is_live);
+    let mut host = RecordedHost::new(user_id, rooms, test.is_live);
+    if let Some(gateway) = gateway {
+        host = host.of_gateway(gateway);
+    }
+    let host = host.with_sockets(std::mem::take(&mut test.sockets));
     match test.events.clone() {
         Some(events) => host.with_events(Box::new(move |path, event| {
             events.get(path).is_some_and(|gateway| gateway.handler(event).is_some())

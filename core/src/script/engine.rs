@@ -23,7 +23,7 @@ use super::rows::Rows;
 use super::rows::hooks::{HookRun, Hooks};
 use super::rows::writes::RowsWrite;
 use super::run::{self, Call, JobEnd, Run, RunOutput, Shared};
-use super::{hints, json, macros, outside, strings};
+use super::{hints, json, macros, outside, require, strings};
 use crate::auth::Secret;
 use crate::config;
 use crate::data::{Data, Write};
@@ -76,6 +76,7 @@ impl ScriptEngine {
         register_packages(&mut engine);
         set_caps(&mut engine, &limits);
         strings::register(&mut engine, limits.string_bytes, limits.elements);
+        require::register(&mut engine);
         outside::register(&mut engine);
         let rows = data.map(|data| Arc::new(Rows::new(data)));
         macros::register(&mut engine, &limits, secret, rows.clone());

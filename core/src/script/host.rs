@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::broker::{Member, Publication, Room};
+use crate::broker::{Presence, Publication};
 use crate::cache::Cache;
 use crate::error::Failure;
 use crate::jobs::LaterJob;
@@ -26,16 +26,8 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// What the broker says.
     fn publish(&self, publication: Publication) -> Result<(), Failure>;
-    /// Who is in a room.
-    ///
-    /// # Errors
-    /// What the broker says.
-    fn members(&self, room: Room<'_>) -> Result<Vec<Member>, Failure>;
-    /// How many are in a room.
-    ///
-    /// # Errors
-    /// What the broker says.
-    fn room_size(&self, room: Room<'_>) -> Result<usize, Failure>;
+    /// Who is connected.
+    fn presence(&self) -> &dyn Presence;
     /// That this event of this gateway is handled.
     ///
     /// # Errors

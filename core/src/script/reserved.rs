@@ -1,6 +1,10 @@
 //! Event names that are not for scripts and admins: a client that got one from a script would take
 //! it for the product's own word, or misbehave.
 
+use crate::error::{ErrorCode, Failure};
+
+/// The longest name of an event, in bytes.
+const EVENT_BYTES_MAX: usize = 256;
 /// Socket.IO's own, of its client and its server.
 const OF_SOCKET_IO: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
@@ -16,6 +20,24 @@ pub fn reserved_event(name: &str) -> Option<&'static str> {
     }
     let is_own = OF_GATEWRIGHT.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     is_own.then_some("Gatewright")
+}
+
+/// That scripts and programs may emit an event of this name.
+///
+/// # Errors
+/// `VALIDATION_ERROR`.
+pub fn check_emitted(name: &str) -> Result<(), Failure> {
+    if name.is_empty() || name.len() > EVENT_BYTES_MAX {
+        let message = format!("An event's name has 1 to {EVENT_BYTES_MAX} bytes");
+        return Err(Failure::new(ErrorCode::Validation, message));
+    }
+    match reserved_event(name) {
+        None => Ok(()),
+        Some(owner) => {
+            let message = format!("The event name \"{name}\" is reserved by {owner}; choose another");
+            Err(Failure::new(ErrorCode::Validation, message))
+        }
+    }
 }
 
 /// The reserved names, as the guide lists them.

@@ -1,9 +1,12 @@
 //! `@HELPERS`: time, ids, hashes, tokens, and `fetch`.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
+use regex::{Regex, RegexBuilder};
 use rhai::{Blob, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 use sha2::{Digest, Sha256};
 
@@ -12,6 +15,7 @@ use crate::auth::{Secret, hash_password, is_affordable, verify_password};
 use crate::config;
 use crate::error::{ErrorCode, Failure};
 use crate::id::new_id;
+use crate::moment::{from_ms, parse_time, time_text, to_ms};
 use crate::queue;
 use crate::script::failure::raise;
 use crate::script::json;
@@ -19,7 +23,6 @@ use crate::script::memory::uncounted;
 use crate::script::outside::{self, from_outside};
 use crate::script::rows::refuse_in_transaction;
 use crate::script::run::{self, time_left};
-use crate::store::Time;
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
 type Text = ImmutableString;
@@ -36,12 +39,65 @@ const RANDOM_BYTES_MAX: i64 = 1024;
 const CLAIMS_BYTES_MAX: usize = 16 << 10;
 const CLAIMS_DEPTH_MAX: usize = 16;
 
+/// Bytes that a compiled pattern may take.
+const PATTERN_BYTES_MAX: usize = 64 << 10;
+/// The longest text that a pattern is looked for in, in bytes: the time grows with both.
+const MATCHED_BYTES_MAX: usize = 64 << 10;
+/// Patterns that a thread keeps compiled.
+const PATTERNS_MAX: usize = 32;
+
+thread_local! {
+    static PATTERNS: RefCell<HashMap<Text, Regex>> = RefCell::default();
+}
+
+/// Whether a text has a part that fits a pattern, in a time that grows with the text alone (docs.rs/regex).
+fn matches(text: &str, pattern: &Text) -> Outcome<bool> {
+    if text.len() > MATCHED_BYTES_MAX {
+        let message = format!("matches takes a text of at most {MATCHED_BYTES_MAX} bytes");
+        return Err(raise(Failure::new(ErrorCode::Validation, message)));
+    }
+    uncounted(|| {
+        PATTERNS.with_borrow_mut(|known| {
+            if let Some(regex) = known.get(pattern) {
+                return Ok(regex.is_match(text));
+            }
+            let regex =
+                RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build().map_err(|error| {
+                    let message = format!("matches knows no such pattern: {}", last_line(&error.to_string()));
+                    raise(Failure::new(ErrorCode::Validation, message))
+                })?;
+            if known.len() >= PATTERNS_MAX {
+                known.clear();
+            }
+            let is_match = regex.is_match(text);
+            known.insert(pattern.clone(), regex);
+            Ok(is_match)
+        })
+    })
+}
+
+/// What is wrong with a pattern, without the drawing that stands before it.
+fn last_line(error: &str) -> &str {
+    error.lines().last().unwrap_or_default().trim_start_matches("error: ")
+}
+
 /// Registers the calls of `@HELPERS`.
 pub(crate) fn register(engine: &mut Engine, limits: &config::Scripts, secret: Arc<Secret>) {
     engine
         .register_type_with_name::<Helpers>("@HELPERS")
         .register_fn("now", |_: &mut Helpers| run::now_ms())
-        .register_fn("iso", |_: &mut Helpers| rfc3339(run::now()))
+        .register_fn("iso", |_: &mut Helpers| time_text(run::now()))
+        .register_fn("iso", |_: &mut Helpers, ms: i64| -> Outcome<String> {
+            let time = from_ms(ms).filter(|time| (0..=9999).contains(&time.year()));
+            let refused =
+                || Failure::new(ErrorCode::Validation, format!("{ms} is no time in milliseconds since 1970"));
+            time.map(time_text).ok_or_else(|| raise(refused()))
+        })
+        .register_fn("parseTime", |_: &mut Helpers, text: Dynamic| {
+            let time = text.into_immutable_string().ok().and_then(|text| parse_time(&text));
+            time.map_or(Dynamic::UNIT, |time| to_ms(time).into())
+        })
+        .register_fn("matches", |_: &mut Helpers, text: Text, pattern: Text| matches(&text, &pattern))
         .register_fn("uuid", |_: &mut Helpers| new_id().to_string())
         .register_fn("slug", |_: &mut Helpers, text: Text| slug(&text))
         .register_fn("filter", |_: &mut Helpers, filter: Dynamic| outside::let_through(&filter))
@@ -86,12 +142,6 @@ fn register_fetch(engine: &mut Engine, limits: &config::Scripts) {
     engine
         .register_fn("fetch", move |_: &mut Helpers, url: Text| plain.fetch(&url, &Map::new()))
         .register_fn("fetch", move |_: &mut Helpers, url: Text, options: Map| fetcher.fetch(&url, &options));
-}
-
-/// `2026-01-31T12:00:00.000Z`.
-pub(crate) fn rfc3339(time: Time) -> String {
-    time.format(&time::format_description::well_known::Rfc3339)
-        .expect("a year of four digits can be formatted")
 }
 
 /// Lower-case ASCII letters and digits with single dashes between.

@@ -5,6 +5,7 @@ pub(crate) mod cache;
 mod fetch;
 pub(crate) mod helpers;
 pub(crate) mod job;
+mod others;
 pub(crate) mod socket;
 pub(crate) mod table;
 pub(crate) mod throw;
@@ -86,6 +87,7 @@ pub(crate) fn register(
     rows: Option<Arc<Rows>>,
 ) {
     socket::register(engine);
+    others::register(engine);
     throw::register(engine);
     helpers::register(engine, limits, secret);
     cache::register(engine);

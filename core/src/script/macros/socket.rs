@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
-use serde_json::json;
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString};
+use serde_json::{Value as Json, json};
 
-use crate::broker::{Action, Member, Publication, Room, Target};
+use crate::broker::{Action, Publication, Target};
 use crate::error::{ErrorCode, Failure};
 use crate::payload::Payload;
 use crate::script::failure::raise;
@@ -13,11 +13,13 @@ use crate::script::host::{Host, Socket};
 use crate::script::json;
 use crate::script::memory::uncounted;
 use crate::script::origin::Origin;
-use crate::script::reserved::reserved_event;
+use crate::script::reserved::check_emitted;
 use crate::script::run::{self, host, with_run};
 
-/// The longest name of a room or an event, in bytes.
+/// The longest name of a room, a user's id or a key, in bytes.
 const NAME_BYTES_MAX: usize = 256;
+/// Users that one emit goes to, at most.
+const USERS_MAX: usize = 1000;
 
 type Outcome<T = ()> = Result<T, Box<EvalAltResult>>;
 type Text = ImmutableString;
@@ -41,7 +43,7 @@ fn register_emits(engine: &mut Engine) {
                 return publish("reply", &[], &event, &data, || Target::Connection { gateway, socket });
             }
             let (socket, _) = triggering("reply")?;
-            let (_, payload) = outgoing("reply", &[], &event, &data)?;
+            let (_, payload) = outgoing("reply", &Vec::new, &event, &data)?;
             uncounted(move || {
                 socket.emit(&event, &payload);
                 drop(payload);
@@ -104,6 +106,20 @@ fn register_emits(engine: &mut Engine) {
                 publish("emitToUser", &[&id], &event, &data, || Target::User((&*id).into()))
             },
         )
+        .register_fn(
+            "emitToUsers",
+            |_: &mut SocketMacro, ids: Array, event: Text, data: Dynamic| -> Outcome {
+                let ids = ids.iter().map(|id| name("a user id", id)).collect::<Outcome<Vec<_>>>()?;
+                if ids.len() > USERS_MAX {
+                    let message = format!("emitToUsers takes at most {USERS_MAX} users at once");
+                    return Err(raise(Failure::new(ErrorCode::Validation, message)));
+                }
+                let noted = || vec![ids.iter().map(|id| json!(&**id)).collect()];
+                publish_noted("emitToUsers", &noted, &event, &data, || {
+                    Target::Users(ids.iter().map(|id| (&**id).into()).collect())
+                })
+            },
+        )
         .register_fn("emitToSocket", |_: &mut SocketMacro, id: Text, event: Text, data: Dynamic| -> Outcome {
             publish("emitToSocket", &[&id], &event, &data, || Target::Socket((&*id).into()))
         })
@@ -135,14 +151,6 @@ fn register_rooms(engine: &mut Engine) {
         .register_fn("rooms", |_: &mut SocketMacro| -> Outcome<Array> {
             let rooms = triggering("rooms")?.0.rooms();
             Ok(rooms.into_iter().map(Dynamic::from).collect())
-        })
-        .register_fn("roomSize", |_: &mut SocketMacro, room: Dynamic| -> Outcome<i64> {
-            let room = room_name(&room)?;
-            Ok(in_room(&room, |host, room| host.room_size(room))? as i64)
-        })
-        .register_fn("members", |_: &mut SocketMacro, room: Dynamic| -> Outcome<Array> {
-            let room = room_name(&room)?;
-            Ok(in_room(&room, |host, room| host.members(room))?.into_iter().map(member).collect())
         });
 }
 
@@ -165,11 +173,11 @@ fn register_connection(engine: &mut Engine) {
         .register_fn("disconnectUser", |_: &mut SocketMacro, id: Dynamic| -> Outcome {
             let id = name("a user id", &id)?;
             note("disconnectUser", &[&id]);
-            end(|| Target::User((&*id).into()))
+            act_on(Target::User((&*id).into()), Action::Disconnect)
         })
         .register_fn("disconnectSocket", |_: &mut SocketMacro, id: Text| -> Outcome {
             note("disconnectSocket", &[&id]);
-            end(|| Target::Socket((&*id).into()))
+            act_on(Target::Socket((&*id).into()), Action::Disconnect)
         })
         .register_fn("get", |_: &mut SocketMacro, key: Text| -> Outcome<Dynamic> {
             let value = triggering("get")?.0.get(&key);
@@ -233,12 +241,12 @@ fn triggering(call: &str) -> Outcome<(Arc<dyn Socket>, Arc<str>)> {
 
 /// That there is a gateway of this path, which the script names. Its own may be gone by now: then its
 /// rooms are empty, and that is no error.
-fn check_gateway(path: &str) -> Outcome {
+pub(super) fn check_gateway(path: &str) -> Outcome {
     uncounted(|| host().check_gateway(path)).map_err(raise)
 }
 
 /// Takes note of a call with these arguments.
-fn note(method: &'static str, args: &[&str]) {
+pub(super) fn note(method: &'static str, args: &[&str]) {
     uncounted(|| host().note(method, &|| args.iter().map(|arg| json!(arg)).collect()));
 }
 
@@ -246,6 +254,17 @@ fn note(method: &'static str, args: &[&str]) {
 fn publish(
     method: &'static str,
     args: &[&str],
+    event: &str,
+    data: &Dynamic,
+    target: impl FnOnce() -> Target,
+) -> Outcome {
+    publish_noted(method, &|| args.iter().map(|arg| json!(arg)).collect(), event, data, target)
+}
+
+/// The same with arguments that are not all text.
+fn publish_noted(
+    method: &'static str,
+    args: &dyn Fn() -> Vec<Json>,
     event: &str,
     data: &Dynamic,
     target: impl FnOnce() -> Target,
@@ -258,31 +277,25 @@ fn publish(
     .map_err(raise)
 }
 
-/// Ends connections.
-fn end(target: impl FnOnce() -> Target) -> Outcome {
-    uncounted(|| host().publish(Publication { target: target(), action: Action::Disconnect })).map_err(raise)
+/// Does something else to sockets. It counts as an emit.
+pub(super) fn act_on(target: Target, action: Action) -> Outcome {
+    count_emit()?;
+    uncounted(|| host().publish(Publication { target, action })).map_err(raise)
 }
 
 /// An event's data on its way out, within what the run may emit. It is made uncounted.
 fn outgoing(
     method: &'static str,
-    args: &[&str],
+    args: &dyn Fn() -> Vec<Json>,
     event: &str,
     data: &Dynamic,
 ) -> Outcome<(Arc<dyn Host>, Payload)> {
-    check_event(event)?;
-    let (host, emits_max, payload) = with_run(|run| {
-        run.shared.emits += 1;
-        let payload = (run.shared.emits <= run.limits.emits)
-            .then(|| uncounted(|| json::to_payload(data, run.limits.value_depth, run.limits.result_bytes)));
-        (run.host.clone(), run.limits.emits, payload)
+    check_emitted(event).map_err(raise)?;
+    count_emit()?;
+    let (host, payload) = with_run(|run| {
+        let payload = uncounted(|| json::to_payload(data, run.limits.value_depth, run.limits.result_bytes));
+        (run.host.clone(), payload)
     });
-    let Some(payload) = payload else {
-        let message = format!(
-            "The script emits more than {emits_max} times, which were sent; one emit to a room, a user or a gateway reaches many"
-        );
-        return Err(run::terminate(ErrorCode::ScriptOutputLimit, message));
-    };
     let payload = payload.map_err(|reason| run::unsendable("an emit", reason))?;
     let is_over = with_run(|run| {
         run.shared.emit_bytes += payload.bytes();
@@ -294,38 +307,35 @@ fn outgoing(
     }
     uncounted(|| {
         host.note(method, &|| {
-            let args = args.iter().map(|arg| json!(arg));
-            args.chain([json!(event), payload.to_value()]).collect()
+            let mut args = args();
+            args.extend([json!(event), payload.to_value()]);
+            args
         });
     });
     Ok((host, payload))
 }
 
-/// Asks about a room of the run's gateway; without a gateway, of all.
-fn in_room<T>(name: &str, ask: impl FnOnce(&dyn Host, Room<'_>) -> Result<T, Failure>) -> Outcome<T> {
-    let (host, gateway) = with_run(|run| (run.host.clone(), run.origin.gateway().cloned()));
-    ask(&*host, Room { gateway: gateway.as_deref(), name }).map_err(raise)
+/// Counts what reaches sockets, of which a run has so many.
+fn count_emit() -> Outcome {
+    let (is_over, most) = with_run(|run| {
+        run.shared.emits += 1;
+        (run.shared.emits > run.limits.emits, run.limits.emits)
+    });
+    if is_over {
+        let message = format!(
+            "The script emits more than {most} times, which were sent; one emit to a room, a user or a gateway reaches many"
+        );
+        return Err(run::terminate(ErrorCode::ScriptOutputLimit, message));
+    }
+    Ok(())
 }
 
-fn check_event(event: &str) -> Outcome {
-    if event.is_empty() || event.len() > NAME_BYTES_MAX {
-        return Err(format!("an event's name has 1 to {NAME_BYTES_MAX} bytes").into());
-    }
-    match reserved_event(event) {
-        None => Ok(()),
-        Some(owner) => {
-            let message = format!("The event name \"{event}\" is reserved by {owner}; choose another");
-            Err(raise(Failure::new(ErrorCode::Validation, message)))
-        }
-    }
-}
-
-fn room_name(room: &Dynamic) -> Outcome<Text> {
+pub(super) fn room_name(room: &Dynamic) -> Outcome<Text> {
     name("a room", room)
 }
 
 /// Text or an integer as a name.
-fn name(what: &str, value: &Dynamic) -> Outcome<Text> {
+pub(super) fn name(what: &str, value: &Dynamic) -> Outcome<Text> {
     let name: Text = if let Ok(text) = value.clone().into_immutable_string() {
         text
     } else if let Ok(number) = value.as_int() {
@@ -341,13 +351,4 @@ fn name(what: &str, value: &Dynamic) -> Outcome<Text> {
         return Err(raise(Failure::new(ErrorCode::Validation, message)));
     }
     Ok(name)
-}
-
-fn member(member: Member) -> Dynamic {
-    Map::from_iter([
-        ("socketId".into(), member.socket_id.into()),
-        ("userId".into(), member.user_id.map_or(Dynamic::UNIT, Dynamic::from)),
-        ("joinedAt".into(), super::helpers::rfc3339(member.joined_at).into()),
-    ])
-    .into()
 }

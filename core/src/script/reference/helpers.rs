@@ -6,9 +6,16 @@ const fn call(signature: &'static str, gives: &'static str, about: &'static str)
     Entry::new("@HELPERS", signature, gives, about)
 }
 
-pub(super) const ENTRIES: [Entry; 13] = [
+pub(super) const ENTRIES: [Entry; 15] = [
     call("now()", "a number", "Milliseconds since 1970.").example("return @HELPERS.now();"),
-    call("iso()", "text", "The time as `2026-01-31T12:00:00.000Z`.").example("return @HELPERS.iso();"),
+    call("iso(ms?)", "text", "The time, or that of so many milliseconds since 1970, as `2026-01-31T12:00:00.000Z`.")
+        .errors("`VALIDATION_ERROR` outside of the years 0 to 9999")
+        .example("return @HELPERS.iso(@HELPERS.now() + 60000);"),
+    call("parseTime(text)", "a number or `()`", "The milliseconds since 1970 of an RFC 3339 time; `()` where it is none.")
+        .example("let at = @HELPERS.parseTime(\"2026-01-31T12:00:00Z\");\nif at == () { @THROW.validation(\"at is no time\"); }"),
+    call("matches(text, pattern)", "true or false", "Whether a text has a part that fits a regular expression, in a time that grows with the text alone: there are no look-arounds and no back-references. `^` and `$` bind it to the whole text.")
+        .errors("`VALIDATION_ERROR` for a pattern that is none or too large, and for a text over 64 KiB")
+        .example("return @HELPERS.matches(\"ABC-1\", `^[A-Z]{3}-[0-9]+$`);"),
     call("uuid()", "text", "A new id; later ones sort after it.").example("return @HELPERS.uuid();"),
     call("slug(text)", "text", "Lower-case letters and digits with single dashes between.")
         .example("return @HELPERS.slug(\"Hello, World!\");"),

@@ -35,5 +35,5 @@ pub(super) const ENTRIES: [Entry; 6] = [
         "Ends the script, undoes what it wrote, and has the job tried again after so many milliseconds, up to its attempts. \
          In durable events and jobs only.",
     )
-    .example("if @HELPERS.now() % 2 == 1 { @JOB.retry(1000); }"),
+    .example("if @BODY.paymentIsPending == true { @JOB.retry(1000); }"),
 ];

@@ -13,7 +13,14 @@ const fn emit(signature: &'static str, about: &'static str) -> Entry {
     )
 }
 
-pub(super) const ENTRIES: [Entry; 20] = [
+const fn others(signature: &'static str, about: &'static str) -> Entry {
+    call(signature, "", about).errors(
+        "`RESOURCE_NOT_FOUND` for an unknown path; in routes and hooks, which are of no gateway, the path has to be named. \
+         It counts as an emit. A socket that is in as many rooms as it may be gets `rate_limited` and does not join",
+    )
+}
+
+pub(super) const ENTRIES: [Entry; 36] = [
     emit("reply(event, data)", "To the client that sent the event.").only(Place::Socket)
         .example("@SOCKET.reply(\"welcome\", #{ id: @SOCKET.id });"),
     emit("broadcastToRoom(room, event, data)", "To a room of this gateway, without the sender.").only(Place::Socket)
@@ -26,6 +33,8 @@ pub(super) const ENTRIES: [Entry; 20] = [
         .example("@SOCKET.emitToRoom(\"/chat\", \"lobby\", \"news\", #{ text: \"hi\" });"),
     emit("emitToUser(userId, event, data)", "To all sockets of a user, in all gateways.")
         .example("@SOCKET.emitToUser(\"u1\", \"notification\", #{ text: \"hi\" });"),
+    emit("emitToUsers(userIds, event, data)", "To all sockets of these users, at most 1,000, in all gateways: one emit.")
+        .example("@SOCKET.emitToUsers([\"u1\", \"u2\"], \"invited\", #{ lobby: \"blue\" });"),
     emit("emitToSocket(socketId, event, data)", "To one socket.")
         .example("@SOCKET.emitToSocket(\"some-id\", \"poke\", ());"),
     emit("emitToGateway(path, event, data)", "To every socket of a gateway; `RESOURCE_NOT_FOUND` for an unknown path.")
@@ -39,10 +48,40 @@ pub(super) const ENTRIES: [Entry; 20] = [
         .example("@SOCKET.leave(\"lobby\");"),
     call("rooms()", "an array of names", "The rooms of the socket.").only(Place::Socket)
         .example("if !(\"lobby\" in @SOCKET.rooms()) { @SOCKET.join(\"lobby\"); }"),
+    others("joinUser(userId, room)", "Puts all sockets that a user has in this gateway into a room.")
+        .example("@SOCKET.joinUser(\"u1\", \"lobby\");"),
+    others("joinUser(path, userId, room)", "The same in the gateway with this path.")
+        .example("@SOCKET.joinUser(\"/chat\", \"u1\", \"lobby\");"),
+    others("leaveUser(userId, room)", "Takes all sockets that a user has in this gateway out of a room.")
+        .example("@SOCKET.leaveUser(\"u1\", \"lobby\");"),
+    others("leaveUser(path, userId, room)", "The same in the gateway with this path.")
+        .example("@SOCKET.leaveUser(\"/chat\", \"u1\", \"lobby\");"),
+    others("joinSocket(socketId, room)", "Puts a socket of this gateway into a room.")
+        .example("@SOCKET.joinSocket(\"some-id\", \"lobby\");"),
+    others("joinSocket(path, socketId, room)", "The same in the gateway with this path.")
+        .example("@SOCKET.joinSocket(\"/chat\", \"some-id\", \"lobby\");"),
+    others("leaveSocket(socketId, room)", "Takes a socket of this gateway out of a room.")
+        .example("@SOCKET.leaveSocket(\"some-id\", \"lobby\");"),
+    others("leaveSocket(path, socketId, room)", "The same in the gateway with this path.")
+        .example("@SOCKET.leaveSocket(\"/chat\", \"some-id\", \"lobby\");"),
+    others("clearRoom(room)", "Takes all sockets out of a room of this gateway.")
+        .example("@SOCKET.clearRoom(\"lobby\");"),
+    others("clearRoom(path, room)", "The same in the gateway with this path.")
+        .example("@SOCKET.clearRoom(\"/chat\", \"lobby\");"),
     call("roomSize(room)", "a number", "How many sockets are in a room: of this gateway, or in routes and hooks of all.")
         .example("return @SOCKET.roomSize(\"lobby\");"),
+    call("roomSize(path, room)", "a number", "The same of the gateway with this path; `RESOURCE_NOT_FOUND` where there is none.")
+        .example("return @SOCKET.roomSize(\"/chat\", \"lobby\");"),
     call("members(room)", "an array of `#{ socketId, userId, joinedAt }`", "Who is in a room: of this gateway, or in routes and hooks of all.")
         .example("return @SOCKET.members(\"lobby\").map(|member| member.userId);"),
+    call("members(path, room)", "the same array", "The same of the gateway with this path; `RESOURCE_NOT_FOUND` where there is none.")
+        .example("return @SOCKET.members(\"/chat\", \"lobby\").len();"),
+    call("channels(prefix?)", "an array of `#{ name, gateway, members }`", "The rooms that somebody is in, by name: of this gateway, or in routes and hooks of all; `members` is how many are in it.")
+        .example("return @SOCKET.channels(\"chat:\").map(|channel| channel.name);"),
+    call("connections()", "`#{ total, gateways }`", "How many sockets there are, in all and for each gateway by its path.")
+        .example("return @SOCKET.connections().total;"),
+    call("isOnline(userId)", "true or false", "Whether a user has a socket in any gateway.")
+        .example("return @SOCKET.isOnline(\"u1\");"),
     call("disconnect()", "", "Ends the connection once what was emitted before has been sent.").only(Place::Socket)
         .example("@SOCKET.reply(\"bye\", ());\n@SOCKET.disconnect();"),
     call("disconnectUser(userId)", "", "Ends all connections of a user.")

@@ -1,6 +1,7 @@
 //! The sandbox as its scripts meet it.
 
 mod language;
+mod payload;
 mod sandbox;
 mod table;
 mod value;

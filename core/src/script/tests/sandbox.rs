@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use crate::auth::Secret;
-use crate::broker::{Member, Publication, Room};
+use crate::broker::{Presence, Publication};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::error::{ErrorCode, Failure};
@@ -406,11 +406,8 @@ fn a_panic_in_a_host_call_ends_the_run_only() {
         fn publish(&self, _: Publication) -> Result<(), Failure> {
             panic!("the host call panics")
         }
-        fn members(&self, room: Room<'_>) -> Result<Vec<Member>, Failure> {
-            self.0.members(room)
-        }
-        fn room_size(&self, room: Room<'_>) -> Result<usize, Failure> {
-            self.0.room_size(room)
+        fn presence(&self) -> &dyn Presence {
+            self.0.presence()
         }
         fn cache(&self) -> &dyn Cache {
             self.0.cache()

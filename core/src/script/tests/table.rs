@@ -405,6 +405,7 @@ fn a_test_run_leaves_nothing_and_says_what_it_wrote() {
             timeout: Duration::from_secs(60),
             is_live,
             old: Json::Null,
+            sockets: Vec::new(),
             rows: [("room".to_owned(), vec![json!({ "name": "there" }).as_object().unwrap().clone()])].into(),
             rows_of: vec!["room".to_owned()],
         };
