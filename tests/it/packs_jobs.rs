@@ -133,7 +133,7 @@ fn packs_tests_move_their_time_on() {
         .test(&format!(
             "{leave}moveOn = 10000\n[tests.expect]\nemitted = [{}]\njobs = [{{ dueAt = \"2026-01-01T00:00:15Z\", after = 5000 }}]\n\
              rows.seat = [{{ n = 1, takenAt = \"2026-01-01T00:00:00.000Z\", createdAt = \"2026-01-01T00:00:00.000Z\" }}]\n\
-             logs = [\"2026-01-01T00:00:10Z\", true, 1]\nwrites = [{{ table = \"seat\", operation = \"delete\", row = {{ n = 2 }} }}]",
+             logs = [\"2026-01-01T00:00:10.000Z\", true, 1]\nwrites = [{{ table = \"seat\", operation = \"delete\", row = {{ n = 2 }} }}]",
             free(2)
         ))
         .check(0, &["1 passed"]);
