@@ -26,6 +26,11 @@ fn chat(database: Database) {
 
 on_each_database!(chat);
 
+#[test]
+fn hubtel() {
+    run_scenario(&Server::start_with(&[], &["--pack", "hubtel"]), "hubtel");
+}
+
 /// A client by hand, over polling: the signal has to come while its job runs, and only this
 /// process may send it.
 #[test]
