@@ -15,6 +15,7 @@ on_each_database!(
     rows_have_a_bound,
     writes_that_cannot_be,
     increments_at_once_all_count,
+    bests_only_get_better,
     many_rows_are_made_or_none,
 );
 
@@ -451,6 +452,57 @@ fn increments_at_once_all_count(database: Database) {
     });
     let row = api.get(&path);
     assert_eq!((&row["n"], &row["x"]), (&json!(200), &json!(25.0)));
+}
+
+fn bests_only_get_better(database: Database) {
+    let api = Api::on(database);
+    let columns = json!([
+        { "name": "most", "type": "integer" },
+        { "name": "least", "type": "float", "default": 10.5 },
+        { "name": "t", "type": "string" },
+    ]);
+    api.table("best", columns);
+    let row = api.row("best", json!({ "most": { "_max": 3 }, "least": { "_min": 20 } }));
+    assert_eq!(
+        (&row["most"], &row["least"]),
+        (&json!(3), &json!(10.5)),
+        "nothing counts as less, a default counts"
+    );
+    let path = format!("/data/best/{}", id(&row));
+    for (most, least, expected) in [(2, 11.0, (3, 10.5)), (7, 1.25, (7, 1.25)), (-9, 1.5, (7, 1.25))] {
+        let changed =
+            api.admin("PATCH", &path, json!({ "most": { "_max": most }, "least": { "_min": least } }));
+        let changed = changed.json();
+        assert_eq!((&changed["most"], &changed["least"]), (&json!(expected.0), &json!(expected.1)));
+    }
+    for (column, by) in [("most", json!(1.5)), ("most", json!("1")), ("least", Json::Null), ("t", json!(1))] {
+        refused(
+            &api.admin("PATCH", &path, json!({ column: { "_max": by } })),
+            422,
+            "VALIDATION_ERROR",
+            "_max",
+        );
+    }
+    let empty = api.row("best", json!({ "least": null }));
+    let script =
+        "#best.update(#{ filter: #{ id: @BODY }, data: #{ most: #{ _min: 4 }, least: #{ _max: 2.5 } } })";
+    drop(api.socket("/best", script, None));
+    let outcome = Polling::connect(&api.server, "/best", None).run("e", &empty["id"]);
+    assert_eq!(
+        (&outcome["result"]["most"], &outcome["result"]["least"]),
+        (&json!(4), &json!(2.5)),
+        "{outcome}"
+    );
+    std::thread::scope(|scope| {
+        for score in 0..20 {
+            let (api, path) = (&api, &path);
+            scope.spawn(move || {
+                let changed = api.admin("PATCH", path, json!({ "most": { "_max": 100 + score } }));
+                assert_eq!(changed.status, 200, "{}", changed.body);
+            });
+        }
+    });
+    assert_eq!(api.get(&path)["most"], 119);
 }
 
 fn many_rows_are_made_or_none(database: Database) {

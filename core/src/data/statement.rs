@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::column::{Column, ColumnKind};
-use super::table::{Change, ID, Row, RowChange, Table};
+use super::table::{Change, ID, Operator, Row, RowChange, Table};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::store::list;
@@ -134,10 +134,22 @@ pub(super) fn update(
         let kind = table.column(name).map_or(ColumnKind::Text, |column| column.kind);
         let value = match change {
             Change::To(value) => SimpleExpr::Value(bound(kind, value, backend)),
-            Change::By(by) => {
+            Change::By(Operator::Add, by) => {
                 let zero = if kind == ColumnKind::Float { Value::from(0.0) } else { Value::from(0_i64) };
                 let present = Func::coalesce([Expr::col(Alias::new(name)), Expr::val(zero)]);
                 Expr::from(present).add(bound(kind, by, backend))
+            }
+            Change::By(operator, by) => {
+                let present =
+                    Func::coalesce([Expr::col(Alias::new(name)), Expr::val(bound(kind, by, backend))]);
+                // SQLite's functions of one argument are aggregates, those of two are not (sqlite.org/lang_corefunc.html).
+                let function = match (operator, backend) {
+                    (Operator::Max, DbBackend::Sqlite) => "MAX",
+                    (Operator::Max, _) => "GREATEST",
+                    (_, DbBackend::Sqlite) => "MIN",
+                    _ => "LEAST",
+                };
+                Func::cust(function).arg(present).arg(Expr::val(bound(kind, by, backend))).into()
             }
         };
         update.value(Alias::new(name), value);

@@ -24,8 +24,9 @@ pub const ID: &str = "id";
 pub const CREATED_AT: &str = "createdAt";
 /// When a row last changed.
 pub const UPDATED_AT: &str = "updatedAt";
-/// The operator of an atomic change.
-const INC: &str = "_inc";
+/// The operators of an atomic change.
+const OPERATORS: [(&str, Operator); 3] =
+    [("_inc", Operator::Add), ("_max", Operator::Max), ("_min", Operator::Min)];
 
 /// A table of an admin or a pack.
 #[derive(Debug, Clone)]
@@ -51,8 +52,19 @@ pub struct Table {
 pub(super) enum Change {
     /// To a value in its normal form.
     To(Json),
-    /// By so much, atomically.
-    By(Json),
+    /// To what an operator makes of it and a number, atomically.
+    By(Operator, Json),
+}
+
+/// What an atomic change makes of two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operator {
+    /// Their sum.
+    Add,
+    /// The larger one.
+    Max,
+    /// The smaller one.
+    Min,
 }
 
 /// What changes of a row, by column; never empty.
@@ -140,8 +152,11 @@ impl Table {
                     Some(default) => default,
                     None => column.value(&Json::Null)?,
                 },
-                (_, Some(value)) => match increment(column, value)? {
-                    Some(by) => sum(column, &by, now)?,
+                (_, Some(value)) => match atomic(column, value)? {
+                    Some((operator, by)) => match column.default_value(now)? {
+                        Some(default) => operator.apply(column, &default, &by)?,
+                        None => by,
+                    },
                     None => column.value(value)?,
                 },
             };
@@ -169,8 +184,8 @@ impl Table {
         let mut columns = Vec::with_capacity(data.len() + 1);
         for (name, value) in data {
             let column = self.column(name).ok_or_else(|| self.unknown(name))?;
-            let change = match increment(column, value)? {
-                Some(by) => Change::By(by),
+            let change = match atomic(column, value)? {
+                Some((operator, by)) => Change::By(operator, by),
                 None => Change::To(column.value(value)?),
             };
             columns.push((name.clone(), change));
@@ -256,7 +271,7 @@ impl RowChange {
     /// About its bytes.
     pub(super) fn bytes(&self) -> usize {
         let values = self.columns.iter().map(|(_, change)| match change {
-            Change::To(value) | Change::By(value) => bytes_of(value),
+            Change::To(value) | Change::By(_, value) => bytes_of(value),
         });
         values.sum()
     }
@@ -276,11 +291,11 @@ impl RowChange {
         for (name, change) in &self.columns {
             let value = match change {
                 Change::To(value) => value.clone(),
-                Change::By(by) => {
+                Change::By(operator, by) => {
                     let column = table.column(name).ok_or_else(|| table.unknown(name))?;
                     match row.get(name) {
                         Some(Json::Null) | None => by.clone(),
-                        Some(value) => added(column, value, by)?,
+                        Some(value) => operator.apply(column, value, by)?,
                     }
                 }
             };
@@ -291,39 +306,42 @@ impl RowChange {
     }
 }
 
-/// The amount of `{"_inc": 5}`.
-fn increment(column: &Column, value: &Json) -> Result<Option<Json>> {
-    let Some(by) = value.as_object().filter(|object| object.len() == 1).and_then(|object| object.get(INC))
-    else {
+/// The operator and the number of `{"_inc": 5}` and the like.
+fn atomic(column: &Column, value: &Json) -> Result<Option<(Operator, Json)>> {
+    let only = value.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
+    let known = only.and_then(|(name, by)| {
+        OPERATORS.iter().find(|(known, _)| known == name).map(|(name, operator)| (name, *operator, by))
+    });
+    let Some((name, operator, by)) = known.filter(|_| column.kind != ColumnKind::Json) else {
         return Ok(None);
     };
-    let amount = match column.kind {
+    let number = match column.kind {
         ColumnKind::Integer => column::integer(by).map(Json::from),
         ColumnKind::Float => by.as_f64().filter(|by| by.is_finite()).map(Json::from),
-        ColumnKind::Json => return Ok(None),
         _ => None,
     };
-    let message = "_inc takes an integer on an integer column, a number on a float column";
-    amount.map(Some).ok_or_else(|| Failure::invalid(&column.name, message).into())
+    let message = || format!("{name} takes an integer on an integer column, a number on a float column");
+    let number = number.ok_or_else(|| Failure::invalid(&column.name, message()))?;
+    Ok(Some((operator, number)))
 }
 
-/// The default of a new row, and so much more.
-fn sum(column: &Column, by: &Json, now: Time) -> Result<Json> {
-    match column.default_value(now)? {
-        Some(default) => added(column, &default, by),
-        None => Ok(by.clone()),
+impl Operator {
+    fn apply(self, column: &Column, value: &Json, by: &Json) -> Result<Json> {
+        let made = match column.kind {
+            ColumnKind::Integer => value.as_i64().zip(by.as_i64()).and_then(|(value, by)| match self {
+                Self::Add => value.checked_add(by).map(Json::from),
+                Self::Max => Some(value.max(by).into()),
+                Self::Min => Some(value.min(by).into()),
+            }),
+            _ => value.as_f64().zip(by.as_f64()).map(|(value, by)| match self {
+                Self::Add => (value + by).into(),
+                Self::Max => value.max(by).into(),
+                Self::Min => value.min(by).into(),
+            }),
+        };
+        let out_of_range = || Failure::invalid(&column.name, "the sum is out of range").into();
+        made.filter(|made| !made.is_null()).ok_or_else(out_of_range)
     }
-}
-
-fn added(column: &Column, value: &Json, by: &Json) -> Result<Json> {
-    let sum = match column.kind {
-        ColumnKind::Integer => {
-            value.as_i64().zip(by.as_i64()).and_then(|(value, by)| value.checked_add(by)).map(Json::from)
-        }
-        _ => value.as_f64().zip(by.as_f64()).map(|(value, by)| value + by).map(Json::from),
-    };
-    let out_of_range = || Failure::invalid(&column.name, "the sum is out of range").into();
-    sum.filter(|sum| !sum.is_null()).ok_or_else(out_of_range)
 }
 
 fn check_size(row: &Row) -> Result<()> {

@@ -30,7 +30,7 @@ pub(super) const ENTRIES: [Entry; 8] = [
     call("createMany(options)", "an array of rows", "Makes rows of `#{ data: [#{ … }, …] }`, at most 1,000: all or none.")
         .errors(WRITES)
         .example("let made = #message.createMany(#{ data: [#{ text: \"one\" }, #{ text: \"two\" }] });\nreturn made.len();"),
-    call("update(options)", "the row with an `id`, `#{ data: [row, …] }` with a `filter`", "Changes the row of `#{ id, data }` or the rows of `#{ filter, data }`, at most 1,000. A number may change by `#{ _inc: 5 }`, which no other write can come between.")
+    call("update(options)", "the row with an `id`, `#{ data: [row, …] }` with a `filter`", "Changes the row of `#{ id, data }` or the rows of `#{ filter, data }`, at most 1,000. A number may change by `#{ _inc: 5 }`, or grow to `#{ _max: 5 }` or fall to `#{ _min: 5 }` unless it is more or less already, which no other write can come between.")
         .errors("`RESOURCE_NOT_FOUND` for an `id` that is not there, and as `create`")
         .example("#message.update(#{ filter: #{ text: \"hi\" }, data: #{ likes: #{ _inc: 1 } } });"),
     call("delete(options)", "`#{ deleted: number }`", "Deletes the row of `#{ id }` or the rows of `#{ filter }`, at most 1,000 where hooks run.")
