@@ -77,6 +77,7 @@ impl ListParams {
             looks_ahead: false,
             page,
             with_counts: query.with_counts,
+            locks: false,
         })
     }
 

@@ -16,6 +16,7 @@ on_each_database!(
     writes_that_cannot_be,
     increments_at_once_all_count,
     bests_only_get_better,
+    what_is_locked_waits_for_its_transaction,
     many_rows_are_made_or_none,
 );
 
@@ -452,6 +453,37 @@ fn increments_at_once_all_count(database: Database) {
     });
     let row = api.get(&path);
     assert_eq!((&row["n"], &row["x"]), (&json!(200), &json!(25.0)));
+}
+
+fn what_is_locked_waits_for_its_transaction(database: Database) {
+    let api = Api::on(database);
+    api.table("purse", json!([{ "name": "coins", "type": "integer", "default": 0 }]));
+    let row = api.row("purse", json!({}));
+    let add = "let row = #purse.findOne(#{ filter: #{ id: @BODY }, lock: true }); \
+               #purse.update(#{ id: row.id, data: #{ coins: row.coins + 1 } });";
+    drop(api.socket("/purse", &format!("@TRANSACTION {{ {add} }}"), None));
+    let body = json!({ "path": "/job", "requireAuth": false });
+    let gateway = api.make("/admin/gateways", body);
+    let body = json!({ "eventName": "e", "sourceCode": add, "delivery": "durable" });
+    api.make(&format!("/admin/gateways/{}/events", id(&gateway)), body);
+    std::thread::scope(|scope| {
+        for n in 0..10 {
+            let (api, row) = (&api, &row);
+            scope.spawn(move || {
+                let mut socket =
+                    Polling::connect(&api.server, if n % 2 == 0 { "/purse" } else { "/job" }, None);
+                for _ in 0..5 {
+                    let outcome = socket.run("e", &row["id"]);
+                    assert_eq!(outcome["success"], true, "{outcome}");
+                }
+            });
+        }
+    });
+    assert_eq!(api.get(&format!("/data/purse/{}", id(&row)))["coins"], 50);
+    drop(api.socket("/unlocked", "#purse.findOne(#{ lock: true })", None));
+    let outcome = Polling::connect(&api.server, "/unlocked", None).run("e", &Json::Null);
+    assert_eq!(outcome["code"], "VALIDATION_ERROR");
+    assert!(outcome["message"].as_str().unwrap().contains("@TRANSACTION"), "{outcome}");
 }
 
 fn bests_only_get_better(database: Database) {

@@ -29,7 +29,11 @@ impl Session {
     /// `VALIDATION_ERROR` for an unknown field or operator, a wrong value or too much at once.
     pub async fn find(&self, table: &Table, find: &Find) -> Result<Found> {
         let columns = table.selected(find.fields.as_deref())?;
-        let select = statement::select(table, find, &columns, self.backend())?;
+        let mut select = statement::select(table, find, &columns, self.backend())?;
+        if find.locks {
+            self.begin_to_lock().await?;
+            statement::lock(&mut select, self.backend());
+        }
         let counts = if find.with_counts {
             let total = self.count(table, [find.scope.as_ref(), None]).await?;
             Some((total, self.count(table, [find.scope.as_ref(), find.filter.as_ref()]).await?))

@@ -239,6 +239,18 @@ impl Session {
         Ok(())
     }
 
+    /// Sees to it that what is locked stays so: a job has a transaction of its own, others begin one.
+    pub(super) async fn begin_to_lock(&self) -> Result<()> {
+        if self.transaction().await?.is_some() {
+            return Ok(());
+        }
+        if self.keep() == Keep::Writes {
+            let message = "locks a row until the transaction ends: put it into a @TRANSACTION block";
+            return Err(Failure::invalid("lock", message).into());
+        }
+        self.open_transaction().await
+    }
+
     async fn open_transaction(&self) -> Result<()> {
         let transaction = match self.data.rows().writer() {
             Some(writer) => Transaction::OfWriter(writer.begin().await?),

@@ -35,6 +35,8 @@ pub struct Find {
     pub page: u64,
     /// Whether to count all rows and those that match.
     pub with_counts: bool,
+    /// Whether nobody else may change them until the transaction ends.
+    pub locks: bool,
 }
 
 /// Which rows a write is about.

@@ -167,8 +167,12 @@ fn found(rows: &Rows, table: &TableMacro, options: &Map) -> Outcome<Map> {
 fn first(rows: &Rows, table: &TableMacro, options: &Map) -> Outcome<Dynamic> {
     let found = uncounted(|| {
         let of = rows.table(&table.name)?;
-        let mut find = read_find(&of, options, &["filter", "fields", "sort", "page"])?;
+        let mut find = read_find(&of, options, &["filter", "fields", "sort", "page", "lock"])?;
         find.limit = 1;
+        find.locks = match option(options, "lock") {
+            None => false,
+            Some(locks) => locks.as_bool().map_err(|_| invalid("lock", "takes true or false"))?,
+        };
         rows.find(&of, find, &table.actor())
     })?;
     one(found.rows)
@@ -276,6 +280,7 @@ fn read_find(table: &Table, options: &Map, known: &[&str]) -> Outcome<Find> {
         limit,
         page,
         with_counts: option(options, "meta").is_some(),
+        locks: false,
     })
 }
 

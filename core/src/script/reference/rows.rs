@@ -15,7 +15,7 @@ pub(super) const ENTRIES: [Entry; 8] = [
     call("find(options?)", "`#{ data: [row, …] }`, with `meta` if asked for, and `truncated: true` when `limit: 0` was not enough", "A page of rows. Options: `filter`, `fields` (names with commas, or an array), `sort` (`\"-createdAt,name\"`), `limit` (10 by default; 0 is up to 1,000), `page` (from 1), `meta: \"*\"` (`totalCount`, `filterCount`).")
         .errors(READS)
         .example("let found = #message.find(#{ filter: #{ likes: #{ _gte: 3 } }, sort: \"-createdAt\", limit: 20 });\nreturn found.data.map(|message| message.text);"),
-    call("findOne(options?)", "the row or `()`", "The first row. Options: `filter`, `fields`, `sort`, `page`.")
+    call("findOne(options?)", "the row or `()`", "The first row. Options: `filter`, `fields`, `sort`, `page`; with `lock: true` nobody else changes it until the transaction ends.")
         .errors(READS)
         .example("let message = #message.findOne(#{ filter: #{ text: @BODY.text } });\nif message == () { return \"none\"; }"),
     call("count(filter?)", "a number", "How many rows meet a filter; without one, all.")
