@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::support::api::make_gateway;
 use super::support::database::{Data, Database, on_each_database};
+use super::support::node::run_in_browser;
 use super::support::place::{Done, Place, Running};
 use super::support::polling::Polling;
 use super::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Answer, Server, send, until};
@@ -657,6 +658,7 @@ fn cli_demo() {
     assert!(client.body.contains("socket.io") || client.body.contains("Socket.IO"));
     let mut guest = Polling::try_connect(&url, "/chat", None).unwrap();
     assert_eq!(guest.run("joinRoom", &json!({ "roomId": "7" }))["result"], json!({ "joined": "7" }));
+    run_in_browser(&url, "chat");
     assert_eq!(running.stop().0, Some(0));
     assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 0, "a demo leaves nothing behind");
 }

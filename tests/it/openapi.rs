@@ -171,5 +171,5 @@ fn openapi_examples_work() {
 
 #[test]
 fn openapi_page_works_in_a_browser() {
-    run_in_browser(&Server::start(), "docs");
+    run_in_browser(&Server::start().url, "docs");
 }

@@ -1,26 +1,8 @@
 // The page at /docs in a Chromium: sign in, authorize, try operations out. What the page loads comes
 // from the server alone.
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { chromium } from "playwright-core";
 import { admin, scenario, url } from "../lib.mjs";
+import { browser } from "./launch.mjs";
 
-const folder = mkdtempSync(join(tmpdir(), "gatewright-browser-"));
-const browser = await chromium.launchPersistentContext(folder, {
-  executablePath: process.env.GATEWRIGHT_TEST_BROWSER ?? "/usr/bin/chromium",
-  headless: true,
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
-process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
 const page = await browser.newPage();
 page.setDefaultTimeout(60_000);
 const [errors, elsewhere] = [[], []];

@@ -18,19 +18,23 @@ pub fn run_scenario(server: &Server, name: &str) {
 
 /// Runs a file of `tests/client/browser`, which drives a Chromium. Without one it is skipped,
 /// unless `CI` is true.
-pub fn run_in_browser(server: &Server, name: &str) {
+pub fn run_in_browser(url: &str, name: &str) {
     let browser = std::env::var("GATEWRIGHT_TEST_BROWSER").unwrap_or_else(|_| BROWSER.to_owned());
     if !Path::new(&browser).exists() {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI needs a Chromium at {browser}");
         eprintln!("skipped: no {browser}");
         return;
     }
-    run_client(server, &format!("browser/{name}.mjs"));
+    run_file(url, &format!("browser/{name}.mjs"));
 }
 
 /// Runs a file of `tests/client`; it fails the test with its output.
 pub fn run_client(server: &Server, file: &str) {
-    let Some(mut command) = command(server, file) else { return };
+    run_file(&server.url, file);
+}
+
+fn run_file(url: &str, file: &str) {
+    let Some(mut command) = command(url, file) else { return };
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{file}\n{text}");
@@ -38,7 +42,7 @@ pub fn run_client(server: &Server, file: &str) {
 
 /// Starts a scenario that goes on while the test does something to the server; none without Node.
 pub fn start_scenario(server: &Server, name: &str, env: &[(&str, &str)]) -> Option<Scenario> {
-    let mut command = command(server, &format!("scenarios/{name}.mjs"))?;
+    let mut command = command(&server.url, &format!("scenarios/{name}.mjs"))?;
     Some(Scenario::start(command.envs(env.iter().copied())))
 }
 
@@ -104,7 +108,7 @@ fn errors_of(child: &mut Child) -> String {
     text
 }
 
-fn command(server: &Server, file: &str) -> Option<Command> {
+fn command(url: &str, file: &str) -> Option<Command> {
     if !node_is_there() {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI needs Node");
         eprintln!("skipped: no Node");
@@ -113,7 +117,7 @@ fn command(server: &Server, file: &str) -> Option<Command> {
     let mut command = Command::new("node");
     command
         .arg(client_folder().join(file))
-        .env("GATEWRIGHT_TEST_URL", &server.url)
+        .env("GATEWRIGHT_TEST_URL", url)
         .env("GATEWRIGHT_TEST_EMAIL", ADMIN_EMAIL)
         .env("GATEWRIGHT_TEST_PASSWORD", ADMIN_PASSWORD);
     Some(command)

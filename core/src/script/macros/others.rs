@@ -100,7 +100,7 @@ fn register_rooms_of_others(engine: &mut Engine) {
     engine
         .register_fn("clearRoom", |_: &mut SocketMacro, room: Dynamic| -> Outcome {
             let room = room_name(&room)?;
-            clear_room(gateway_or("clearRoom")?, &[&room], &room)
+            clear_room(gateway_of_script("clearRoom")?, &[&room], &room)
         })
         .register_fn("clearRoom", |_: &mut SocketMacro, path: Text, room: Dynamic| -> Outcome {
             let room = room_name(&room)?;
@@ -125,7 +125,7 @@ fn register_room_of(
     engine
         .register_fn(call, move |_: &mut SocketMacro, whom: Dynamic, room: Dynamic| -> Outcome {
             let (whom, room) = (name(what, &whom)?, room_name(&room)?);
-            act(gateway_or(call)?, &[&whom, &room], &whom, &room)
+            act(gateway_of_script(call)?, &[&whom, &room], &whom, &room)
         })
         .register_fn(call, move |_: &mut SocketMacro, path: Text, whom: Dynamic, room: Dynamic| -> Outcome {
             let (whom, room) = (name(what, &whom)?, room_name(&room)?);
@@ -155,7 +155,7 @@ fn in_room<T>(
 }
 
 /// The path of the gateway whose script this is, where a call names none.
-fn gateway_or(call: &str) -> Outcome<Arc<str>> {
+fn gateway_of_script(call: &str) -> Outcome<Arc<str>> {
     let own = with_run(|run| run.origin.gateway().filter(|_| run.hook_depth == 0).cloned());
     own.ok_or_else(|| {
         format!(
