@@ -40,11 +40,13 @@ pub async fn serve(State(state): State<HttpState>, request: Request) -> Result<R
     let is_json = is_json(&parts.headers);
     let bytes = body_of(Request::from_parts(parts, body), &state).await?;
     let body = arguments(&bytes, is_json, state.runner.config.scripts.value_depth)?;
-    let user = match caller {
-        Caller::User(signed_in) => Some(signed_in.user),
-        Caller::Anonymous | Caller::App(_) => None,
+    let (user, app) = match caller {
+        Caller::User(signed_in) => (Some(signed_in.user), None),
+        Caller::App(key) => (None, Some(key.as_json())),
+        Caller::Anonymous => (None, None),
     };
-    Ok(answer(state.runner.run_route(RouteCall { route, request: seen, body, user }).await))
+    let request = seen.with_app(app);
+    Ok(answer(state.runner.run_route(RouteCall { route, request, body, user }).await))
 }
 
 fn method_not_allowed(request: &Request, allowed: &[&str]) -> Response {

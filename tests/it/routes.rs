@@ -345,6 +345,16 @@ fn routes_access() {
     for header in [("authorization", "Bearer nonsense"), ("x-app-token", "nonsense")] {
         assert_eq!(api.send("GET", "/is/public", &[header], b"").status, 401, "{header:?}");
     }
+    api.route(
+        "GET",
+        "/app",
+        "public",
+        "return if @APP == () { () } else { [@APP.name, @APP.scopes, @APP.len()] };",
+    );
+    let asked = |headers: &[(&str, &str)]| api.send("GET", "/app", headers, b"").json();
+    assert_eq!(asked(&[("x-app-token", &api.app_key("routes"))]), json!(["routes", ["routes"], 3]));
+    assert_eq!(asked(&[("authorization", &format!("Bearer {user}"))]), Json::Null);
+    assert_eq!(asked(&[]), Json::Null);
     let stale = [("cookie", "accessToken=stale")];
     assert_eq!(api.send("GET", "/is/public", &stale, b"").status, 200, "a stale cookie is as good as none");
     api.route("POST", "/change", "user", "return 1;");

@@ -94,6 +94,12 @@ impl Scope {
 }
 
 impl AppKey {
+    /// What scripts see of it.
+    pub fn as_json(&self) -> serde_json::Value {
+        let scopes: Vec<_> = self.scopes.iter().map(|scope| scope.as_str()).collect();
+        serde_json::json!({ "id": self.id, "name": self.name, "scopes": scopes })
+    }
+
     /// Whether it may be used for this.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)

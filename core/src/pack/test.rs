@@ -61,6 +61,8 @@ struct Test {
     query: Map<String, Json>,
     #[serde(default)]
     headers: Map<String, Json>,
+    /// `@APP`, of a request.
+    app: Option<Json>,
     /// Of a hook: its table, what is done to the row, and where several hooks do, which.
     table: Option<String>,
     operation: Option<String>,
@@ -253,7 +255,8 @@ impl Test {
         let source = self.script.clone().or(own).ok_or_else(|| format!("the pack has no route {event}"))?;
         let params = self.params.clone().unwrap_or(params);
         let request = HttpRequest::new(method, path, "127.0.0.1".to_owned(), params, self.query.clone());
-        let trigger = Trigger::Route(Arc::new(request.with_headers(self.headers.clone())));
+        let request = request.with_headers(self.headers.clone()).with_app(self.app.clone());
+        let trigger = Trigger::Route(Arc::new(request));
         Ok(Subject { source, timeout_ms, event, trigger })
     }
 

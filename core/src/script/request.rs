@@ -48,6 +48,8 @@ pub struct HttpRequest {
     /// `@QUERY`: decoded; of a name that comes more than once, the last.
     pub query: Map<String, Json>,
     headers: Map<String, Json>,
+    /// `@APP`.
+    app: Option<Json>,
 }
 
 /// What a script set of its answer.
@@ -68,7 +70,7 @@ impl HttpRequest {
         params: Map<String, Json>,
         query: Map<String, Json>,
     ) -> Self {
-        Self { method, path, ip, params, query, headers: Map::new() }
+        Self { method, path, ip, params, query, headers: Map::new(), app: None }
     }
 
     /// The request with these headers: in lower case, and without those that hold secrets.
@@ -76,6 +78,11 @@ impl HttpRequest {
         let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
         self.headers = headers.filter(|(name, _)| !SECRET_HEADERS.contains(&name.as_str())).collect();
         self
+    }
+
+    /// The request of a program, by its app key as scripts see it: `{id, name, scopes}`.
+    pub fn with_app(self, app: Option<Json>) -> Self {
+        Self { app, ..self }
     }
 
     /// What it holds in memory, about.
@@ -109,6 +116,12 @@ pub(super) fn req() -> Outcome {
             "path": request.path,
         }))
     })
+}
+
+/// `@APP`; `()` where no program asked.
+pub(super) fn app() -> Outcome {
+    let app = with_run(|run| request_of(run).and_then(|request| request.app.clone()));
+    app.map_or(Ok(Dynamic::UNIT), |app| rhai::serde::to_dynamic(app).map(from_outside))
 }
 
 fn of_request(value: impl FnOnce(&HttpRequest) -> Outcome) -> Outcome {

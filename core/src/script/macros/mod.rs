@@ -38,7 +38,7 @@ type Outcome = Result<Dynamic, Box<EvalAltResult>>;
 type Value = fn() -> Outcome;
 
 /// The macros that are a value, with how it is made. A macro is known by its place here.
-const VALUES: [(&str, Value); 16] = [
+const VALUES: [(&str, Value); 17] = [
     ("BODY", body),
     ("DATA", body),
     ("ARGS", args),
@@ -55,6 +55,7 @@ const VALUES: [(&str, Value); 16] = [
     ("PARAMS", request::params),
     ("QUERY", request::query),
     ("REQ", request::req),
+    ("APP", request::app),
 ];
 /// `@LOGS(…)`.
 const LOGS: i64 = 100;

@@ -6,7 +6,7 @@ const fn value(signature: &'static str, gives: &'static str, about: &'static str
     Entry::new("", signature, gives, about)
 }
 
-pub(super) const ENTRIES: [Entry; 22] = [
+pub(super) const ENTRIES: [Entry; 23] = [
     value("@BODY", "the value as it was sent", "What the client sent with the event, or the body of a request; a missing one is `#{}`. In a connection script `#{ id, ip, headers, auth, query }`, in a disconnection script `#{ reason, rooms, connectedAt }`, in a hook the row.")
         .example("let name = @BODY.name;\nreturn `Hello, ${name}`;"),
     value("@DATA", "the row in a hook, else what `@BODY` gives", "The same as `@BODY`. In a hook it is the row: as it would be written in a `before` hook, as it is in an `after` hook, as it was when it is deleted.")
@@ -23,6 +23,8 @@ pub(super) const ENTRIES: [Entry; 22] = [
         .example("return #{ id: @REQUEST_ID };"),
     value("@USER", "a map with `id`, `email`, `name`, `role`, … or `()` for a guest", "Who sent it, without secrets.")
         .example("if @USER == () { @THROW.unauthorized(\"Sign in first\"); }\nreturn @USER.name;"),
+    value("@APP", "`#{ id, name, scopes }` or `()`", "The app key with which a program asked for a route; `()` where no program did.")
+        .example("if @APP != () { @LOGS(\"asked by\", @APP.name); }"),
     value("@SOCKET", "`@SOCKET`", "The clients: see below.")
         .example("@SOCKET.broadcast(\"news\", @BODY);"),
     value("@THROW", "`@THROW`", "Ends the script with a code: see below.")
