@@ -113,6 +113,19 @@ impl Session {
         is_possible
     }
 
+    /// The same of a job for later. Where another job takes its name at the same moment, the database refuses it.
+    fn keep_new_job(&self, later: &LaterJob) -> bool {
+        let bytes = later.job.payload.len() + later.job.attachments.iter().map(Vec::len).sum::<usize>();
+        let mut waiting = self.new_rows.lock();
+        let is_possible =
+            self.keep() == Keep::Together && self.open.lock().is_none() && waiting.have_room(1, bytes);
+        if is_possible {
+            let (frees_name, stores) = Jobs::later(self.backend(), later);
+            waiting.add_job(frees_name.into_iter().chain([stores]), bytes);
+        }
+        is_possible
+    }
+
     /// The rows that wait for the end of the job, if they are all that was written.
     pub(crate) fn take_new_rows(&self) -> Option<NewRows> {
         let is_all = self.open.lock().is_none();
@@ -168,6 +181,9 @@ impl Session {
 
     /// Stores a job for later. The waiting job of its name, if it has one, is gone then.
     pub(crate) async fn store_job(&self, later: &LaterJob) -> Result<()> {
+        if self.keep_new_job(later) {
+            return Ok(());
+        }
         for _ in 1..NAME_TRIES {
             match self.try_store_job(later).await {
                 // Another job took the name in between.

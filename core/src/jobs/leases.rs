@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 
 use super::Jobs;
 use crate::error::Result;
@@ -40,6 +40,15 @@ pub(super) struct Changed {
     pub lost: Vec<i32>,
     /// Of those that are gained, the ones that another node has not given back.
     pub taken_over: usize,
+    /// Whether there are others to be had, in a moment.
+    pub is_short: bool,
+}
+
+/// What a node has after it has renewed its leases, as [`Changed`] says it.
+struct Renewed {
+    has: BTreeSet<i32>,
+    taken_over: usize,
+    is_short: bool,
 }
 
 impl Leases {
@@ -86,14 +95,15 @@ impl Jobs {
     pub(super) async fn renew_leases(self: &Arc<Self>) -> Result<Changed> {
         let began = Instant::now();
         let had = self.leases.state.lock().shards.clone();
-        let (has, taken_over) =
-            tokio::time::timeout(RENEW_MAX, self.renew(&had)).await.unwrap_or_else(|_| {
-                Err(crate::Error::Internal("the leases were not renewed in time".to_owned()))
-            })?;
+        let renewed = tokio::time::timeout(RENEW_MAX, self.renew(&had)).await.unwrap_or_else(|_| {
+            Err(crate::Error::Internal("the leases were not renewed in time".to_owned()))
+        });
+        let Renewed { has, taken_over, is_short } = renewed?;
         let changed = Changed {
             gained: has.difference(&had).copied().collect(),
             lost: had.difference(&has).copied().collect(),
             taken_over,
+            is_short,
         };
         if !changed.gained.is_empty() {
             // Before they count: what the database has of them is not known yet.
@@ -105,7 +115,7 @@ impl Jobs {
         Ok(changed)
     }
 
-    async fn renew(&self, had: &BTreeSet<i32>) -> Result<(BTreeSet<i32>, usize)> {
+    async fn renew(&self, had: &BTreeSet<i32>) -> Result<Renewed> {
         let on = self.store.db().begin().await?;
         let expires = format!("now() + interval '{} milliseconds'", self.leases.lease.as_millis());
         run(&on, &format!(
@@ -116,32 +126,30 @@ impl Jobs {
         let nodes: i64 = nodes.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(1);
         let part = (SHARDS as usize).div_ceil(nodes.max(1) as usize);
 
-        // All at once and in their order, as the ledger locks them: none waits for the other for ever, and none is left out
-        // because events are being stored in it.
-        let mine_or_free = "SELECT shard, owner FROM gw_shard WHERE owner = $1 OR owner IS NULL OR expires_at < now() \
-                            ORDER BY shard FOR UPDATE";
-        let mine_or_free =
-            Statement::from_sql_and_values(DbBackend::Postgres, mine_or_free, [self.node.as_str().into()]);
-        let (mut has, mut free, mut abandoned) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
-        for row in on.query_all_raw(mine_or_free).await? {
-            let (shard, owner): (i32, Option<String>) =
-                (row.try_get("", "shard")?, row.try_get("", "owner")?);
-            match owner {
-                Some(owner) if owner == self.node => drop(has.insert(shard)),
-                Some(_) => {
-                    abandoned.insert(shard);
-                    free.push(shard);
-                }
-                None => free.push(shard),
-            }
-        }
+        let own = "SELECT shard FROM gw_shard WHERE owner = $1 ORDER BY shard FOR UPDATE";
+        let own = Statement::from_sql_and_values(DbBackend::Postgres, own, [self.node.as_str().into()]);
+        let mut has: BTreeSet<i32> = shards(&on, own).await?;
         let surplus = has.len().saturating_sub(part);
         let idle: Vec<_> =
             has.iter().copied().filter(|shard| !self.keys.lock().is_busy(*shard)).take(surplus).collect();
         has.retain(|shard| !idle.contains(shard));
         let wanted = part.saturating_sub(has.len());
-        has.extend(free.into_iter().take(wanted));
-        let abandoned = abandoned.intersection(&has).count();
+        // One's own that have run out are among the free.
+        let free = "SELECT shard FROM gw_shard WHERE owner IS NULL OR expires_at < now() ORDER BY shard";
+        let mut free = shards(&on, sql(free)).await?;
+        free.retain(|shard| !has.contains(shard) && !idle.contains(shard));
+        let abandoned = "SELECT shard FROM gw_shard WHERE owner IS NOT NULL AND expires_at < now()";
+        let abandoned = shards(&on, sql(abandoned)).await?;
+        // Nobody waits here for a node that hangs; where events are being stored in one at this moment, it is taken soon.
+        let take = format!(
+            "SELECT shard FROM gw_shard WHERE shard IN ({}) AND (owner IS NULL OR expires_at < now()) ORDER BY shard \
+             LIMIT {wanted} FOR UPDATE SKIP LOCKED",
+            list(&free)
+        );
+        let taken = shards(&on, sql(&take)).await?;
+        let is_short = taken.len() < wanted.min(free.len());
+        let taken_over = taken.intersection(&abandoned).count();
+        has.extend(taken);
         run(
             &on,
             &format!(
@@ -159,7 +167,7 @@ impl Jobs {
         )
         .await?;
         on.commit().await?;
-        Ok((has, abandoned))
+        Ok(Renewed { has, taken_over, is_short })
     }
 
     /// Gives all leases back: who takes them need not wait for their end.
@@ -185,6 +193,11 @@ fn sql(text: &str) -> Statement {
 async fn run(on: &impl ConnectionTrait, text: &str, node: &str) -> Result<()> {
     on.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, text, [node.into()])).await?;
     Ok(())
+}
+
+async fn shards(on: &DatabaseTransaction, statement: Statement) -> Result<BTreeSet<i32>> {
+    let rows = on.query_all_raw(statement).await?;
+    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 
 /// Shards as SQL has them; one that does not exist where there are none.

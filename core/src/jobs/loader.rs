@@ -129,8 +129,8 @@ impl Jobs {
             return Ok(());
         }
         let began = Instant::now();
-        let Changed { gained, lost, taken_over } = self.renew_leases().await?;
-        read.renewed = Some(began);
+        let Changed { gained, lost, taken_over, is_short } = self.renew_leases().await?;
+        read.renewed = (!is_short).then_some(began);
         if !gained.is_empty() || !lost.is_empty() {
             tracing::info!(gained = gained.len(), lost = lost.len(), taken_over, "the jobs are divided anew");
         }

@@ -193,9 +193,16 @@ impl Runner {
     /// Ends a job, and says what is to be said then, before the next of its key begins.
     fn end(self: &Arc<Self>, begun: Begun, end: End, publications: Vec<Publication>) {
         let (runner, gateway) = (self.clone(), begun.job().gateway.clone());
+        let has_later = end.new_rows.have_jobs();
         begun.end(end, move |ended| match ended {
-            // On a worker: an emit may be to very many.
-            Ended::Here(settled) if !publications.is_empty() => {
+            Ended::Here(settled) => {
+                if has_later {
+                    runner.jobs.look();
+                }
+                if publications.is_empty() {
+                    return;
+                }
+                // On a worker: an emit may be to very many.
                 let of_work = runner.clone();
                 let publish = move || {
                     of_work.publish_all(publications);
@@ -203,7 +210,7 @@ impl Runner {
                 };
                 runner.work_for(&gateway, Work::new(JOB_BYTES, publish));
             }
-            Ended::Here(_) | Ended::Elsewhere(_) => {}
+            Ended::Elsewhere(_) => {}
             Ended::Refused(begun, failure) => runner.try_again(begun, &failure, None),
         });
     }

@@ -49,18 +49,20 @@ impl InsertInto {
 #[derive(Debug, Clone, Default)]
 pub struct NewRows {
     rows: Vec<(Arc<InsertInto>, Vec<Value>)>,
+    /// Statements that leave jobs for later.
+    jobs: Vec<Statement>,
     bytes: usize,
 }
 
 impl NewRows {
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.is_empty() && self.jobs.is_empty()
     }
 
     /// Whether so many more, of so many bytes, may wait too.
     pub(crate) fn have_room(&self, rows: usize, bytes: usize) -> bool {
-        self.rows.len() + rows <= ROWS_MAX && self.bytes + bytes <= BYTES_MAX
+        self.rows.len() + self.jobs.len() + rows <= ROWS_MAX && self.bytes + bytes <= BYTES_MAX
     }
 
     /// Adds a row of about so many bytes.
@@ -69,13 +71,28 @@ impl NewRows {
         self.rows.push((into.clone(), row));
     }
 
-    /// Inserts all of these, table by table.
+    /// Adds a job for later, of about so many bytes, by the statements that leave it.
+    pub(crate) fn add_job(&mut self, statements: impl IntoIterator<Item = Statement>, bytes: usize) {
+        self.bytes += bytes;
+        self.jobs.extend(statements);
+    }
+
+    /// Whether jobs for later are among them.
+    pub(crate) fn have_jobs(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
+    /// Inserts all of these, table by table, and then the jobs.
     pub(crate) async fn insert<'a>(all: impl Iterator<Item = &'a Self>, on: &Transaction) -> Result<()> {
         let mut by_table: Vec<(&Arc<InsertInto>, Vec<&Vec<Value>>)> = Vec::new();
-        for (into, row) in all.flat_map(|new| &new.rows) {
-            match by_table.iter_mut().find(|(known, _)| Arc::ptr_eq(known, into)) {
-                Some((_, rows)) => rows.push(row),
-                None => by_table.push((into, vec![row])),
+        let mut jobs = Vec::new();
+        for new in all {
+            jobs.extend(&new.jobs);
+            for (into, row) in &new.rows {
+                match by_table.iter_mut().find(|(known, _)| Arc::ptr_eq(known, into)) {
+                    Some((_, rows)) => rows.push(row),
+                    None => by_table.push((into, vec![row])),
+                }
             }
         }
         for (into, rows) in by_table {
@@ -86,6 +103,9 @@ impl NewRows {
                     rest = others;
                 }
             }
+        }
+        for statement in jobs {
+            on.all(statement.clone()).await?;
         }
         Ok(())
     }
