@@ -1,6 +1,7 @@
 //! Reads the jobs that are not finished, as far as they are this node's.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +9,7 @@ use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, TransactionTra
 
 use super::job::{Attempts, Caller, Job};
 use super::sql::{BY_INDEX, json_text, statement, uuid};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{Pool, Transaction};
 
 /// A job that is stored and not finished.
@@ -37,6 +38,8 @@ pub(super) struct Scope {
     pub paused: Vec<String>,
 }
 
+/// How long reading jobs may take: a database that is lost does not answer.
+const READ_MAX: Duration = Duration::from_secs(5);
 const STORED: &str = "seq, id, shard, job_key, gateway, event, caller, payload, blobs, accepted_at, due_at, attempt, \
                       lost, node, attempts";
 
@@ -131,11 +134,15 @@ impl Scope {
         if self.backend == DbBackend::Sqlite {
             return on.query_all_raw(statement).await?.iter().map(stored_job).collect();
         }
-        let on = Transaction::OfPool(TransactionTrait::begin(&**on).await?);
-        on.execute(BY_INDEX).await?;
-        let rows = on.all(statement).await?;
-        on.commit().await?;
-        rows.iter().map(stored_job).collect()
+        let read = async {
+            let on = Transaction::OfPool(TransactionTrait::begin(&**on).await?);
+            on.execute(BY_INDEX).await?;
+            let rows = on.all(statement).await?;
+            on.commit().await?;
+            rows.iter().map(stored_job).collect()
+        };
+        let late = || Error::Internal("jobs were not read in time".to_owned());
+        tokio::time::timeout(READ_MAX, read).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// The jobs that wait for another attempt: number, key and shard.
