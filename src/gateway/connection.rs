@@ -269,9 +269,9 @@ impl Connection {
         self.session.transport().is_none()
     }
 
-    /// Whether something waits to be written to its transport.
-    pub fn has_waiting(&self) -> bool {
-        !self.session.backlog.is_empty()
+    /// Whether what it has not been sent would go with the answer to a poll that is there.
+    pub fn is_polled(&self) -> bool {
+        self.session.is_polled()
     }
 
     /// Ends its transport, once what waits is written, in the way that lets a stock client reconnect.

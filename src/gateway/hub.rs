@@ -28,8 +28,8 @@ use super::tokens::Expiries;
 /// Bytes that a WebSocket reads at once; each connection keeps a buffer of that size.
 const READ_BUFFER_BYTES: usize = 1024;
 
-/// How long a stop waits for clients to take their last packets.
-const LAST_PACKETS_MAX: Duration = Duration::from_secs(1);
+/// How long a stop waits at least for clients to take their last packets, however late it is.
+const LAST_PACKETS_MIN: Duration = Duration::from_secs(1);
 /// The same of those that poll: each takes a request of its own.
 const LAST_POLLS_MAX: Duration = Duration::from_secs(5);
 
@@ -287,16 +287,18 @@ impl Hub {
             }
             batch.iter().for_each(|connection| connection.leave());
         }
-        let last_polls = tokio::time::Instant::now() + within.min(LAST_POLLS_MAX);
+        let begun = tokio::time::Instant::now();
+        let last_polls = begun + within.min(LAST_POLLS_MAX);
         // What waits for one that polls goes with its next request.
         while !polling.is_empty() {
             let is_late = tokio::time::Instant::now() >= last_polls;
-            for connection in polling.extract_if(.., |one| is_late || !one.has_waiting()) {
+            for connection in polling.extract_if(.., |one| is_late || one.is_polled()) {
                 connection.leave();
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let deadline = last_polls.min(tokio::time::Instant::now() + LAST_PACKETS_MAX);
+        // A WebSocket's connection is gone when all is written; one that takes nothing is cut by its listener.
+        let deadline = (begun + within).max(tokio::time::Instant::now() + LAST_PACKETS_MIN);
         while self.connection_count() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
