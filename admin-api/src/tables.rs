@@ -25,6 +25,8 @@ pub(crate) struct TableView {
     /// Besides `id`, `createdAt` and `updatedAt`, which every table has.
     #[schema(value_type = Vec<ColumnBody>)]
     columns: Vec<ColumnSpec>,
+    /// Groups of columns of which no two rows have the same values in all, where none of these is null.
+    unique: Vec<Vec<String>>,
     #[schema(value_type = AccessBody)]
     access: Access,
     /// The pack that it came from.
@@ -87,6 +89,9 @@ pub(crate) struct NewTableBody {
     description: Option<String>,
     #[serde(default)]
     columns: Vec<ColumnBody>,
+    /// Groups of columns that are unique together, such as `[["roomId", "seat"]]`.
+    #[serde(default)]
+    unique: Vec<Vec<String>>,
     access: Option<AccessBody>,
 }
 
@@ -107,6 +112,8 @@ pub(crate) struct TableBody {
     /// Names of columns that are dropped; `dropColumns` is accepted too.
     #[serde(default, alias = "dropColumns")]
     drop: Vec<String>,
+    /// All groups of columns that are to be unique together, by the new names.
+    unique: Option<Vec<Vec<String>>>,
     access: Option<AccessBody>,
     /// Whether values may be lost; without it what would lose any is refused, and says which.
     #[serde(default)]
@@ -146,6 +153,7 @@ pub(crate) async fn create(
         name: body.name,
         description: body.description,
         columns: Some(body.columns.into_iter().map(ColumnSpec::from).collect()),
+        unique: Some(body.unique),
         access: body.access.map(AccessBody::read).transpose()?,
         ..TableChange::default()
     };
@@ -181,6 +189,7 @@ pub(crate) async fn update(
         add: specs(body.add),
         rename: body.rename,
         drop: body.drop,
+        unique: body.unique,
         access: body.access.map(AccessBody::read).transpose()?,
         confirm: body.confirm,
     };
@@ -241,6 +250,7 @@ impl From<Table> for TableView {
             name: table.name,
             description: table.description,
             columns: table.columns,
+            unique: table.unique,
             access: table.access,
             pack: table.pack,
             created_at: table.created_at,

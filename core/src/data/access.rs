@@ -300,7 +300,7 @@ mod tests {
         let columns = columns
             .map(|(name, kind)| serde_json::from_value(json!({ "name": name, "type": kind })).unwrap());
         let access = serde_json::from_value(access).unwrap();
-        Table::new(uuid::Uuid::nil(), "thing", &columns, access, true).unwrap()
+        Table::new(uuid::Uuid::nil(), "thing", &columns, &[], access, true).unwrap()
     }
 
     #[test]

@@ -84,7 +84,15 @@ impl Alteration {
         {
             owner.clone_from(name);
         }
-        Table::new(before.id, &before.name, &columns, access, backend == DbBackend::Sqlite)
+        let mut unique = change.unique.clone().unwrap_or_else(|| before.unique.clone());
+        if change.unique.is_none() {
+            for name in unique.iter_mut().flatten() {
+                if let Some(to) = change.rename.get(name) {
+                    name.clone_from(to);
+                }
+            }
+        }
+        Table::new(before.id, &before.name, &columns, &unique, access, backend == DbBackend::Sqlite)
     }
 }
 

@@ -138,7 +138,7 @@ impl ColumnKind {
         }
     }
 
-    fn can_be_indexed(self) -> bool {
+    pub(super) fn can_be_indexed(self) -> bool {
         !matches!(self, Self::Text | Self::Json)
     }
 

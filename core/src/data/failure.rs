@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorCode, Failure};
 /// What the database has against a statement.
 #[derive(Debug, PartialEq, Eq)]
 enum Violation {
-    /// A unique value is taken, in this column.
-    Unique(Option<String>),
+    /// Unique values are taken, in these columns.
+    Unique(Vec<String>),
     /// A reference leads nowhere, or a row is referred to.
     Reference,
     /// A number does not fit its column.
@@ -24,12 +24,7 @@ enum Violation {
 pub(super) fn refusal(error: impl Into<Error>, table: &Table) -> Error {
     let error = error.into();
     match violation(&error) {
-        Some(Violation::Unique(column)) => {
-            let what = column.as_deref().unwrap_or("a unique value");
-            let message = format!("There is a row of {} with this {what} already", table.name);
-            let failure = Failure::new(ErrorCode::DuplicateResource, message);
-            failure.with_details(serde_json::json!({ "field": column })).into()
-        }
+        Some(Violation::Unique(columns)) => taken(table, &columns).into(),
         Some(Violation::Reference) => missing_reference(table).into(),
         Some(Violation::Range) => {
             Failure::new(ErrorCode::Validation, "A number leaves the range of its column").into()
@@ -39,6 +34,17 @@ pub(super) fn refusal(error: impl Into<Error>, table: &Table) -> Error {
         }
         None => error,
     }
+}
+
+/// The answer to values that another row has in these columns.
+fn taken(table: &Table, columns: &[String]) -> Failure {
+    let what = if columns.is_empty() { "a unique value".to_owned() } else { columns.join(", ") };
+    let message = format!("There is a row of {} with this {what} already", table.name);
+    let details = match columns {
+        [_, _, ..] => serde_json::json!({ "fields": columns }),
+        one => serde_json::json!({ "field": one.first() }),
+    };
+    Failure::new(ErrorCode::DuplicateResource, message).with_details(details)
 }
 
 /// The answer to a reference that leads nowhere, or to a row that its writer may not read: the same,
@@ -77,8 +83,10 @@ fn violation(error: &Error) -> Option<Violation> {
     // SQLSTATE (postgresql.org/docs/current/errcodes-appendix.html) and SQLite's extended result
     // codes (sqlite.org/rescode.html).
     match &*code {
-        "23505" => Some(Violation::Unique(error.try_downcast_ref::<PgDatabaseError>().and_then(key_of))),
-        "1555" | "2067" => Some(Violation::Unique(column_of(error.message()))),
+        "23505" => {
+            Some(Violation::Unique(error.try_downcast_ref::<PgDatabaseError>().map_or_else(Vec::new, key_of)))
+        }
+        "1555" | "2067" => Some(Violation::Unique(columns_of(error.message()))),
         "23503" | "787" | "1811" => Some(Violation::Reference),
         "22003" | "3091" | "275" => Some(Violation::Range),
         "54000" => Some(Violation::IndexSize),
@@ -86,13 +94,16 @@ fn violation(error: &Error) -> Option<Violation> {
     }
 }
 
-/// The column of PostgreSQL's `Key (email)=(x) already exists.`
-fn key_of(error: &PgDatabaseError) -> Option<String> {
-    let (_, rest) = error.detail()?.split_once('(')?;
-    Some(rest.split(')').next()?.trim_matches('"').to_owned())
+/// The columns of PostgreSQL's `Key (email)=(x) already exists.`
+fn key_of(error: &PgDatabaseError) -> Vec<String> {
+    let key = error.detail().and_then(|detail| detail.strip_prefix("Key (")?.split_once(")=("));
+    key.map_or_else(Vec::new, |(key, _)| {
+        key.split(", ").map(|name| name.trim_matches('"').to_owned()).collect()
+    })
 }
 
-/// The column of SQLite's `UNIQUE constraint failed: table.column`.
-fn column_of(message: &str) -> Option<String> {
-    Some(message.rsplit_once('.')?.1.to_owned())
+/// The columns of SQLite's `UNIQUE constraint failed: table.column, table.column`.
+fn columns_of(message: &str) -> Vec<String> {
+    let columns = message.split(", ").filter_map(|part| Some(part.rsplit_once('.')?.1.to_owned()));
+    columns.collect()
 }

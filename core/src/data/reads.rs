@@ -3,6 +3,7 @@
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
 
+use super::order::Sorting;
 use super::session::{ROWS_MAX, Session};
 use super::statement::{self, Find, Selector};
 use super::table::{Row, Table};
@@ -20,6 +21,15 @@ pub struct Found {
     pub rows: Vec<Row>,
     /// All rows and those that match, if asked for.
     pub counts: Option<(u64, u64)>,
+}
+
+/// A part of rows that are read one part after the other.
+#[derive(Debug, Clone, Default)]
+pub struct Part {
+    /// The rows, with the fields by which they are sorted besides those that were asked for.
+    pub rows: Vec<Row>,
+    /// Whether there may be more.
+    pub is_followed: bool,
 }
 
 impl Session {
@@ -43,18 +53,62 @@ impl Session {
         Ok(Found { rows: self.read(table, &select, find, &columns).await?, counts })
     }
 
+    /// The rows that `find` asks for behind `last`, at most its limit of them, and no more than may be read at once.
+    /// What was changed in between moves no other row.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn part(&self, table: &Table, find: &Find, last: Option<&Row>) -> Result<Part> {
+        let sorting = Sorting::of(table, find.sort.as_deref(), self.backend())?;
+        let fields = find.fields.as_ref().filter(|names| !names.is_empty() && **names != ["*"]);
+        let fields = fields.map(|names| {
+            names.iter().map(String::as_str).chain(sorting.names()).map(str::to_owned).collect::<Vec<_>>()
+        });
+        let columns = table.selected(fields.as_deref())?;
+        let mut select = statement::select(table, find, &columns, self.backend())?;
+        if let Some(last) = last {
+            select.cond_where(sorting.behind(table, last));
+        }
+        let mut read = Read { ends_early: true, ..Read::new(&columns, self.backend()) };
+        self.read_into(&mut read, table, &select, find).await?;
+        let is_followed = read.is_full || read.rows.len() as u64 >= find.limit;
+        Ok(Part { rows: read.rows, is_followed })
+    }
+
+    /// Where the row with this id stands among those that meet these filters, from 1; none where it is not one of them.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn rank(
+        &self,
+        table: &Table,
+        filters: [Option<&Filter>; 2],
+        sort: Option<&str>,
+        id: &str,
+    ) -> Result<Option<u64>> {
+        let sorting = Sorting::of(table, sort, self.backend())?;
+        let before = statement::rows_before(table, filters, &sorting, id, self.backend());
+        Ok(self.number(table, &before).await?.map(|before| before + 1))
+    }
+
     /// How many rows meet these filters.
     ///
     /// # Errors
     /// As [`Self::find`].
     pub async fn count(&self, table: &Table, filters: [Option<&Filter>; 2]) -> Result<u64> {
-        let select = self.build(table, &statement::count(table, filters, self.backend()));
+        let count = statement::count(table, filters, self.backend());
+        Ok(self.number(table, &count).await?.unwrap_or_default())
+    }
+
+    /// The number that a statement gives, if it gives one.
+    async fn number(&self, table: &Table, select: &SelectStatement) -> Result<Option<u64>> {
+        let select = self.build(table, select);
         let found = match self.transaction().await? {
             Some(transaction) => transaction.one(select).await?,
             None => self.data().rows().query_one_raw(select).await?,
         };
-        let count: i64 = found.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
-        Ok(count.unsigned_abs())
+        let number: Option<i64> = found.map(|row| row.try_get_by_index(0)).transpose()?;
+        Ok(number.map(i64::unsigned_abs))
     }
 
     /// The rows that a write is about, locked until the transaction ends.
@@ -93,8 +147,19 @@ impl Session {
         find: &Find,
         columns: &[&super::Column],
     ) -> Result<Vec<Row>> {
+        let mut read = Read::new(columns, self.backend());
+        self.read_into(&mut read, table, select, find).await?;
+        Ok(read.rows)
+    }
+
+    async fn read_into(
+        &self,
+        read: &mut Read<'_>,
+        table: &Table,
+        select: &SelectStatement,
+        find: &Find,
+    ) -> Result<()> {
         let select = statement::page(table, select, find, self.backend());
-        let mut read = Read { columns, backend: self.backend(), rows: Vec::new(), bytes: 0 };
         match (self.transaction().await?, self.data().rows().readers()) {
             (Some(transaction), _) => transaction.each(select, |row| read.take(row)).await?,
             (None, None) => store::each(self.data().rows(), select, |row| read.take(row)).await?,
@@ -107,7 +172,7 @@ impl Session {
                 }
             }
         }
-        Ok(read.rows)
+        Ok(())
     }
 }
 
@@ -117,12 +182,26 @@ struct Read<'a> {
     backend: DbBackend,
     rows: Vec<Row>,
     bytes: usize,
+    /// Whether what is too much is left for another read, and no failure.
+    ends_early: bool,
+    is_full: bool,
 }
 
-impl Read<'_> {
+impl<'a> Read<'a> {
+    fn new(columns: &'a [&'a super::Column], backend: DbBackend) -> Self {
+        Self { columns, backend, rows: Vec::new(), bytes: 0, ends_early: false, is_full: false }
+    }
+
     fn take(&mut self, row: &QueryResult) -> Result<()> {
+        if self.is_full {
+            return Ok(());
+        }
         let row = statement::row(row, self.columns, self.backend)?;
         self.bytes += row.values().map(bytes_of).sum::<usize>();
+        if self.bytes > ROWS_BYTES_MAX && self.ends_early && !self.rows.is_empty() {
+            self.is_full = true;
+            return Ok(());
+        }
         if self.bytes > ROWS_BYTES_MAX {
             let message = format!(
                 "The rows have more than {ROWS_BYTES_MAX} bytes together; ask for fewer, or for fewer of their fields"

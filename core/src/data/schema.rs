@@ -58,6 +58,7 @@ fn converts(from: ColumnKind, to: ColumnKind) -> bool {
 pub(super) fn create(table: &Table, backend: DbBackend) -> Vec<Statement> {
     let mut statements = vec![backend.build(&create_as(table, table.iden.clone(), backend))];
     statements.extend(table.own_columns().iter().filter_map(|column| create_index(table, column, backend)));
+    statements.extend(table.unique.iter().map(|group| create_group(table, group, backend)));
     statements
 }
 
@@ -128,6 +129,20 @@ fn create_index(table: &Table, column: &Column, backend: DbBackend) -> Option<St
     Some(backend.build(&index))
 }
 
+fn create_group(table: &Table, group: &[String], backend: DbBackend) -> Statement {
+    let mut index = Index::create();
+    index.name(index_name(table.id, &name_of_group(group))).table(table.iden.clone()).unique();
+    for name in group {
+        index.col(column_iden(name));
+    }
+    backend.build(&index)
+}
+
+/// What no column is called.
+fn name_of_group(group: &[String]) -> String {
+    group.join(",")
+}
+
 fn wants_index(column: &Column) -> bool {
     column.unique || column.index || column.references.is_some()
 }
@@ -166,7 +181,22 @@ pub(super) fn alter(
     };
     let gone = columns.iter().filter(|altered| !keeps_index(altered)).filter_map(|a| a.before.as_ref());
     let gone = gone.chain(dropped.iter().copied()).filter(|column| wants_index(column));
-    let mut statements: Vec<_> = gone.map(|column| drop_index(before, column, backend)).collect();
+    let mut statements: Vec<_> = gone.map(|column| drop_index(before, &column.name, backend)).collect();
+    let keeps_group = |group: &Vec<String>| {
+        let is_same = |name: &String| {
+            columns.iter().any(|altered| {
+                altered.after.name == *name
+                    && altered.is_same_in_database()
+                    && altered.before.as_ref().is_some_and(|before| before.name == *name)
+            })
+        };
+        !needs_rebuild
+            && before.unique.contains(group)
+            && after.unique.contains(group)
+            && group.iter().all(is_same)
+    };
+    let gone = before.unique.iter().filter(|group| !keeps_group(group));
+    statements.extend(gone.map(|group| drop_index(before, &name_of_group(group), backend)));
     if needs_rebuild {
         statements.extend(rebuild(before, after, columns, backend));
     } else {
@@ -175,12 +205,14 @@ pub(super) fn alter(
     }
     let come = columns.iter().filter(|altered| !keeps_index(altered));
     statements.extend(come.filter_map(|altered| create_index(after, &altered.after, backend)));
+    let come = after.unique.iter().filter(|group| !keeps_group(group));
+    statements.extend(come.map(|group| create_group(after, group, backend)));
     statements
 }
 
-fn drop_index(table: &Table, column: &Column, backend: DbBackend) -> Statement {
-    backend
-        .build(Index::drop().name(index_name(table.id, &column.name)).table(table.iden.clone()).if_exists())
+/// Drops the index of a column or a group.
+fn drop_index(table: &Table, of: &str, backend: DbBackend) -> Statement {
+    backend.build(Index::drop().name(index_name(table.id, of)).table(table.iden.clone()).if_exists())
 }
 
 fn drop_column(table: &Table, name: &str, backend: DbBackend) -> Statement {

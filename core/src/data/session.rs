@@ -388,7 +388,28 @@ impl Session {
         condition: sea_orm::Condition,
     ) -> Result<Vec<Row>> {
         let update = statement::update(table, change, condition, self.backend());
-        let written = self.write(self.build(table, &update), Wanted::Rows).await;
+        self.write_rows(table, self.build(table, &update)).await
+    }
+
+    /// Adds a row, or changes the one that has its values in the columns of `key`, which are unique; the row as it is
+    /// then.
+    ///
+    /// # Errors
+    /// As [`Self::insert`].
+    pub(crate) async fn upsert(
+        &self,
+        table: &Table,
+        key: &[String],
+        row: &Row,
+        change: &RowChange,
+    ) -> Result<Option<Row>> {
+        let upsert = statement::upsert(table, key, row, change, self.backend());
+        Ok(self.write_rows(table, self.build(table, &upsert)).await?.pop())
+    }
+
+    /// Runs a statement that writes; the rows that it gives back.
+    async fn write_rows(&self, table: &Table, statement: Statement) -> Result<Vec<Row>> {
+        let written = self.write(statement, Wanted::Rows).await;
         let columns = table.selected(None)?;
         match written.map_err(|error| refusal(error, table))? {
             Written::Rows(rows) => {

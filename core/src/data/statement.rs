@@ -2,19 +2,22 @@
 //! and are quoted; values only ever travel as bound parameters.
 
 use sea_orm::sea_query::{
-    self, Alias, Asterisk, Cond, Expr, ExprTrait, Func, IntoIden, Order, Query, SelectStatement, SimpleExpr,
-    Value,
+    self, Alias, Asterisk, Cond, Expr, ExprTrait, Func, IntoIden, OnConflict, Query, ReturningClause,
+    SelectStatement, SimpleExpr, Value,
 };
 use sea_orm::{DbBackend, QueryResult, Statement, StatementBuilder, TryGetable};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::column::{Column, ColumnKind};
+use super::order::Sorting;
 use super::table::{Change, ID, Operator, Row, RowChange, Table};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::store::list;
 use crate::store::{Time, parse_time, time_text};
+
+/// What a statement calls the row whose rank is asked for; `gw_` keeps it away from an admin's tables.
+const ASKED: &str = "gw_asked";
 
 /// What rows are asked for.
 #[derive(Debug, Clone, Default)]
@@ -81,13 +84,7 @@ pub(super) fn select(
         .columns(columns.iter().map(|column| Alias::new(&column.name)))
         .from(table.iden.clone())
         .cond_where(condition(table, [find.scope.as_ref(), find.filter.as_ref()], backend));
-    for (field, order) in list::sort_order(find.sort.as_deref().unwrap_or(ID), &table.fields)? {
-        list::order_by(&mut select, field, order, backend);
-    }
-    if find.sort.is_some() {
-        // Rows that are equal in what is asked for still have one order, so that pages do not overlap.
-        select.order_by(Alias::new(ID), Order::Asc);
-    }
+    Sorting::of(table, find.sort.as_deref(), backend)?.apply(&mut select);
     Ok(select)
 }
 
@@ -112,6 +109,27 @@ pub(super) fn count(table: &Table, filters: [Option<&Filter>; 2], backend: DbBac
         .to_owned()
 }
 
+/// One number: how many rows that meet these filters stand before the one with this id, where it meets them too.
+pub(super) fn rows_before(
+    table: &Table,
+    filters: [Option<&Filter>; 2],
+    sorting: &Sorting,
+    id: &str,
+    backend: DbBackend,
+) -> SelectStatement {
+    let before = Query::select()
+        .expr(Func::count(Expr::col(Asterisk)))
+        .from(table.iden.clone())
+        .cond_where(condition(table, filters, backend).add(sorting.before(ASKED)))
+        .to_owned();
+    let asked = Filter::by_id(ID, id);
+    Query::select()
+        .expr(SimpleExpr::SubQuery(None, Box::new(before.into())))
+        .from_as(table.iden.clone(), Alias::new(ASKED))
+        .cond_where(condition(table, filters, backend).add(condition(table, [Some(&asked), None], backend)))
+        .to_owned()
+}
+
 /// The values of a new row, which is complete and in its normal form.
 pub(super) fn values(table: &Table, row: &Row, backend: DbBackend) -> Vec<Value> {
     let value = |column: &Column| bound(column.kind, row.get(&column.name).unwrap_or(&Json::Null), backend);
@@ -132,18 +150,53 @@ pub(super) fn update(
 ) -> sea_query::UpdateStatement {
     let mut update = Query::update();
     update.table(table.iden.clone()).cond_where(condition);
+    for (column, value) in changed(table, change, backend) {
+        update.value(column, value);
+    }
+    update.returning(returned(table));
+    update
+}
+
+/// Adds a row, or changes the one that has its values in the columns of `key`; gives back the row as it is then.
+pub(super) fn upsert(
+    table: &Table,
+    key: &[String],
+    row: &Row,
+    change: &RowChange,
+    backend: DbBackend,
+) -> sea_query::InsertStatement {
+    let mut conflict = OnConflict::columns(key.iter().map(Alias::new));
+    conflict.values(changed(table, change, backend));
+    let mut insert = Query::insert();
+    insert
+        .into_table(table.iden.clone())
+        .columns(table.columns.iter().map(|column| Alias::new(&column.name)))
+        .values_panic(values(table, row, backend).into_iter().map(Expr::value))
+        .on_conflict(conflict)
+        .returning(returned(table));
+    insert
+}
+
+fn returned(table: &Table) -> ReturningClause {
+    Query::returning().columns(table.columns.iter().map(|column| Alias::new(&column.name)))
+}
+
+/// What columns are set to.
+fn changed(table: &Table, change: &RowChange, backend: DbBackend) -> Vec<(Alias, SimpleExpr)> {
+    let mut changed = Vec::with_capacity(change.columns.len());
     for (name, change) in &change.columns {
+        // With its table, since an upsert has another row beside.
+        let present = || Expr::col((table.iden.clone(), Alias::new(name)));
         let kind = table.column(name).map_or(ColumnKind::Text, |column| column.kind);
         let value = match change {
             Change::To(value) => SimpleExpr::Value(bound(kind, value, backend)),
             Change::By(Operator::Add, by) => {
                 let zero = if kind == ColumnKind::Float { Value::from(0.0) } else { Value::from(0_i64) };
-                let present = Func::coalesce([Expr::col(Alias::new(name)), Expr::val(zero)]);
+                let present = Func::coalesce([present(), Expr::val(zero)]);
                 Expr::from(present).add(bound(kind, by, backend))
             }
             Change::By(operator, by) => {
-                let present =
-                    Func::coalesce([Expr::col(Alias::new(name)), Expr::val(bound(kind, by, backend))]);
+                let present = Func::coalesce([present(), Expr::val(bound(kind, by, backend))]);
                 // SQLite's functions of one argument are aggregates, those of two are not (sqlite.org/lang_corefunc.html).
                 let function = match (operator, backend) {
                     (Operator::Max, DbBackend::Sqlite) => "MAX",
@@ -154,10 +207,9 @@ pub(super) fn update(
                 Func::cust(function).arg(present).arg(Expr::val(bound(kind, by, backend))).into()
             }
         };
-        update.value(Alias::new(name), value);
+        changed.push((Alias::new(name), value));
     }
-    update.returning(Query::returning().columns(table.columns.iter().map(|column| Alias::new(&column.name))));
-    update
+    changed
 }
 
 /// The rows with these ids.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::access::{Access, Action, Actor, Grant, Rules};
 use super::column::{self, Column, ColumnKind};
+use super::unique;
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::filter::{Field, Filter};
 use crate::store::{InsertInto, Time, table, time_text};
@@ -35,6 +36,8 @@ pub struct Table {
     pub id: Uuid,
     /// As scripts name it.
     pub name: String,
+    /// Columns of which no two rows have the same values in all, where none of these is null.
+    pub unique: Vec<Vec<String>>,
     /// Who may do what over HTTP and in `#secure.table`.
     pub access: Access,
     /// The same, ready to be asked.
@@ -78,7 +81,15 @@ impl Table {
     ///
     /// # Errors
     /// `VALIDATION_ERROR` for rules that make no sense for it.
-    pub(super) fn new(id: Uuid, name: &str, own: &[Column], access: Access, is_sqlite: bool) -> Result<Self> {
+    pub(super) fn new(
+        id: Uuid,
+        name: &str,
+        own: &[Column],
+        unique: &[Vec<String>],
+        access: Access,
+        is_sqlite: bool,
+    ) -> Result<Self> {
+        unique::check_groups(unique, own)?;
         let mut columns = vec![column::built_in(ID, ColumnKind::Uuid)];
         columns.extend(own.iter().cloned());
         columns.extend([CREATED_AT, UPDATED_AT].map(|name| column::built_in(name, ColumnKind::Datetime)));
@@ -97,15 +108,17 @@ impl Table {
         let iden = Alias::new(name).into_iden();
         let columns_idens = columns.iter().map(|column| Alias::new(&column.name).into_iden()).collect();
         let into = Arc::new(InsertInto { table: iden.clone(), columns: columns_idens, layout });
-        Ok(Self { id, name: name.to_owned(), access, rules, columns, fields, iden, into })
+        let (name, unique) = (name.to_owned(), unique.to_vec());
+        Ok(Self { id, name, unique, access, rules, columns, fields, iden, into })
     }
 
     /// The table that a row of the product's own defines.
     pub(super) fn of_row(row: &table::Model, is_sqlite: bool) -> Result<Self> {
         let broken = |error: serde_json::Error| Error::Internal(format!("table {}: {error}", row.name));
         let columns: Vec<Column> = serde_json::from_value(row.columns.clone()).map_err(broken)?;
+        let unique: Vec<Vec<String>> = serde_json::from_value(row.unique.clone()).map_err(broken)?;
         let access = serde_json::from_value(row.access.clone()).map_err(broken)?;
-        Self::new(row.id, &row.name, &columns, access, is_sqlite)
+        Self::new(row.id, &row.name, &columns, &unique, access, is_sqlite)
     }
 
     /// The same table for admins alone, where its rules cannot be read: they are of a version that took
@@ -122,7 +135,8 @@ impl Table {
 
     /// Whether a new row that [`Self::new_row`] has given its id is never refused because of other rows.
     pub(super) fn takes_any_row(&self) -> bool {
-        self.own_columns().iter().all(|column| !column.unique && column.references.is_none())
+        self.unique.is_empty()
+            && self.own_columns().iter().all(|column| !column.unique && column.references.is_none())
     }
 
     /// The names of all its columns.

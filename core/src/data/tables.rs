@@ -18,7 +18,7 @@ use super::alter::{self, Alteration};
 use super::column::{Column, ColumnSpec};
 use super::name::check_table_name;
 use super::table::Table;
-use super::{Access, Data, Tables, no_table, refusal, schema};
+use super::{Access, Data, Tables, no_table, refusal, schema, unique};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::store::list::{ListQuery, Page};
@@ -36,6 +36,7 @@ pub struct TableView {
     pub name: String,
     pub description: String,
     pub columns: Vec<ColumnSpec>,
+    pub unique: Vec<Vec<String>>,
     pub access: Access,
     pub pack: Option<String>,
     pub created_at: Time,
@@ -57,6 +58,8 @@ pub struct TableChange {
     pub rename: BTreeMap<String, String>,
     /// Columns that are dropped.
     pub drop: Vec<String>,
+    /// Groups of columns that are unique together.
+    pub unique: Option<Vec<Vec<String>>>,
     /// The rules.
     pub access: Option<Access>,
     /// Whether values may be lost.
@@ -162,6 +165,7 @@ impl Data {
             name,
             description,
             columns: json!(columns),
+            unique: json!(change.unique.unwrap_or_default()),
             access: json!(change.access.unwrap_or_default()),
             pack: pack.map(str::to_owned),
             created_at: now,
@@ -191,6 +195,7 @@ impl Data {
         if !change.confirm {
             alter::refuse_losses(&losses)?;
         }
+        unique::refuse_duplicates(on, &old, &new, &alteration.columns).await?;
         for statement in schema::alter(&old, &new, &alteration.columns, backend) {
             on.execute_raw(statement).await.map_err(|error| refusal(error, &new))?;
         }
@@ -208,6 +213,7 @@ impl Data {
             row.description = description;
         }
         row.columns = json!(referring_to(new.own_columns(), &before_name, &row.name));
+        row.unique = json!(new.unique);
         row.access = json!(new.access);
         row.updated_at = store::now();
         row.clone().into_active_model().reset_all().update(on).await?;
@@ -377,6 +383,7 @@ fn view(row: table_row::Model) -> Result<TableView> {
     Ok(TableView {
         access: serde_json::from_value(row.access.clone()).map_err(broken)?,
         columns: columns.iter().map(ColumnSpec::from).collect(),
+        unique: serde_json::from_value(row.unique.clone()).map_err(broken)?,
         id: row.id,
         name: row.name,
         description: row.description,

@@ -51,6 +51,20 @@ impl Fields for [Field] {
     }
 }
 
+/// Whatever fields: what a row does not have is null in it.
+#[derive(Debug, Clone, Copy)]
+pub struct AnyField;
+
+impl Fields for AnyField {
+    fn kind(&self, _: &str) -> Option<FieldKind> {
+        Some(FieldKind::Any)
+    }
+
+    fn names(&self) -> String {
+        String::new()
+    }
+}
+
 /// Fields of rows in memory, of which only the names are known.
 #[derive(Debug, Clone, Copy)]
 pub struct NamesOnly<'a>(pub &'a [&'a str]);

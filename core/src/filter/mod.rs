@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::moment::Time;
 
-pub use field::{Field, FieldKind, Fields, NamesOnly};
+pub use field::{AnyField, Field, FieldKind, Fields, NamesOnly};
 pub use parse::OPERATORS;
 pub(crate) use sql::comparable;
 use user::UserField;

@@ -256,6 +256,7 @@ pub(super) fn table_change(spec: &TableSpec, confirm: bool) -> TableChange {
         name: Some(spec.name.clone()),
         description: Some(spec.description.clone()),
         columns: Some(spec.columns.clone()),
+        unique: Some(spec.unique.clone()),
         access: Some(spec.access.clone()),
         confirm,
         ..TableChange::default()

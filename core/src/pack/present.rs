@@ -61,6 +61,7 @@ fn table_spec(row: table::Model) -> Result<TableSpec> {
         name: row.name,
         description: row.description,
         columns: read(row.columns)?,
+        unique: read(row.unique)?,
         access: read(row.access)?,
     })
 }

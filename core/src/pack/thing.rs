@@ -57,6 +57,8 @@ pub struct TableSpec {
     pub access: Access,
     #[serde(default)]
     pub columns: Vec<ColumnSpec>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unique: Vec<Vec<String>>,
 }
 
 impl Thing {

@@ -195,6 +195,8 @@ pub mod table {
         pub description: String,
         /// An array of columns.
         pub columns: Json,
+        /// An array of arrays of their names.
+        pub unique: Json,
         /// Who may do what.
         pub access: Json,
         /// The pack that this row came from.

@@ -1,6 +1,8 @@
 //! The steps from an empty database to the present one. Forward only: a step that has been
 //! released is never changed, and each must survive the data of the version before.
 
+mod table_unique;
+
 use sea_orm::{DbErr, EntityTrait};
 use sea_orm_migration::prelude::*;
 
@@ -18,7 +20,13 @@ impl MigratorTrait for Migrator {
     }
 
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(M0001Gateways), Box::new(M0002Data), Box::new(M0003Changes), Box::new(M0004Jobs)]
+        vec![
+            Box::new(M0001Gateways),
+            Box::new(M0002Data),
+            Box::new(M0003Changes),
+            Box::new(M0004Jobs),
+            Box::new(table_unique::TableUnique),
+        ]
     }
 }
 

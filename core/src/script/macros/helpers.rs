@@ -14,6 +14,7 @@ use super::fetch::Fetcher;
 use crate::auth::{Secret, hash_password, is_affordable, verify_password};
 use crate::config;
 use crate::error::{ErrorCode, Failure};
+use crate::filter::{AnyField, Filter};
 use crate::id::new_id;
 use crate::moment::{from_ms, parse_time, time_text, to_ms};
 use crate::queue;
@@ -21,7 +22,7 @@ use crate::script::failure::raise;
 use crate::script::json;
 use crate::script::memory::uncounted;
 use crate::script::outside::{self, from_outside};
-use crate::script::rows::refuse_in_transaction;
+use crate::script::rows::{refuse_in_transaction, refused, to_row};
 use crate::script::run::{self, time_left};
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
@@ -76,6 +77,15 @@ fn matches(text: &str, pattern: &Text) -> Outcome<bool> {
     })
 }
 
+/// Whether a row in memory meets a filter, as the database would tell.
+fn meets(row: &Dynamic, filter: &Dynamic) -> Outcome<bool> {
+    uncounted(|| {
+        let row = to_row("a row", row)?;
+        let filter = Filter::parse(&outside::to_filter(filter)?, &AnyField).map_err(refused)?;
+        Ok(filter.matches(&row))
+    })
+}
+
 /// What is wrong with a pattern, without the drawing that stands before it.
 fn last_line(error: &str) -> &str {
     error.lines().last().unwrap_or_default().trim_start_matches("error: ")
@@ -100,6 +110,7 @@ pub(crate) fn register(engine: &mut Engine, limits: &config::Scripts, secret: Ar
         .register_fn("matches", |_: &mut Helpers, text: Text, pattern: Text| matches(&text, &pattern))
         .register_fn("uuid", |_: &mut Helpers| new_id().to_string())
         .register_fn("slug", |_: &mut Helpers, text: Text| slug(&text))
+        .register_fn("meets", |_: &mut Helpers, row: Dynamic, filter: Dynamic| meets(&row, &filter))
         .register_fn("filter", |_: &mut Helpers, filter: Dynamic| outside::let_through(&filter))
         .register_fn("sleep", |_: &mut Helpers, ms: i64| sleep(ms))
         .register_fn("sha256", |_: &mut Helpers, text: Text| hex(&Sha256::digest(text.as_bytes())))

@@ -1,11 +1,13 @@
 //! `#table`, `@REPOS` and `@TRANSACTION`: how scripts work with rows.
 
+mod each;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rhai::{
-    Dynamic, Engine, EvalAltResult, EvalContext, Expression, ImmutableString, LexError, Map,
+    Dynamic, Engine, EvalAltResult, EvalContext, Expression, FnPtr, ImmutableString, LexError, Map,
     NativeCallContext, ParseError, Position,
 };
 
@@ -124,7 +126,8 @@ pub(crate) fn transaction(
 fn register_reads(engine: &mut Engine, rows: Option<Arc<Rows>>) {
     let of = move || rows.clone().ok_or_else(no_tables);
     let (find, find_all, one, one_of_all) = (of.clone(), of.clone(), of.clone(), of.clone());
-    let (count, count_all, exists) = (of.clone(), of.clone(), of);
+    let (count, count_all, exists) = (of.clone(), of.clone(), of.clone());
+    let (each, each_of_all, rank) = (of.clone(), of.clone(), of);
     engine
         .register_fn("find", move |table: &mut TableMacro, options: Map| found(&*find()?, table, &options))
         .register_fn("find", move |table: &mut TableMacro| found(&*find_all()?, table, &Map::new()))
@@ -136,6 +139,16 @@ fn register_reads(engine: &mut Engine, rows: Option<Arc<Rows>>) {
         .register_fn("count", move |table: &mut TableMacro| counted(&*count_all()?, table, &Dynamic::UNIT))
         .register_fn("exists", move |table: &mut TableMacro, filter: Dynamic| {
             Ok::<_, Box<EvalAltResult>>(counted(&*exists()?, table, &filter)? > 0)
+        })
+        .register_fn("rank", move |table: &mut TableMacro, options: Map| ranked(&*rank()?, table, &options))
+        .register_fn(
+            "each",
+            move |context: NativeCallContext, table: &mut TableMacro, options: Map, visit: FnPtr| {
+                each::each(&context, &*each()?, table, &options, &visit)
+            },
+        )
+        .register_fn("each", move |context: NativeCallContext, table: &mut TableMacro, visit: FnPtr| {
+            each::each(&context, &*each_of_all()?, table, &Map::new(), &visit)
         });
 }
 
@@ -186,9 +199,23 @@ fn counted(rows: &Rows, table: &TableMacro, filter: &Dynamic) -> Outcome<i64> {
     })
 }
 
+/// The rank of the row that is named, or `()`.
+fn ranked(rows: &Rows, table: &TableMacro, options: &Map) -> Outcome<Dynamic> {
+    let rank = uncounted(|| {
+        let of = rows.table(&table.name)?;
+        check_options(options, &["filter", "sort", "id"])?;
+        let id = option(options, "id").ok_or_else(|| invalid("id", "is missing: whose rank is it?"))?;
+        let filter = option(options, "filter").map(|filter| to_filter(&of, filter)).transpose()?;
+        let sort = names(options, "sort")?.map(|names| names.join(","));
+        rows.rank(&of, filter.as_ref(), sort.as_deref(), &id.to_string(), &table.actor())
+    })?;
+    Ok(rank.map_or(Dynamic::UNIT, |rank| (rank as i64).into()))
+}
+
 fn register_writes(engine: &mut Engine, rows: Option<Arc<Rows>>) {
     let of = move || rows.clone().ok_or_else(no_tables);
-    let (for_create, for_many, for_update, for_delete) = (of.clone(), of.clone(), of.clone(), of);
+    let (for_create, for_many, for_update) = (of.clone(), of.clone(), of.clone());
+    let (for_upsert, for_delete) = (of.clone(), of);
     engine
         .register_fn("create", move |context: NativeCallContext, table: &mut TableMacro, options: Map| {
             one(uncounted(|| {
@@ -214,6 +241,19 @@ fn register_writes(engine: &mut Engine, rows: Option<Arc<Rows>>) {
                 Ok::<_, Box<EvalAltResult>>((rows, matches!(selector, Selector::Id(_))))
             })?;
             if is_one { one(rows) } else { Ok(Map::from_iter([("data".into(), all(rows)?)]).into()) }
+        })
+        .register_fn("upsert", move |context: NativeCallContext, table: &mut TableMacro, options: Map| {
+            one(uncounted(|| {
+                let rows = for_upsert()?;
+                let data = read_data(&rows, table, &options, &["key"])?;
+                let key = names(&options, "key")?.ok_or_else(|| {
+                    invalid(
+                        "key",
+                        "is missing: name the unique columns, as in #{ key: [\"a\", \"b\"], data: #{ … } }",
+                    )
+                })?;
+                rows.upsert(context.engine(), &table.name, &key, &data, &table.actor())
+            })?)
         })
         .register_fn("delete", move |context: NativeCallContext, table: &mut TableMacro, options: Map| {
             let deleted = uncounted(|| {

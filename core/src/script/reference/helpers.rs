@@ -6,7 +6,7 @@ const fn call(signature: &'static str, gives: &'static str, about: &'static str)
     Entry::new("@HELPERS", signature, gives, about)
 }
 
-pub(super) const ENTRIES: [Entry; 15] = [
+pub(super) const ENTRIES: [Entry; 16] = [
     call("now()", "a number", "Milliseconds since 1970.").example("return @HELPERS.now();"),
     call("iso(ms?)", "text", "The time, or that of so many milliseconds since 1970, as `2026-01-31T12:00:00.000Z`.")
         .errors("`VALIDATION_ERROR` outside of the years 0 to 9999")
@@ -32,6 +32,9 @@ pub(super) const ENTRIES: [Entry; 15] = [
         .example("@HELPERS.sleep(1);"),
     call("filter(value)", "the same as a filter", "Lets a client's filter through, operators and all: without it a map that comes from outside is a value in a filter.")
         .example("let filter = @HELPERS.filter(@BODY.filter);\nreturn #message.find(#{ filter: filter }).data;"),
+    call("meets(row, filter)", "true or false", "Whether a map meets a filter, as `#table.find` would tell of a row; a field that it does not have is null. A filter that is kept in a table goes through `@HELPERS.filter` first.")
+        .errors("`VALIDATION_ERROR` for an unknown operator")
+        .example("return @HELPERS.meets(#{ status: \"new\", total: 50 }, #{ status: \"new\", total: #{ _gte: 20 } });"),
     call("fetch(url, options?)", "`#{ status, headers, body }`, the body as text", "An HTTP request to a host of `scripts.fetch_hosts`, within 5 s and 1 MiB, never to a private address. Options: `method`, `headers`, `body` (text). A test run only reads.")
         .errors("`VALIDATION_ERROR` for another host, `SERVICE_UNAVAILABLE` when there is no answer")
         .example("let answer = @HELPERS.fetch(\"https://api.example.com/rates\", #{ headers: #{ accept: \"application/json\" } });\nreturn parse_json(answer.body);"),

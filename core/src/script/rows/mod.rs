@@ -5,6 +5,7 @@
 //! this is work of the server: it is called uncounted, and only the hooks count again.
 
 pub(crate) mod hooks;
+mod upsert;
 pub(crate) mod writes;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use self::hooks::Hooks;
-use crate::data::{Action, Actor, Data, Find, Found, Grant, Keep, Row, Session, Table};
+use crate::data::{Action, Actor, Data, Find, Found, Grant, Keep, Part, Row, Session, Table};
 use crate::error::{Error, ErrorCode, Failure};
 use crate::filter::Filter;
 use crate::jobs::{self, End, Fence, LaterJob};
@@ -79,6 +80,24 @@ impl Rows {
     pub(crate) fn find(&self, table: &Table, mut find: Find, actor: &Actor) -> Outcome<Found> {
         find.scope = granted(table, Action::Read, actor)?.filter().cloned();
         self.wait(async |session| session.find(table, &find).await)
+    }
+
+    /// The rows behind `last`, as many as are read at once.
+    pub(crate) fn part(&self, table: &Table, find: &Find, last: Option<&Row>) -> Outcome<Part> {
+        self.wait(async |session| session.part(table, find, last).await)
+    }
+
+    /// Where a row stands among those that meet a filter, from 1; none where it is not one of them.
+    pub(crate) fn rank(
+        &self,
+        table: &Table,
+        filter: Option<&Filter>,
+        sort: Option<&str>,
+        id: &str,
+        actor: &Actor,
+    ) -> Outcome<Option<u64>> {
+        let grant = granted(table, Action::Read, actor)?;
+        self.wait(async |session| session.rank(table, [grant.filter(), filter], sort, id).await)
     }
 
     /// How many rows meet a filter.
