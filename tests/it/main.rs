@@ -12,6 +12,7 @@ mod admin_api;
 mod app_keys;
 mod attacks;
 mod cli;
+mod clients_js;
 mod commands;
 mod conformance;
 mod connecting;
