@@ -9,6 +9,8 @@ use super::entity::{
 };
 use super::jobs_schema;
 
+mod libraries;
+
 /// All steps in order.
 pub(super) struct Migrator;
 
@@ -18,7 +20,13 @@ impl MigratorTrait for Migrator {
     }
 
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(M0001Gateways), Box::new(M0002Data), Box::new(M0003Changes), Box::new(M0004Jobs)]
+        vec![
+            Box::new(M0001Gateways),
+            Box::new(M0002Data),
+            Box::new(M0003Changes),
+            Box::new(M0004Jobs),
+            Box::new(libraries::M0007Libraries),
+        ]
     }
 }
 
