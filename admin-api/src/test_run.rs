@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use gatewright_core::Failure;
 use gatewright_core::run::{TestCall, TestOutcome, run_test};
-use gatewright_core::script::CallUser;
+use gatewright_core::script::{CallUser, Within};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use utoipa::ToSchema;
@@ -133,6 +133,7 @@ pub(crate) async fn run(
         events: Some(state.catalog.live()),
         move_on: None,
         source: subject.source,
+        within: Within { libraries: state.catalog.libraries(), pack: subject.pack },
         trigger: subject.trigger,
         event: subject.event,
         payload: payload_of(&body),

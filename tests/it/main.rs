@@ -27,6 +27,7 @@ mod hot_reload;
 mod issuers;
 mod jobs_cli;
 mod layering;
+mod libraries;
 mod limits;
 mod lists;
 mod lost;

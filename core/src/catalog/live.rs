@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::events::{DURABLE, ON_DEAD_STOP, ORDER_BY_USER};
 use super::hooks::live_hooks;
+use super::libraries::{compiled, sources_of};
 use super::live_routes::live_routes;
 use super::{Catalog, Definition, EventTable, Gateway, GatewayLimits, LiveGateways};
 use crate::config::Config;
@@ -17,7 +18,7 @@ use crate::script::{
     Durable, Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT, ScriptWork,
     run_on_script_thread,
 };
-use crate::store::{Concerns, definitions_number, event, gateway, hook, route, table};
+use crate::store::{Concerns, definitions_number, event, gateway, hook, library, route, table};
 
 /// A gateway as events and connections see it.
 pub struct LiveGateway {
@@ -25,6 +26,8 @@ pub struct LiveGateway {
     pub id: Uuid,
     /// Its path.
     pub path: Arc<str>,
+    /// The pack that it came from.
+    pub pack: Option<Arc<str>>,
     /// Whether it takes connections.
     pub is_enabled: bool,
     /// Whether a connection needs a token.
@@ -97,6 +100,7 @@ struct Rows {
     events: Vec<event::Model>,
     routes: Vec<route::Model>,
     hooks: Vec<hook::Model>,
+    libraries: Vec<library::Model>,
     tables: Vec<table::Model>,
     /// Of the last edit that they are of.
     number: i64,
@@ -112,22 +116,24 @@ impl Catalog {
         let of_hooks = tables.clone();
         let (engine, metrics, config, before) =
             (self.engine.clone(), self.metrics.clone(), self.config.clone(), self.handlers());
-        let built_in = self.built_in_paths;
-        let (live, routes, hooks) = run_on_script_thread(ScriptWork::Compile, move || {
+        let (built_in, libraries_before) = (self.built_in_paths, self.libraries());
+        let (live, routes, hooks, libraries) = run_on_script_thread(ScriptWork::Compile, move || {
+            let libraries = compiled(&engine, sources_of(&rows.libraries), &libraries_before);
             let kept: HashMap<_, _> =
                 before.into_iter().map(|handler| ((handler.owner, handler.script_name), handler)).collect();
             let make = |from: HandlerSource<'_>| match kept.get(&(from.owner, from.script)) {
-                Some(handler) if handler.is_from(&from) => handler.clone(),
-                _ => Arc::new(Handler::new(&from, &engine, &metrics)),
+                Some(handler) if handler.is_from(&from, &libraries) => handler.clone(),
+                _ => Arc::new(Handler::new(&from, &libraries, &engine, &metrics)),
             };
             let routes = live_routes(rows.routes, &config, built_in, &make);
             let hooks = live_hooks(rows.hooks, &config, &of_hooks, &make);
-            (snapshot(&rows.gateways, &rows.events, &config, &make), routes, hooks)
+            (snapshot(&rows.gateways, &rows.events, &config, &make), routes, hooks, libraries)
         })
         .await?;
         if let Some(data) = data {
             data.set(tables);
         }
+        self.live_libraries.store(libraries);
         self.live.store(Arc::new(live));
         self.live_routes.store(Arc::new(routes));
         let handlers = hooks.values().flatten().map(|hook| hook.handler.clone()).collect();
@@ -146,6 +152,7 @@ impl Catalog {
                 events: event::Entity::find().all(on).await?,
                 routes: route::Entity::find().all(on).await?,
                 hooks: hook::Entity::find().all(on).await?,
+                libraries: library::Entity::find().all(on).await?,
                 tables: table::Entity::find().all(on).await?,
             })
         });
@@ -195,6 +202,7 @@ fn live_gateway<'a>(
                 gateway,
                 name,
                 source,
+                pack: row.pack.as_deref(),
                 schema: None,
                 timeout,
                 durable: None,
@@ -209,6 +217,7 @@ fn live_gateway<'a>(
             gateway: &row.path,
             name: &event.event_name,
             source: &event.source_code,
+            pack: row.pack.as_deref(),
             schema: event.payload_schema.as_ref(),
             timeout: event.timeout_ms.map_or(timeout, |ms| Duration::from_millis(ms.unsigned_abs())),
             durable: (event.delivery == DURABLE).then(|| Durable {
@@ -223,6 +232,7 @@ fn live_gateway<'a>(
     LiveGateway {
         id: row.id,
         path: row.path.as_str().into(),
+        pack: row.pack.as_deref().map(Arc::from),
         is_enabled: row.is_enabled,
         require_auth: row.require_auth,
         allowed_origins: definition.allowed_origins.unwrap_or_else(|| config.allowed_origins.clone()),

@@ -1,5 +1,6 @@
 //! Finding a saved script for a test run, enabled or not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::EntityTrait;
@@ -47,6 +48,8 @@ pub struct SavedScript {
     pub event_name: String,
     /// The script.
     pub source: String,
+    /// The pack that it belongs to.
+    pub pack: Option<Arc<str>>,
     /// The time of one run.
     pub timeout: Duration,
 }
@@ -107,6 +110,7 @@ impl Catalog {
             gateway_path: ROUTES.to_owned(),
             event_name: event_of(&row.method, &row.path),
             source: row.source_code,
+            pack: row.pack.map(Arc::from),
             timeout: timeout(row.timeout_ms, &self.config),
         };
         SavedRoute { method: row.method, path: row.path, params, script }
@@ -146,6 +150,7 @@ impl Catalog {
             gateway_path: gateway.path.clone(),
             event_name: event.event_name,
             source: event.source_code,
+            pack: gateway.pack.as_deref().map(Arc::from),
             timeout: timeout(event.timeout_ms.or(gateway.script_timeout_ms), &self.config),
         }
     }
@@ -155,6 +160,7 @@ impl Catalog {
             gateway_path: gateway.path.clone(),
             event_name: name.to_owned(),
             source,
+            pack: gateway.pack.as_deref().map(Arc::from),
             timeout: timeout(gateway.script_timeout_ms, &self.config),
         }
     }

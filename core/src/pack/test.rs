@@ -18,7 +18,7 @@ use super::thing::Thing;
 use crate::catalog::{Catalog, Event, EventTable, Found, Gateway, Hook, RouteTable, normal_method};
 use crate::data::Row;
 use crate::run::{MoveOn, TestCall, Trigger, run_test};
-use crate::script::{CallUser, HttpRequest, OtherSocket};
+use crate::script::{CallUser, HttpRequest, OtherSocket, Within};
 
 /// What came of one test.
 #[derive(Debug, Clone)]
@@ -176,6 +176,7 @@ async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(S
     ordered.extend(rows);
     let call = TestCall {
         source: subject.source,
+        within: Within { libraries: catalog.libraries(), pack: Some(pack.name.as_str().into()) },
         trigger: subject.trigger,
         event: subject.event,
         payload: test.payload.unwrap_or_else(|| default_payload(test.kind)),

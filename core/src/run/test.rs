@@ -15,7 +15,8 @@ use crate::id::new_id;
 use crate::moment::from_ms;
 use crate::script::{
     Arguments, Call, CallUser, Emitted, HttpRequest, HttpResponse, JobOrigin, Later, Origin, OtherSocket,
-    RecordedHost, RunOutput, Script, ScriptEngine, ScriptWork, Socket, TestInputs, run_on_script_thread,
+    RecordedHost, RunOutput, Script, ScriptEngine, ScriptWork, Socket, TestInputs, Within,
+    run_on_script_thread,
 };
 use crate::store::{self, Time};
 
@@ -24,6 +25,8 @@ use crate::store::{self, Time};
 pub struct TestCall {
     /// The script.
     pub source: String,
+    /// What it is compiled within.
+    pub within: Within,
     /// What starts it.
     pub trigger: Trigger,
     /// `@EVENT`.
@@ -187,7 +190,7 @@ impl Stage<'_> {
 }
 
 fn run(engine: &ScriptEngine, mut test: TestCall, session: Option<Arc<Session>>) -> TestOutcome {
-    let script = match engine.compile(&test.source) {
+    let script = match engine.compile(&test.source, &test.within) {
         Ok(script) => script,
         Err(error) => {
             return not_compiled(Failure { code: ErrorCode::ScriptExecution, ..Failure::from(error) });

@@ -12,6 +12,7 @@ mod hints;
 mod host;
 mod json;
 mod later;
+mod library;
 mod log_rate;
 mod macros;
 pub mod memory;
@@ -37,6 +38,7 @@ pub use handler::{Durable, Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DIS
 pub use host::{Host, Socket};
 pub use json::nesting_of;
 pub use later::{Later, LaterView};
+pub use library::{Libraries, LibrarySource, Within, full_name};
 pub(crate) use origin::ROUTES;
 pub use origin::{JobOrigin, Origin};
 pub use packet::{Arguments, event_name, placeholders_fit};

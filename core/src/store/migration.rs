@@ -11,6 +11,8 @@ use super::entity::{
 };
 use super::jobs_schema;
 
+mod libraries;
+
 /// All steps in order.
 pub(super) struct Migrator;
 
@@ -26,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(M0003Changes),
             Box::new(M0004Jobs),
             Box::new(table_unique::TableUnique),
+            Box::new(libraries::M0007Libraries),
         ]
     }
 }
