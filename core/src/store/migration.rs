@@ -2,6 +2,7 @@
 //! released is never changed, and each must survive the data of the version before.
 
 mod table_unique;
+mod user_profile;
 
 use sea_orm::{DbErr, EntityTrait};
 use sea_orm_migration::prelude::*;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(M0002Data),
             Box::new(M0003Changes),
             Box::new(M0004Jobs),
+            Box::new(user_profile::UserProfile),
             Box::new(table_unique::TableUnique),
         ]
     }
