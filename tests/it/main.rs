@@ -45,3 +45,4 @@ mod schedules;
 mod scripts;
 mod tables;
 mod unique;
+mod user_rows;

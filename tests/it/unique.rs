@@ -161,7 +161,7 @@ fn upsert_makes_or_changes(database: Database) {
             "id: is set",
         ),
         ("key: \"boardId,playerId\", data: #{ boardId: \"b\", playerId: \"p\", what: 1 }", "no field what"),
-        ("key: \"boardId,playerId\"", "data is missing"),
+        ("key: \"boardId,playerId\"", "data: is missing"),
     ] {
         let (code, message) = api.fails(&format!("#score.upsert(#{{ {options} }});"));
         assert_eq!(code, "VALIDATION_ERROR", "{options}");

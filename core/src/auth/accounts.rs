@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -38,6 +38,19 @@ pub struct Accounts {
     pub(super) registrations: Throttle,
     pub(super) hashing: Hashing,
     listeners: Listeners,
+    /// Hears of every user that is made, changed or deleted here.
+    pub(super) user_changes: OnceLock<Box<dyn Fn(&UserChanged) + Send + Sync>>,
+}
+
+/// What became of a user.
+#[derive(Debug, Clone)]
+pub struct UserChanged {
+    /// As it was; none: it is new.
+    pub old: Option<User>,
+    /// As it is; none: it is gone.
+    pub new: Option<User>,
+    /// What the application keeps with the user.
+    pub profile: Option<serde_json::Value>,
 }
 
 /// An attempt to sign in. If dropped, the password counts as wrong.
@@ -83,7 +96,18 @@ impl Accounts {
         let registrations = Throttle::new(settings.registrations_per_minute);
         let hashing = Hashing::new(settings.passwords_waiting);
         let listeners = Listeners::default();
-        Ok(Self { store, secret, issuer, settings, throttle, registrations, hashing, listeners })
+        let user_changes = OnceLock::new();
+        Ok(Self {
+            store,
+            secret,
+            issuer,
+            settings,
+            throttle,
+            registrations,
+            hashing,
+            listeners,
+            user_changes,
+        })
     }
 
     /// Whether anyone may register.
@@ -253,6 +277,11 @@ impl Accounts {
     /// Has `tell` called whenever users or sessions have changed here. It must not wait.
     pub fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
         self.listeners.add(tell);
+    }
+
+    /// Has `tell` called after each change of a user by this process. It must not wait. Only the first counts.
+    pub fn on_user_change(&self, tell: impl Fn(&UserChanged) + Send + Sync + 'static) {
+        let _ = self.user_changes.set(Box::new(tell));
     }
 
     /// Tells all processes that users or sessions have changed.

@@ -13,13 +13,13 @@ mod token;
 mod user_id;
 mod users;
 
-pub use accounts::{Accounts, SignIn, SignedIn};
+pub use accounts::{Accounts, SignIn, SignedIn, UserChanged};
 pub use app_keys::{AppKey, AppKeyChange, NewAppKey, Scope};
 pub use own_account::OwnChange;
 pub use password::{hash_password, is_affordable, verify_password};
 pub use token::{Secret, TokenKind};
 pub use user_id::UserId;
-pub use users::{Account, NewUser, ROLE_ADMIN, ROLE_USER, User, UserChange};
+pub use users::{Account, NewUser, ROLE_ADMIN, ROLE_USER, User, UserChange, check_name};
 
 /// Whether a future is not there yet; it is asked once.
 #[cfg(test)]

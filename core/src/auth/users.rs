@@ -1,10 +1,15 @@
 //! Users: who may sign in, and as what.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait,
+    QueryFilter,
+};
 use serde::Serialize;
+use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::accounts::Accounts;
+use super::accounts::{Accounts, UserChanged};
 use super::password::hash_password;
 use super::user_id::UserId;
 use crate::error::{ErrorCode, Failure, Result};
@@ -182,7 +187,9 @@ impl Accounts {
         };
         let row = row.insert(self.store.db()).await.map_err(|error| taken(error, &email))?;
         self.sessions_changed().await?;
-        Ok(row.into())
+        let user = User::from(row);
+        self.tell(None, Some(&user), None);
+        Ok(user)
     }
 
     /// Changes a user. A new password, a new role or disabling ends the user's sessions.
@@ -219,7 +226,9 @@ impl Accounts {
             self.end_sessions_of(id).await?;
         }
         self.sessions_changed().await?;
-        Ok(row.into())
+        let (user, profile) = (User::from(row), self.profile(id).await?);
+        self.tell(Some(before), Some(&user), profile);
+        Ok(user)
     }
 
     /// Deletes a user with all sessions.
@@ -227,11 +236,31 @@ impl Accounts {
     /// # Errors
     /// `RESOURCE_NOT_FOUND`.
     pub async fn delete_user(&self, id: Uuid) -> Result<()> {
+        let (before, profile) = (self.user(id).await?, self.profile(id).await?);
         let gone = user::Entity::delete_by_id(id).exec(self.store.db()).await?;
         if gone.rows_affected == 0 {
             return Err(Failure::not_found("user", id).into());
         }
-        self.sessions_changed().await
+        self.sessions_changed().await?;
+        self.tell(Some(before), None, profile);
+        Ok(())
+    }
+
+    /// What the application keeps with a user. No entity has it: sign-ins and sessions read users often, and never this.
+    async fn profile(&self, id: Uuid) -> Result<Option<Json>> {
+        let select = Query::select()
+            .column(Alias::new("profile"))
+            .from(user::Entity)
+            .and_where(Expr::col(user::Column::Id).eq(id))
+            .to_owned();
+        let found = self.store.db().query_one(&select).await?;
+        Ok(found.map(|row| row.try_get_by_index(0)).transpose()?.flatten())
+    }
+
+    fn tell(&self, old: Option<User>, new: Option<&User>, profile: Option<Json>) {
+        if let Some(tell) = self.user_changes.get() {
+            tell(&UserChanged { old, new: new.cloned(), profile });
+        }
     }
 
     /// Hashes on a thread for blocking work.
@@ -255,6 +284,14 @@ fn check_password(password: &str) -> Result<()> {
         return Ok(());
     }
     Err(Failure::invalid("password", format!("must have {PASSWORD_CHARS_MIN} to 1024 characters")).into())
+}
+
+/// Refuses a name that no user can have.
+///
+/// # Errors
+/// `VALIDATION_ERROR`.
+pub fn check_name(name: &str) -> Result<(), Failure> {
+    check_text("name", name).map_err(crate::Error::into_failure)
 }
 
 fn check_text(field: &str, text: &str) -> Result<()> {

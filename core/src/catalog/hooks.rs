@@ -118,16 +118,20 @@ impl Definition for Hook {
         on: &DatabaseTransaction,
     ) -> Result<()> {
         let table = catalog.data()?.table_on(on, &saved.definition.table).await?;
-        saved.definition.check_condition(&table)
+        saved.definition.check_table(&table)
     }
 }
 
 impl Hook {
-    /// That the condition can be asked of the rows of its table.
+    /// That it can stand on its table, and its condition can be asked of the rows there.
     ///
     /// # Errors
     /// `VALIDATION_ERROR`.
-    pub(crate) fn check_condition(&self, table: &Table) -> Result<()> {
+    pub(crate) fn check_table(&self, table: &Table) -> Result<()> {
+        if table.is_of_users && when_of(&self.when) == Some(HookWhen::Before) {
+            let message = "is after, on users: accounts are written before any script hears of it";
+            return Err(Failure::invalid("when", message).into());
+        }
         let Some(condition) = &self.condition else { return Ok(()) };
         let (filter, changed) = parts(condition)?;
         table.filter(&filter)?;

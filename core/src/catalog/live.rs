@@ -13,6 +13,7 @@ use super::libraries::{compiled, sources_of};
 use super::live_routes::live_routes;
 use super::{Catalog, Definition, EventTable, Gateway, GatewayLimits, LiveGateways};
 use crate::config::Config;
+use crate::data::{Tables, USERS};
 use crate::error::Result;
 use crate::script::{
     Durable, Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT, ScriptWork,
@@ -113,7 +114,10 @@ impl Catalog {
         let rows = self.read_rows().await?;
         let (number, data) = (rows.number, self.engine.data());
         let tables = data.map(|data| data.read(&rows.tables)).transpose()?.map(Arc::new).unwrap_or_default();
-        let of_hooks = tables.clone();
+        let mut of_hooks = Tables::clone(&tables);
+        if let Some(users) = data.and_then(|data| data.users_by_name(USERS)) {
+            of_hooks.entry(USERS.into()).or_insert(users);
+        }
         let (engine, metrics, config, before) =
             (self.engine.clone(), self.metrics.clone(), self.config.clone(), self.handlers());
         let (built_in, libraries_before) = (self.built_in_paths, self.libraries());

@@ -1,5 +1,7 @@
 //! Columns of an admin's table: their types, what values they take, and how values are stored.
 
+use sea_orm::DbBackend;
+use sea_orm::sea_query::{Alias, DynIden, IntoIden};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -84,6 +86,10 @@ pub struct Column {
     /// The values of an `enum`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
+    /// Of a table of the product's own: what the column is called there. Its values are stored as entities have
+    /// them.
+    #[serde(skip)]
+    pub(super) stored_as: Option<&'static str>,
 }
 
 /// A column as a request or a pack writes it.
@@ -184,6 +190,7 @@ impl ColumnSpec {
             default: self.default.clone().filter(|default| !default.is_null()),
             references: self.references.clone(),
             values: self.values.clone(),
+            stored_as: None,
         };
         column.default_value(store::now())?;
         Ok(column)
@@ -224,6 +231,16 @@ impl From<&Column> for ColumnSpec {
 }
 
 impl Column {
+    /// Its name in the database.
+    pub(super) fn iden(&self) -> DynIden {
+        Alias::new(self.stored_as.unwrap_or(&self.name)).into_iden()
+    }
+
+    /// The database in whose way its values are bound and read: entities have the types of PostgreSQL on both.
+    pub(super) fn form(&self, backend: DbBackend) -> DbBackend {
+        if self.stored_as.is_some() { DbBackend::Postgres } else { backend }
+    }
+
     /// What a new row has where nothing is given.
     ///
     /// # Errors
@@ -316,6 +333,7 @@ pub(super) fn built_in(name: &str, kind: ColumnKind) -> Column {
         default: None,
         references: None,
         values: Vec::new(),
+        stored_as: None,
     }
 }
 

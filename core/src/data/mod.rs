@@ -17,6 +17,7 @@ mod statement;
 mod table;
 mod tables;
 mod unique;
+mod users;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use session::{Keep, ROWS_MAX, Session, Write};
 pub use statement::{Find, Selector};
 pub use table::{CREATED_AT, ID, ROW_BYTES_MAX, Row, RowChange, Table, UPDATED_AT, row_bytes};
 pub use tables::{TableChange, TableView};
+pub use users::{USERS, UserWrite, is_users};
 
 use failure::refusal;
 
@@ -46,14 +48,16 @@ pub type Tables = HashMap<Box<str>, Arc<Table>>;
 pub struct Data {
     store: Store,
     live: ArcSwap<Tables>,
+    users: Arc<Table>,
     runtime: tokio::runtime::Handle,
 }
 
 impl Data {
     /// The tables of this database. Call it within a runtime, which then runs its work.
     pub async fn open(store: Store) -> Result<Arc<Self>> {
-        let data =
-            Arc::new(Self { store, live: ArcSwap::default(), runtime: tokio::runtime::Handle::current() });
+        let users = Arc::new(users::table()?);
+        let runtime = tokio::runtime::Handle::current();
+        let data = Arc::new(Self { store, live: ArcSwap::default(), users, runtime });
         let rows = table_row::Entity::find().all(data.db()).await?;
         data.set(Arc::new(data.read(&rows)?));
         Ok(data)

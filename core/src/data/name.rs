@@ -7,8 +7,8 @@ use crate::error::{Failure, Result};
 const NAME_BYTES_MAX: usize = 60;
 /// Prefixes of tables that are not an admin's.
 const RESERVED_PREFIXES: [&str; 3] = ["gw_", "sqlite_", "pg_"];
-/// `#secure` is the grammar's.
-const RESERVED_TABLES: [&str; 1] = ["secure"];
+/// `#secure` is the grammar's, and these are users.
+const RESERVED_TABLES: [&str; 3] = ["secure", "user", "user_definition"];
 /// Columns that every table has, and those that PostgreSQL has of its own.
 const RESERVED_COLUMNS: [&str; 10] =
     ["id", "createdat", "updatedat", "oid", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];

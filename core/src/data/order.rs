@@ -5,11 +5,10 @@ use sea_orm::DbBackend;
 use sea_orm::sea_query::{Alias, Cond, Expr, ExprTrait, IntoIden, Order, SelectStatement, SimpleExpr};
 use serde_json::Value as Json;
 
-use super::column::ColumnKind;
 use super::statement::bound;
 use super::table::{ID, Row, Table};
 use crate::error::Result;
-use crate::filter::{Field, comparable};
+use crate::filter::{Field, FieldKind, comparable, comparable_as};
 use crate::store::list;
 
 /// The fields by which rows are sorted. The id is the last of them, so that no two rows stand in one place.
@@ -67,9 +66,14 @@ impl<'a> Sorting<'a> {
     /// The rows behind one that was read with at least [`Self::names`].
     pub(super) fn behind(&self, table: &Table, row: &Row) -> Cond {
         let value = |field: &Field| {
-            let kind = table.column(&field.name).map_or(ColumnKind::Text, |column| column.kind);
             let value = row.get(&field.name).filter(|value| !Json::is_null(value));
-            Other::Value(value.map(|value| SimpleExpr::Value(bound(kind, value, self.backend))))
+            let value = table.column(&field.name).zip(value).map(|(column, value)| {
+                // Moments are compared as text on SQLite, however they are stored.
+                let is_time = field.kind == FieldKind::Time;
+                let form = if is_time { self.backend } else { column.form(self.backend) };
+                SimpleExpr::Value(bound(column.kind, value, form))
+            });
+            Other::Value(value)
         };
         self.beyond(Side::Behind, value)
     }
@@ -77,7 +81,10 @@ impl<'a> Sorting<'a> {
     /// The rows before the one that the statement calls `of`.
     pub(super) fn before(&self, of: &str) -> Cond {
         let of = Alias::new(of).into_iden();
-        let column = |field: &Field| Other::Column(Expr::col((of.clone(), field.column.clone())));
+        let column = |field: &Field| {
+            let column = Expr::col((of.clone(), field.column.clone()));
+            Other::Column(comparable_as(field, column, self.backend))
+        };
         self.beyond(Side::Before, column)
     }
 

@@ -16,7 +16,7 @@ use super::table::{ID, Row, RowChange, Table, row_bytes};
 use super::{Data, refusal};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::jobs::{Jobs, LaterJob};
-use crate::store::{NewRows, Transaction, Wanted, Written, is_unique_violation, run_write};
+use crate::store::{NewRows, Transaction, Wanted, Written, is_unique_violation, run_write, sessions_changed};
 
 /// Rows that one update may touch, and one read give.
 pub const ROWS_MAX: u64 = 1000;
@@ -417,6 +417,11 @@ impl Session {
             }
             Written::Count(_) => Ok(Vec::new()),
         }
+    }
+
+    /// Tells all processes that users changed, once what was written is committed.
+    pub(crate) async fn users_changed(&self) -> Result<()> {
+        self.write(sessions_changed(self.backend()), Wanted::Count).await.map(drop)
     }
 
     /// Deletes what is selected; how many rows that were.

@@ -2,8 +2,8 @@
 //! and are quoted; values only ever travel as bound parameters.
 
 use sea_orm::sea_query::{
-    self, Alias, Asterisk, Cond, Expr, ExprTrait, Func, IntoIden, OnConflict, Query, ReturningClause,
-    SelectStatement, SimpleExpr, Value,
+    self, Alias, Asterisk, Cond, DynIden, Expr, ExprTrait, Func, IntoIden, OnConflict, Query,
+    ReturningClause, SelectStatement, SimpleExpr, Value,
 };
 use sea_orm::{DbBackend, QueryResult, Statement, StatementBuilder, TryGetable};
 use serde_json::Value as Json;
@@ -81,7 +81,7 @@ pub(super) fn select(
 ) -> Result<SelectStatement> {
     let mut select = Query::select();
     select
-        .columns(columns.iter().map(|column| Alias::new(&column.name)))
+        .columns(columns.iter().map(|column| column.iden()))
         .from(table.iden.clone())
         .cond_where(condition(table, [find.scope.as_ref(), find.filter.as_ref()], backend));
     Sorting::of(table, find.sort.as_deref(), backend)?.apply(&mut select);
@@ -132,7 +132,9 @@ pub(super) fn rows_before(
 
 /// The values of a new row, which is complete and in its normal form.
 pub(super) fn values(table: &Table, row: &Row, backend: DbBackend) -> Vec<Value> {
-    let value = |column: &Column| bound(column.kind, row.get(&column.name).unwrap_or(&Json::Null), backend);
+    let value = |column: &Column| {
+        bound(column.kind, row.get(&column.name).unwrap_or(&Json::Null), column.form(backend))
+    };
     table.columns.iter().map(value).collect()
 }
 
@@ -141,7 +143,7 @@ pub(super) fn insert(table: &Table, rows: &[Row], backend: DbBackend) -> Stateme
     table.into.rows(rows.iter().map(|row| values(table, row, backend)), backend)
 }
 
-/// A change of the rows that meet `filters`; gives back the rows as they are then.
+/// A change of the rows that meet a condition; gives back the rows as they are then.
 pub(super) fn update(
     table: &Table,
     change: &RowChange,
@@ -170,7 +172,7 @@ pub(super) fn upsert(
     let mut insert = Query::insert();
     insert
         .into_table(table.iden.clone())
-        .columns(table.columns.iter().map(|column| Alias::new(&column.name)))
+        .columns(table.columns.iter().map(Column::iden))
         .values_panic(values(table, row, backend).into_iter().map(Expr::value))
         .on_conflict(conflict)
         .returning(returned(table));
@@ -178,16 +180,17 @@ pub(super) fn upsert(
 }
 
 fn returned(table: &Table) -> ReturningClause {
-    Query::returning().columns(table.columns.iter().map(|column| Alias::new(&column.name)))
+    Query::returning().columns(table.columns.iter().map(Column::iden))
 }
 
 /// What columns are set to.
-fn changed(table: &Table, change: &RowChange, backend: DbBackend) -> Vec<(Alias, SimpleExpr)> {
+fn changed(table: &Table, change: &RowChange, backend: DbBackend) -> Vec<(DynIden, SimpleExpr)> {
     let mut changed = Vec::with_capacity(change.columns.len());
     for (name, change) in &change.columns {
+        let Some(column) = table.column(name) else { continue };
+        let (kind, backend, iden) = (column.kind, column.form(backend), column.iden());
         // With its table, since an upsert has another row beside.
-        let present = || Expr::col((table.iden.clone(), Alias::new(name)));
-        let kind = table.column(name).map_or(ColumnKind::Text, |column| column.kind);
+        let present = || Expr::col((table.iden.clone(), iden.clone()));
         let value = match change {
             Change::To(value) => SimpleExpr::Value(bound(kind, value, backend)),
             Change::By(Operator::Add, by) => {
@@ -207,7 +210,7 @@ fn changed(table: &Table, change: &RowChange, backend: DbBackend) -> Vec<(Alias,
                 Func::cust(function).arg(present).arg(Expr::val(bound(kind, by, backend))).into()
             }
         };
-        changed.push((Alias::new(name), value));
+        changed.push((iden, value));
     }
     changed
 }
@@ -250,7 +253,9 @@ pub(super) fn row(found: &QueryResult, columns: &[&Column], backend: DbBackend) 
     columns
         .iter()
         .enumerate()
-        .map(|(index, column)| Ok((column.name.clone(), value(found, index, column.kind, backend)?)))
+        .map(|(index, column)| {
+            Ok((column.name.clone(), value(found, index, column.kind, column.form(backend))?))
+        })
         .collect()
 }
 

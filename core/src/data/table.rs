@@ -38,6 +38,8 @@ pub struct Table {
     pub name: String,
     /// Columns of which no two rows have the same values in all, where none of these is null.
     pub unique: Vec<Vec<String>>,
+    /// Whether it is `#user`, which is the product's own.
+    pub is_of_users: bool,
     /// Who may do what over HTTP and in `#secure.table`.
     pub access: Access,
     /// The same, ready to be asked.
@@ -93,23 +95,36 @@ impl Table {
         let mut columns = vec![column::built_in(ID, ColumnKind::Uuid)];
         columns.extend(own.iter().cloned());
         columns.extend([CREATED_AT, UPDATED_AT].map(|name| column::built_in(name, ColumnKind::Datetime)));
+        let table = Self::of_columns(id, name, name, columns, access, is_sqlite)?;
+        Ok(Self { unique: unique.to_vec(), ..table })
+    }
+
+    /// A table with these columns and no others, whose rows are in the database's table `stored_in`.
+    pub(super) fn of_columns(
+        id: Uuid,
+        name: &str,
+        stored_in: &str,
+        columns: Vec<Column>,
+        access: Access,
+        is_stored_as_text: bool,
+    ) -> Result<Self> {
         let fields = columns
             .iter()
             .map(|column| Field {
                 name: column.name.clone(),
-                column: Alias::new(&column.name).into_iden(),
+                column: column.iden(),
                 kind: column.kind.field_kind(),
-                is_stored_as_text: is_sqlite,
+                is_stored_as_text,
                 is_nullable: !column.required,
             })
             .collect::<Vec<_>>();
         let rules = access.rules(&columns, &fields)?;
         let layout = columns.iter().map(|column| &column.kind.as_str()[..1]).collect();
-        let iden = Alias::new(name).into_iden();
-        let columns_idens = columns.iter().map(|column| Alias::new(&column.name).into_iden()).collect();
+        let iden = Alias::new(stored_in).into_iden();
+        let columns_idens = columns.iter().map(Column::iden).collect();
         let into = Arc::new(InsertInto { table: iden.clone(), columns: columns_idens, layout });
-        let (name, unique) = (name.to_owned(), unique.to_vec());
-        Ok(Self { id, name, unique, access, rules, columns, fields, iden, into })
+        let (name, unique, is_of_users) = (name.to_owned(), Vec::new(), false);
+        Ok(Self { id, name, unique, is_of_users, access, rules, columns, fields, iden, into })
     }
 
     /// The table that a row of the product's own defines.

@@ -18,7 +18,7 @@ use super::alter::{self, Alteration};
 use super::column::{Column, ColumnSpec};
 use super::name::check_table_name;
 use super::table::Table;
-use super::{Access, Data, Tables, no_table, refusal, schema, unique};
+use super::{Access, Data, Tables, USERS, no_table, refusal, schema, unique};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::store::list::{ListQuery, Page};
@@ -287,12 +287,14 @@ impl Data {
         self.read(&table_row::Entity::find().all(on).await?)
     }
 
-    /// One of them.
+    /// One of them, or users.
     ///
     /// # Errors
     /// `RESOURCE_NOT_FOUND`.
     pub(crate) async fn table_on(&self, on: &DatabaseTransaction, name: &str) -> Result<Arc<Table>> {
-        Ok(self.tables_on(on).await?.remove(name).ok_or_else(|| no_table(name))?)
+        let own = self.tables_on(on).await?.remove(name);
+        let users = || self.users_by_name(name).filter(|_| name == USERS);
+        Ok(own.or_else(users).ok_or_else(|| no_table(name))?)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::moment::Time;
 
 pub use field::{AnyField, Field, FieldKind, Fields, NamesOnly};
 pub use parse::OPERATORS;
-pub(crate) use sql::comparable;
+pub(crate) use sql::{comparable, comparable_as};
 use user::UserField;
 pub use user::{USER_FIELDS, USER_PREFIX};
 

@@ -19,7 +19,11 @@ impl Filter {
 
 /// A field's column as what its values are compared by.
 pub(crate) fn comparable(field: &Field, backend: DbBackend) -> Expr {
-    let column = Expr::col(field.column.clone());
+    comparable_as(field, Expr::col(field.column.clone()), backend)
+}
+
+/// The same of a field's column that a statement names in another way.
+pub(crate) fn comparable_as(field: &Field, column: Expr, backend: DbBackend) -> Expr {
     match (field.kind, backend) {
         // Not the order of some language, which a PostgreSQL may have as its default.
         (FieldKind::Text, DbBackend::Postgres) => Expr::cust_with_expr("$1 COLLATE \"C\"", column),

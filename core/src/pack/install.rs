@@ -12,7 +12,7 @@ use super::plan::{Change, ChangeKind, InstallOptions, Plan, about, check_texts, 
 use super::present::{Present, forget, installed_pack, own, remember};
 use super::thing::{TableSpec, Thing, of_kind};
 use crate::catalog::{Catalog, Definition, LibrariesChange, Place, Saved, remove, saved};
-use crate::data::{Table, TableChange};
+use crate::data::{Table, TableChange, USERS};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::script::{Libraries, Within, full_name};
 use crate::store::Concerns;
@@ -282,8 +282,9 @@ async fn check_definition(
     of_kind!(thing, _table => return Ok(()), one => catalog.check_new(one.clone(), known, within).await?);
     let Thing::Hook(hook) = thing else { return Ok(()) };
     let present = || plan.tables.get(hook.table.as_str()).map(|table| &**table);
-    let table = tables.get(hook.table.as_str()).or_else(present);
-    hook.check_condition(table.ok_or_else(|| Failure::not_found("table", &hook.table))?)
+    let users = catalog.data()?.users_by_name(&hook.table).filter(|_| hook.table == USERS);
+    let table = tables.get(hook.table.as_str()).or_else(present).or(users.as_deref());
+    hook.check_table(table.ok_or_else(|| Failure::not_found("table", &hook.table))?)
 }
 
 pub(super) fn table_change(spec: &TableSpec, confirm: bool) -> TableChange {

@@ -143,6 +143,12 @@ impl Runner {
         let users = self.users.clone();
         self.accounts.on_change(move || users.invalidate_all());
         let this = Arc::downgrade(self);
+        self.accounts.on_user_change(move |changed| {
+            if let Some(runner) = this.upgrade() {
+                runner.tell_of_user(changed);
+            }
+        });
+        let this = Arc::downgrade(self);
         self.catalog.on_change(move || {
             let Some(runner) = this.upgrade() else { return };
             let live = runner.catalog.live();

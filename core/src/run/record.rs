@@ -40,7 +40,8 @@ impl Runner {
         self.record_hooks(call, output);
     }
 
-    fn record_hooks(&self, call: &Call, output: &RunOutput) {
+    /// Puts the hooks of a run on record.
+    pub(super) fn record_hooks(&self, call: &Call, output: &RunOutput) {
         for HookRun { handler, failure, place, duration, operations } in &output.hooks {
             if let Some(failure) = failure {
                 warn(handler, call, failure, place.as_ref());

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::Runner;
-use crate::auth::User;
-use crate::data::Actor;
+use crate::auth::{User, UserChanged};
+use crate::data::{Actor, USERS, UserWrite, row_bytes};
 use crate::error::Failure;
 use crate::id::new_id;
 use crate::script::{Arguments, Call, CallUser, Origin, RowsChange, RowsWrite};
@@ -35,6 +35,38 @@ impl Runner {
         let write = move || runner.write(call, request_id, accepted_at.elapsed());
         let done = self.on_worker(bytes, write).await;
         (request_id, done.and_then(|outcome| outcome))
+    }
+
+    /// Runs the hooks of a user that was made, changed or deleted, once a worker is free.
+    pub(super) fn tell_of_user(self: &Arc<Self>, changed: &UserChanged) {
+        if !self.catalog.engine().has_hooks(USERS) {
+            return;
+        }
+        let (runner, write) = (self.clone(), UserWrite::from(changed));
+        let rows = write.old.iter().chain(&write.new);
+        let bytes = WRITE_BYTES + rows.map(row_bytes).sum::<usize>();
+        self.runtime.spawn(async move {
+            let of_worker = runner.clone();
+            let done = runner.on_worker(bytes, move || of_worker.run_user_hooks(&write)).await;
+            if let Err(failure) = done {
+                tracing::warn!(code = %failure.code, "the hooks of a changed user did not run");
+            }
+        });
+    }
+
+    fn run_user_hooks(&self, write: &UserWrite) {
+        let call = Call {
+            origin: Origin::Data,
+            event: USERS.into(),
+            request_id: new_id(),
+            arguments: Arguments::one(&serde_json::Value::Null),
+            user: None,
+            timeout: Duration::from_millis(self.config.scripts.timeout_ms),
+            test: None,
+        };
+        let output = self.catalog.engine().tell_of_user(write, &call, self.host.clone());
+        self.record_hooks(&call, &output);
+        self.look_for_later(&output);
     }
 
     fn write(&self, call: RowsCall, request_id: Uuid, queued: Duration) -> Result<String, Failure> {

@@ -27,7 +27,7 @@ use super::run::{self, Call, JobEnd, Run, RunOutput, Shared};
 use super::{hints, json, macros, outside, require, strings};
 use crate::auth::Secret;
 use crate::config;
-use crate::data::{Data, Write};
+use crate::data::{Data, UserWrite, Write};
 use crate::error::{ErrorCode, Failure};
 use crate::jobs::End;
 use crate::payload::Payload;
@@ -188,6 +188,19 @@ impl ScriptEngine {
             Some(rows) => rows.write(engine, write),
             None => Err(macros::table::no_tables()),
         })
+    }
+
+    /// Runs the hooks after a write of accounts. Call it on a script thread.
+    pub fn tell_of_user(&self, write: &UserWrite, call: &Call, host: Arc<dyn Host>) -> RunOutput {
+        self.run_as(call, host, |engine| match &self.rows {
+            Some(rows) => rows.tell_of_user(engine, write),
+            None => Err(macros::table::no_tables()),
+        })
+    }
+
+    /// Whether any hook stands on a table.
+    pub fn has_hooks(&self, table: &str) -> bool {
+        self.rows.as_ref().is_some_and(|rows| rows.hooks().contains_key(table))
     }
 
     fn run_as(

@@ -2,7 +2,10 @@
 //! about.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter,
+    QueryTrait, Statement, UpdateMany,
+};
 
 use super::Store;
 use super::entity::change;
@@ -51,14 +54,21 @@ pub(crate) async fn definitions_number(on: &impl ConnectionTrait) -> Result<i64>
     Ok(row.map_or(0, |row| row.number))
 }
 
+/// The statement that tells all processes that users or sessions changed.
+pub(crate) fn sessions_changed(backend: DbBackend) -> Statement {
+    backend.build(&change_of(SESSIONS).into_query())
+}
+
 /// One statement for both rows, so that nobody holds one of them and waits for the other.
 async fn bump(on: &impl ConnectionTrait, id: i32) -> Result<()> {
+    change_of(id).exec(on).await?;
+    Ok(())
+}
+
+fn change_of(id: i32) -> UpdateMany<change::Entity> {
     change::Entity::update_many()
         .col_expr(change::Column::Number, Expr::col(change::Column::Number).add(1))
         .filter(change::Column::Id.is_in([ANYTHING, id]))
-        .exec(on)
-        .await?;
-    Ok(())
 }
 
 /// The first row of `gw_change`, for the migration that makes the table.

@@ -1,7 +1,9 @@
 //! The steps from an empty database to the present one. Forward only: a step that has been
 //! released is never changed, and each must survive the data of the version before.
 
+mod libraries;
 mod table_unique;
+mod user_profile;
 
 use sea_orm::{DbErr, EntityTrait};
 use sea_orm_migration::prelude::*;
@@ -10,8 +12,6 @@ use super::entity::{
     app_key, change, event, gateway, hook, pack, revision, route, schedule, session, table, user,
 };
 use super::jobs_schema;
-
-mod libraries;
 
 /// All steps in order.
 pub(super) struct Migrator;
@@ -27,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(M0002Data),
             Box::new(M0003Changes),
             Box::new(M0004Jobs),
+            Box::new(user_profile::UserProfile),
             Box::new(table_unique::TableUnique),
             Box::new(libraries::M0007Libraries),
         ]

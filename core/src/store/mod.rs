@@ -37,7 +37,7 @@ pub use crate::moment::{Time, now, time_text};
 pub(crate) use crate::text::{check_description, check_json, check_text};
 
 pub use change_number::ChangeNumbers;
-pub(crate) use change_number::definitions_number;
+pub(crate) use change_number::{definitions_number, sessions_changed};
 pub(crate) use connection::Pool;
 use connection::{Purpose, Sqlite};
 use direct::Direct;

@@ -11,7 +11,7 @@ use rhai::{
     NativeCallContext, ParseError, Position,
 };
 
-use crate::data::{Actor, Find, ID, ROWS_MAX, Row, Selector, Table};
+use crate::data::{Actor, Find, ID, ROWS_MAX, Row, Selector, Table, is_users};
 use crate::error::{ErrorCode, Failure};
 use crate::filter::Filter;
 use crate::nearest::did_you_mean;
@@ -84,7 +84,9 @@ fn parse(
 /// Refuses a table that does not exist, where that can be known.
 pub(crate) fn check_known(name: &str) -> Result<(), ParseError> {
     KNOWN.with_borrow(|known| {
-        let Some(known) = known.as_ref().filter(|known| !known.contains(name)) else { return Ok(()) };
+        let Some(known) = known.as_ref().filter(|known| !known.contains(name) && !is_users(name)) else {
+            return Ok(());
+        };
         let known: Vec<_> = known.iter().map(|known| format!("#{known}")).collect();
         let hint = did_you_mean(&format!("#{name}"), known.iter().map(String::as_str));
         Err(LexError::ImproperSymbol("#".to_owned(), format!("there is no table {name}{hint}"))

@@ -69,7 +69,11 @@ pub const GROUPS: [Group; 9] = [
     Group {
         of: "#table",
         about: "A table: `#message`, or `@REPOS.message`, or `@REPOS[\"message\"]`; `#secure.message` is the same within \
-                what `@USER` may do. A script that names a table which does not exist is refused when it is saved.",
+                what `@USER` may do. A script that names a table which does not exist is refused when it is saved. `#user` (also \
+                `#user_definition`) is the users, without what is secret of them: `id`, `email`, `name`, `role`, `isEnabled`, \
+                `profile`, `createdAt`, `updatedAt`. Scripts read them, and `update` their `name` and their `profile`, which is any \
+                JSON that an application keeps with a user and nobody else reads or writes. Hooks after a write stand on `user` \
+                too, whoever writes; `@USER` is `()` where it was not a script.",
         entries: &rows::ENTRIES,
     },
     Group {

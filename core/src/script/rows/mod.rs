@@ -225,7 +225,7 @@ impl Rows {
     }
 
     pub(crate) fn table(&self, name: &str) -> Outcome<Arc<Table>> {
-        self.data.table(name).map_err(raise)
+        self.data.table_of_scripts(name).map_err(raise)
     }
 
     /// The session of this thread's run.

@@ -9,7 +9,7 @@ use super::{Outcome, Rows, granted, refused};
 use crate::data::{Action, Actor, Grant, ID, Row, RowChange, Selector, Table};
 use crate::error::ErrorCode;
 use crate::filter::Filter;
-use crate::script::failure::of_error;
+use crate::script::failure::{of_error, raise};
 use crate::script::run::{self, with_run};
 
 impl Rows {
@@ -23,6 +23,7 @@ impl Rows {
         actor: &Actor,
     ) -> Outcome<Vec<Row>> {
         let of = self.table(table)?;
+        of.check_is_own().map_err(raise)?;
         let filter = of.by_key(key, data).map_err(refused)?;
         let mut set = data.clone();
         set.retain(|name, _| !key.contains(name));

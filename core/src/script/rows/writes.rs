@@ -7,8 +7,8 @@ use serde_json::Value as Json;
 use super::hooks::{HooksOfWrite, WaitingHook};
 use super::{Outcome, Rows, granted, refused};
 use crate::data::{
-    Action, Actor, CREATED_AT, Grant, ID, ROWS_MAX, Row, RowChange, Selector, Table, UPDATED_AT, Write,
-    missing_reference, row_bytes,
+    Action, Actor, CREATED_AT, Grant, ID, ROWS_MAX, Row, RowChange, Selector, Table, UPDATED_AT, USERS,
+    UserWrite, Write, missing_reference, row_bytes,
 };
 use crate::error::{ErrorCode, Failure};
 use crate::filter::Filter;
@@ -81,6 +81,8 @@ impl Rows {
     /// Does what a request wants.
     pub(crate) fn write(&self, engine: &Engine, write: &RowsWrite) -> Outcome<Dynamic> {
         let RowsWrite { table, actor, change } = write;
+        // Of an admin: `#user` is for scripts alone.
+        self.data.table(table).map_err(raise)?;
         match change {
             RowsChange::Create(data) => {
                 let rows = self.create(engine, table, vec![data.clone()], actor)?;
@@ -106,6 +108,7 @@ impl Rows {
         actor: &Actor,
     ) -> Outcome<Vec<Row>> {
         let table = self.table(table)?;
+        table.check_is_own().map_err(raise)?;
         let grant = granted(&table, Action::Create, actor)?;
         if data.is_empty() {
             return Ok(Vec::new());
@@ -147,6 +150,7 @@ impl Rows {
         actor: &Actor,
     ) -> Outcome<Vec<Row>> {
         let table = self.table(table)?;
+        table.check_change(data).map_err(raise)?;
         let grant = granted(&table, Action::Update, actor)?;
         let hooks = self.hooks_of(&table, Operation::Update);
         let change = table.change(data, run::now()).map_err(refused)?;
@@ -156,6 +160,7 @@ impl Rows {
         if let (Selector::Id(id), true, Grant::All) = (selector, is_simple, &grant) {
             let row = self.wait(async |session| session.update_one(&table, id, &change).await)?;
             let row = row.ok_or_else(|| raise(Failure::not_found("row", id)))?;
+            self.tell_of_names(&table, data)?;
             self.after(engine, &table, Operation::Update, &hooks, std::iter::once((&row, None)))?;
             return Ok(vec![row]);
         }
@@ -179,6 +184,7 @@ impl Rows {
                 }
                 Ok(new)
             })?;
+            self.tell_of_names(&table, data)?;
             Ok(pairs(old, new))
         })?;
         let both = pairs.iter().map(|(old, new)| (new, Some(old)));
@@ -195,6 +201,7 @@ impl Rows {
         actor: &Actor,
     ) -> Outcome<u64> {
         let table = self.table(table)?;
+        table.check_is_own().map_err(raise)?;
         let grant = granted(&table, Action::Delete, actor)?;
         let hooks = self.hooks_of(&table, Operation::Delete);
         let is_recorded = with_run(|run| run.shared.writes.is_some());
@@ -220,6 +227,30 @@ impl Rows {
         })?;
         self.after(engine, &table, Operation::Delete, &hooks, old.iter().map(|row| (row, Some(row))))?;
         Ok(old.len() as u64)
+    }
+
+    /// Has `@USER` of whoever is connected read anew where users got other names.
+    fn tell_of_names(&self, table: &Table, data: &Row) -> Outcome<()> {
+        if table.is_of_users && data.contains_key("name") {
+            self.wait(async |session| session.users_changed().await)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the hooks after a write of accounts.
+    pub(crate) fn tell_of_user(&self, engine: &Engine, write: &UserWrite) -> Outcome<Dynamic> {
+        let table = self.table(USERS)?;
+        let (operation, row) = match write {
+            UserWrite { old: None, new: Some(new) } => (Operation::Create, new),
+            UserWrite { new: Some(new), .. } => (Operation::Update, new),
+            UserWrite { old: Some(old), .. } => (Operation::Delete, old),
+            UserWrite { .. } => return Ok(Dynamic::UNIT),
+        };
+        if table.is_of_users {
+            let hooks = self.hooks_of(&table, operation);
+            self.after(engine, &table, operation, &hooks, std::iter::once((row, write.old.as_ref())))?;
+        }
+        Ok(Dynamic::UNIT)
     }
 
     /// The rows that a write is about; the one that is named has to be there.
