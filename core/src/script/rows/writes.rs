@@ -105,6 +105,7 @@ impl Rows {
         data: Vec<Row>,
         actor: &Actor,
     ) -> Outcome<Vec<Row>> {
+        run::refuse_in_admission(&format!("#{table}.create"))?;
         let table = self.table(table)?;
         let grant = granted(&table, Action::Create, actor)?;
         if data.is_empty() {
@@ -146,6 +147,7 @@ impl Rows {
         data: &Row,
         actor: &Actor,
     ) -> Outcome<Vec<Row>> {
+        run::refuse_in_admission(&format!("#{table}.update"))?;
         let table = self.table(table)?;
         let grant = granted(&table, Action::Update, actor)?;
         let hooks = self.hooks_of(&table, Operation::Update);
@@ -194,6 +196,7 @@ impl Rows {
         selector: &Selector,
         actor: &Actor,
     ) -> Outcome<u64> {
+        run::refuse_in_admission(&format!("#{table}.delete"))?;
         let table = self.table(table)?;
         let grant = granted(&table, Action::Delete, actor)?;
         let hooks = self.hooks_of(&table, Operation::Delete);
