@@ -12,8 +12,8 @@ use crate::error::Result;
 use crate::state::AdminState;
 use crate::test_run::TestRunBody;
 
-const KINDS: &str =
-    "websocket_event, websocket_connection, websocket_disconnection, http_route, table_hook, script";
+const KINDS: &str = "websocket_event, websocket_admission, websocket_connection, websocket_disconnection, http_route, \
+                     table_hook, script";
 
 /// What is run, and as what.
 pub(crate) struct Subject {
@@ -74,6 +74,8 @@ async fn of_socket(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     let is_job = body.kind == "websocket_event" && handler.is_some_and(|handler| handler.durable.is_some());
     let trigger = if body.kind == "script" && body.gateway_path.is_none() {
         Trigger::Gateway(gateway)
+    } else if body.kind == "websocket_admission" {
+        Trigger::Admission(gateway)
     } else if is_job {
         Trigger::Job { gateway, id: uuid::Uuid::now_v7(), attempt: 1, rooms: Some(Vec::new()) }
     } else {
@@ -112,7 +114,7 @@ async fn of_route(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     let params = body.params.clone().unwrap_or(params);
     let query = body.query.clone().unwrap_or_default();
     let request = HttpRequest::new(method, path, "127.0.0.1".to_owned(), params, query);
-    let request = request.with_headers(body.headers.clone().unwrap_or_default());
+    let request = request.with_headers(body.headers.clone().unwrap_or_default()).with_app(body.app.clone());
     Ok(Subject { source, pack, trigger: Trigger::Route(Arc::new(request)), event, timeout })
 }
 
@@ -136,6 +138,7 @@ fn event_of(body: &TestRunBody) -> Result<Option<String>> {
             Err(Failure::new(ErrorCode::MissingEventName, "Name the event: eventName or eventId").into())
         }
         "websocket_event" => Ok(body.event_name.clone()),
+        "websocket_admission" => Ok(Some("admission".to_owned())),
         "websocket_connection" => Ok(Some("connection".to_owned())),
         "websocket_disconnection" => Ok(Some("disconnection".to_owned())),
         "script" => Ok(body.event_name.clone()),
@@ -166,6 +169,7 @@ async fn saved_script(
     let selector = match (body.kind.as_str(), body.event_id, event) {
         ("websocket_event", Some(id), _) => ScriptSelector::EventId(id),
         ("websocket_event", None, Some(name)) => ScriptSelector::Event { path: &path, name },
+        ("websocket_admission", ..) => ScriptSelector::Admission { path: &path },
         ("websocket_connection", ..) => ScriptSelector::Connection { path: &path },
         ("websocket_disconnection", ..) => ScriptSelector::Disconnection { path: &path },
         _ => return Ok((path, None)),

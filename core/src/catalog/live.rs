@@ -16,8 +16,8 @@ use crate::config::Config;
 use crate::data::{Tables, USERS};
 use crate::error::Result;
 use crate::script::{
-    Durable, Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT, ScriptWork,
-    run_on_script_thread,
+    Durable, Handler, HandlerSource, SCRIPT_ADMISSION, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT,
+    ScriptWork, run_on_script_thread,
 };
 use crate::store::{Concerns, definitions_number, event, gateway, hook, library, route, table};
 
@@ -37,8 +37,16 @@ pub struct LiveGateway {
     pub allowed_origins: Vec<String>,
     /// What a socket may do.
     pub limits: Limits,
-    /// Whether rooms hear who joins and leaves.
-    pub presence: bool,
+    /// The rooms that hear who joins and leaves.
+    presence: EventTable<()>,
+    /// Joins and leaves within this time cancel out, or are told together.
+    pub presence_debounce: Duration,
+    /// Other namespaces that lead here.
+    aliases: Vec<Arc<str>>,
+    /// Whether a connection needs an app key.
+    pub require_app_key: bool,
+    /// Decides about a connection before it is one.
+    pub admission: Option<Arc<Handler>>,
     /// Whether its jobs wait.
     pub is_paused: bool,
     /// Runs before any event of a socket.
@@ -67,14 +75,25 @@ impl LiveGateway {
         self.events.find(event)
     }
 
+    /// The namespaces that lead to it: its path and its aliases.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        std::iter::once(&self.path).chain(&self.aliases)
+    }
+
+    /// Whether a room hears who joins and leaves.
+    pub fn tells_presence(&self, room: &str) -> bool {
+        self.presence.find(room).is_some()
+    }
+
     /// Whether its jobs wait: it is paused, or disabled.
     pub fn keeps_jobs_waiting(&self) -> bool {
         self.is_paused || !self.is_enabled
     }
 
-    /// All handlers, connection and disconnection scripts among them.
+    /// All handlers, admission, connection and disconnection scripts among them.
     pub fn handlers(&self) -> impl Iterator<Item = &Arc<Handler>> {
-        self.connection.iter().chain(&self.disconnection).chain(self.events.all())
+        let own = self.admission.iter().chain(&self.connection).chain(&self.disconnection);
+        own.chain(self.events.all())
     }
 }
 
@@ -241,8 +260,12 @@ fn live_gateway<'a>(
         require_auth: row.require_auth,
         allowed_origins: definition.allowed_origins.unwrap_or_else(|| config.allowed_origins.clone()),
         limits: Limits::new(&definition.limits, config),
-        presence: row.presence,
+        presence: definition.presence.into_patterns().into_iter().map(|pattern| (pattern, ())).collect(),
+        presence_debounce: Duration::from_millis(definition.presence_debounce_ms.unsigned_abs()),
+        aliases: definition.aliases.into_iter().map(Arc::from).collect(),
+        require_app_key: row.require_app_key,
         is_paused: row.is_paused,
+        admission: own_script(SCRIPT_ADMISSION, "admission", &row.admission_script),
         connection: own_script(SCRIPT_CONNECTION, "connection", &row.connection_script),
         disconnection: own_script(SCRIPT_DISCONNECTION, "disconnection", &row.disconnection_script),
         events,

@@ -27,6 +27,11 @@ pub enum ScriptSelector<'a> {
         /// The name as a client would send it.
         name: &'a str,
     },
+    /// Of an admission.
+    Admission {
+        /// The gateway's path.
+        path: &'a str,
+    },
     /// Of a connection.
     Connection {
         /// The gateway's path.
@@ -44,7 +49,7 @@ pub enum ScriptSelector<'a> {
 pub struct SavedScript {
     /// The path of its gateway.
     pub gateway_path: String,
-    /// The event's name, or `connection` or `disconnection`.
+    /// The event's name, or `admission`, `connection` or `disconnection`.
     pub event_name: String,
     /// The script.
     pub source: String,
@@ -131,6 +136,11 @@ impl Catalog {
                 let gateway = self.gateway_row_by_path(path).await?;
                 let event = self.event_row_by_name(gateway.id, name).await?;
                 Ok(Some(self.saved_event(&gateway, event)))
+            }
+            ScriptSelector::Admission { path } => {
+                let gateway = self.gateway_row_by_path(path).await?;
+                let source = gateway.admission_script.clone();
+                Ok(source.map(|source| self.saved_of_gateway(&gateway, "admission", source)))
             }
             ScriptSelector::Connection { path } => {
                 let gateway = self.gateway_row_by_path(path).await?;

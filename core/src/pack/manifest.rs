@@ -122,9 +122,9 @@ impl Pack {
         Ok(Self { name, description, mount, things, script_files, files })
     }
 
-    /// The same pack with its gateways and routes under another path: `/` at `/engage` is
-    /// `/engage`, and `/v1/events` is `/engage/v1/events`; its schedules follow its gateways. Tables, hooks and libraries
-    /// have no path.
+    /// The same pack with its gateways, their aliases and its routes under another path: `/` at `/engage` is
+    /// `/engage`, and `/v1/events` is `/engage/v1/events`; its schedules follow its gateways. Tables, hooks and
+    /// libraries have no path.
     pub fn mounted(mut self, mount: &str) -> Self {
         let mount = mount.trim_end_matches('/');
         self.mount = mount.to_owned();
@@ -132,9 +132,18 @@ impl Pack {
             if let Thing::Gateway(gateway) = thing { Some(gateway.path.clone()) } else { None }
         };
         let own: BTreeSet<_> = self.things.iter().filter_map(gateway).collect();
+        let under = |path: &mut String| {
+            *path = match path.as_str() {
+                "/" if !mount.is_empty() => mount.to_owned(),
+                path => format!("{mount}{path}"),
+            };
+        };
         for thing in &mut self.things {
-            let path = match thing {
-                Thing::Gateway(gateway) => &mut gateway.path,
+            under(match thing {
+                Thing::Gateway(gateway) => {
+                    gateway.aliases.iter_mut().for_each(under);
+                    &mut gateway.path
+                }
                 Thing::Event { gateway, .. } => gateway,
                 Thing::Route(route) => &mut route.path,
                 // One of a gateway that is not the pack's own is where it is.
@@ -142,11 +151,7 @@ impl Pack {
                     &mut schedule.gateway_path
                 }
                 Thing::Table(_) | Thing::Hook(_) | Thing::Schedule(_) | Thing::Library(_) => continue,
-            };
-            *path = match path.as_str() {
-                "/" if !mount.is_empty() => mount.to_owned(),
-                path => format!("{mount}{path}"),
-            };
+            });
         }
         self
     }

@@ -29,6 +29,8 @@ pub struct TestCall {
     pub within: Within,
     /// What starts it.
     pub trigger: Trigger,
+    /// `@APP` of a socket.
+    pub app: Option<Json>,
     /// `@EVENT`.
     pub event: String,
     /// `@BODY`.
@@ -67,6 +69,8 @@ pub enum Trigger {
         /// Rooms that the socket is in.
         rooms: Vec<String>,
     },
+    /// What would be a socket of the gateway with this path.
+    Admission(String),
     /// No socket, in the name of the gateway with this path.
     Gateway(String),
     /// A job of a gateway.
@@ -235,9 +239,11 @@ fn host_of(test: &mut TestCall) -> RecordedHost {
     let (gateway, rooms) = match &test.trigger {
         Trigger::Socket { gateway, rooms } => (Some(gateway), rooms.clone()),
         Trigger::Job { gateway, rooms: Some(rooms), .. } => (Some(gateway), rooms.clone()),
-        Trigger::Job { .. } | Trigger::Gateway(_) | Trigger::Route(_) => (None, Vec::new()),
+        Trigger::Job { .. } | Trigger::Admission(_) | Trigger::Gateway(_) | Trigger::Route(_) => {
+            (None, Vec::new())
+        }
     };
-    let mut host = RecordedHost::new(user_id, rooms, test.is_live);
+    let mut host = RecordedHost::new(user_id, rooms, test.is_live).with_app(test.app.take());
     if let Some(gateway) = gateway {
         host = host.of_gateway(gateway);
     }
@@ -254,6 +260,7 @@ fn host_of(test: &mut TestCall) -> RecordedHost {
 fn origin_of(trigger: Trigger, host: &Arc<RecordedHost>) -> (Uuid, Origin) {
     let origin = match trigger {
         Trigger::Socket { gateway, .. } => Origin::Socket { gateway: gateway.into(), socket: host.clone() },
+        Trigger::Admission(gateway) => Origin::Admission { gateway: gateway.into(), socket: host.clone() },
         Trigger::Gateway(gateway) => Origin::Gateway(gateway.into()),
         Trigger::Route(request) => Origin::Route(request),
         Trigger::Job { gateway, id, attempt, rooms } => {

@@ -25,6 +25,8 @@ pub const SCRIPT_EVENT: &str = "sourceCode";
 pub const SCRIPT_CONNECTION: &str = "connectionScript";
 /// The name of a gateway's disconnection script.
 pub const SCRIPT_DISCONNECTION: &str = "disconnectionScript";
+/// The name of a gateway's admission script.
+pub const SCRIPT_ADMISSION: &str = "admissionScript";
 
 /// What a handler is made of.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ pub struct HandlerSource<'a> {
     pub version: Time,
     /// The path of its gateway, or `routes`.
     pub gateway: &'a str,
-    /// The event's name, `connection` or `disconnection`, or a route's method and path.
+    /// The event's name, `admission`, `connection` or `disconnection`, or a route's method and path.
     pub name: &'a str,
     /// The script.
     pub source: &'a str,
@@ -71,7 +73,7 @@ pub struct Handler {
     version: Time,
     /// The path of its gateway, or `routes`.
     pub gateway: Arc<str>,
-    /// The event's name, `connection` or `disconnection`, or a route's method and path.
+    /// The event's name, `admission`, `connection` or `disconnection`, or a route's method and path.
     pub name: Arc<str>,
     /// The time of one run.
     pub timeout: Duration,

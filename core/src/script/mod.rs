@@ -34,7 +34,9 @@ mod thread;
 
 pub use engine::{CompileError, Script, ScriptEngine};
 pub use failure::Place;
-pub use handler::{Durable, Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
+pub use handler::{
+    Durable, Handler, HandlerSource, SCRIPT_ADMISSION, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT,
+};
 pub use host::{Host, Socket};
 pub use json::nesting_of;
 pub use later::{Later, LaterView};

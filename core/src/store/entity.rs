@@ -24,7 +24,17 @@ pub mod gateway {
         pub allowed_origins: Option<Json>,
         /// [`crate::catalog::GatewayLimits`].
         pub limits: Json,
+        /// Other namespaces that lead here: an array of paths.
+        pub aliases: Json,
+        pub require_app_key: bool,
+        pub admission_script: Option<String>,
+        /// Whether any room hears who joins and leaves.
         pub presence: bool,
+        /// An array of the patterns of those rooms; none: all.
+        pub presence_rooms: Option<Json>,
+        pub presence_debounce_ms: i64,
+        /// JSON Schemas by the names of events.
+        pub emits: Option<Json>,
         /// Whether its jobs wait.
         pub is_paused: bool,
         /// The pack that this row came from.
@@ -84,7 +94,7 @@ pub mod revision {
         pub id: Uuid,
         /// The gateway or event.
         pub owner_id: Uuid,
-        /// `sourceCode`, `connectionScript` or `disconnectionScript`.
+        /// `sourceCode`, `connectionScript`, `disconnectionScript` or `admissionScript`.
         pub script: String,
         /// Counts from 1 within the owner.
         pub number: i64,

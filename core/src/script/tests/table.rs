@@ -399,6 +399,7 @@ fn a_test_run_leaves_nothing_and_says_what_it_wrote() {
             waiting: Vec::new(),
             events: None,
             move_on: None,
+            app: None,
             source: source.to_owned(),
             within: Within::default(),
             trigger: Trigger::Socket { gateway: "/".into(), rooms: Vec::new() },
