@@ -170,9 +170,15 @@ pub enum PackCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Shows how a pack differs from what is installed
+    /// Shows what installing a pack would change, as a unified diff of scripts and settings
     #[command(after_long_help = PACK_DIFF_EXAMPLES)]
-    Diff(PackSelector),
+    Diff {
+        #[command(flatten)]
+        pack: PackSelector,
+        /// Exit with 1 when something would change, not only when it cannot be told
+        #[arg(long)]
+        exit_code: bool,
+    },
     /// Writes what came from a pack, or gateways, as a pack
     #[command(after_long_help = PACK_EXPORT_EXAMPLES)]
     Export {
@@ -192,9 +198,10 @@ pub enum PackCommand {
 pub struct PackSelector {
     /// A name, or the path of a folder
     pub pack: String,
-    /// A path to put the pack's gateways and routes under: `/` becomes the path itself
-    #[arg(long, value_name = "PATH", default_value = "")]
-    pub mount: String,
+    /// A path to put the pack's gateways and routes under: `/` becomes the path itself. Without it a pack that is
+    /// installed stays where it is; `--mount /` takes it back
+    #[arg(long, value_name = "PATH")]
+    pub mount: Option<String>,
     #[command(flatten)]
     pub database: DatabaseArgs,
 }

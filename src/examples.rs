@@ -56,7 +56,7 @@ pub const PACK_INSTALL_EXAMPLES: &str = "\
 Examples:
   gatewright pack install chat --dry-run       say what would change: + new, ~ changed, - gone, ! refused
   gatewright pack install chat
-  gatewright pack install chat --mount /app    its gateway /chat becomes /app/chat
+  gatewright pack install chat --mount /app    its gateway /chat becomes /app/chat, also when it is installed again
   gatewright pack install ./mine --force       also what an admin has edited since";
 
 pub const PACK_UNINSTALL_EXAMPLES: &str = "\
@@ -64,8 +64,9 @@ Example:
   gatewright pack uninstall chat";
 
 pub const PACK_DIFF_EXAMPLES: &str = "\
-Example:
-  gatewright pack diff ./mine                  + new, ~ changed, - gone, and the lines that differ";
+Examples:
+  gatewright pack diff ./mine                  + new, ~ changed, - gone, and the lines that differ
+  gatewright pack diff ./mine --exit-code      for scripts: 0 when nothing would change, else 1";
 
 pub const PACK_EXPORT_EXAMPLES: &str = "\
 Examples:

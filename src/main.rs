@@ -9,6 +9,7 @@ mod commands;
 mod examples;
 mod gateway;
 mod http;
+mod pack_errors;
 mod packs;
 
 use std::io::{ErrorKind, Write};

@@ -34,6 +34,7 @@ mod lost;
 mod openapi;
 mod operation;
 mod packs;
+mod packs_edited;
 mod packs_jobs;
 mod postgres;
 mod readme;

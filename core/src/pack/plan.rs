@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::DatabaseTransaction;
+use similar::TextDiff;
 
 use super::install::table_change;
 use super::manifest::Pack;
@@ -90,6 +91,18 @@ impl Change {
     pub fn thing(&self) -> &Thing {
         let before = self.before.as_ref().map(|before| &before.thing);
         self.after.as_ref().or(before).expect("a change has a thing before or after it")
+    }
+
+    /// What changes of it, as a unified diff of its settings and scripts.
+    pub fn unified_diff(&self) -> String {
+        let (before, after) = self.texts();
+        let subject = self.thing().subject();
+        let name = |side: &str, thing: bool| {
+            if thing { format!("{side}/{subject}") } else { "/dev/null".to_owned() }
+        };
+        let (old, new) = (name("a", self.before.is_some()), name("b", self.after.is_some()));
+        let diff = TextDiff::from_lines(before.as_str(), after.as_str());
+        diff.unified_diff().context_radius(3).header(&old, &new).to_string()
     }
 
     /// The text before and after.

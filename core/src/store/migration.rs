@@ -30,8 +30,8 @@ impl MigratorTrait for Migrator {
             Box::new(M0004Jobs),
             Box::new(gateway_fields::GatewayFields),
             Box::new(user_profile::UserProfile),
+            Box::new(libraries::Libraries),
             Box::new(table_unique::TableUnique),
-            Box::new(libraries::M0007Libraries),
         ]
     }
 }
