@@ -175,10 +175,11 @@ async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(S
     let mut ordered: Vec<_> =
         pack.table_names().into_iter().filter_map(|name| rows.remove_entry(name)).collect();
     ordered.extend(rows);
+    let checked_by = checked_by(catalog, test.kind, &subject);
     let call = TestCall {
         source: subject.source,
         within: Within { libraries: catalog.libraries(), pack: Some(pack.name.as_str().into()) },
-        checked_by: checked_by(catalog, test.kind, &subject),
+        checked_by,
         trigger: subject.trigger,
         app: test.app,
         event: subject.event,
