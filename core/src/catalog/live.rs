@@ -16,8 +16,8 @@ use crate::config::Config;
 use crate::data::{Tables, USERS};
 use crate::error::Result;
 use crate::script::{
-    Durable, Handler, HandlerSource, Mounts, SCRIPT_ADMISSION, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT,
-    ScriptWork, run_on_script_thread,
+    Durable, Handler, HandlerSource, Mounts, SCRIPT_ADMISSION, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION,
+    SCRIPT_EVENT, ScriptWork, run_on_script_thread,
 };
 use crate::store::{Concerns, definitions_number, event, gateway, hook, library, pack, route, table};
 
