@@ -18,6 +18,7 @@ mod connecting;
 mod data;
 mod durable;
 mod edits;
+mod engagefabric;
 mod events;
 mod faults;
 mod filters;
