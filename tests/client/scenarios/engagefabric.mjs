@@ -100,6 +100,8 @@ await scenario({
       console.log("Disconnected");
     });
     await said("Connected!");
+    const results = collect(socket, "ws:result");
+    const subscribed = (count) => until(() => results.filter(({ eventName }) => eventName === "subscribe").length === count);
 
     // Subscribe to player updates
     socket.emit("subscribe", {
@@ -121,7 +123,7 @@ await scenario({
       console.log(`Quest completed: ${data.questName}`);
       showRewards(data.rewards);
     });
-    await settle(socket);
+    await subscribed(1);
     await admin("POST", "/data/quest", { questId: "win-3", name: "Win three", target: 3, minLevel: 2, rewards: { badge: "winner", currencies: { gold: 5 } } });
     const others = Object.fromEntries(
       ["quest_unlocked", "badge_earned", "currency_updated", "lives_updated"].map((event) => [event, collect(socket, event)]),
@@ -157,7 +159,7 @@ await scenario({
       // Player's rank changed
       console.log(`Your new rank: #${data.rank}`);
     });
-    await settle(socket);
+    await subscribed(2);
     const highs = collect(socket, "new_high_score");
     await track(ada.id, "score_submitted", { leaderboardId: "weekly-xp", score: 100 });
     await said("Your new rank: #1");
@@ -201,7 +203,7 @@ await scenario({
         timestamp: data.timestamp,
       });
     });
-    await settle(socket);
+    await subscribed(4);
     const host = await connect(mounted, { auth: { token: bob.token } });
     await value(host, "lobby:join", { lobbyId: "lobby-abc" });
     await said("Bobby joined the lobby");
