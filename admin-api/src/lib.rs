@@ -11,6 +11,7 @@ mod extract;
 mod gateways;
 mod hooks;
 mod jobs;
+mod libraries;
 mod list;
 mod logs;
 mod packs;

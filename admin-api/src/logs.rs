@@ -59,7 +59,9 @@ pub(crate) struct RunView {
     code: Option<&'static str>,
     /// Why it failed, cut short.
     message: Option<String>,
-    /// Where in its script, from 1.
+    /// The library where it failed; null: its script itself.
+    library: Option<String>,
+    /// Where in that, from 1.
     line: Option<usize>,
     column: Option<usize>,
     /// When it ended.
@@ -113,7 +115,7 @@ pub(crate) async fn list(
 }
 
 /// What runs can be filtered and sorted by.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "requestId",
     "kind",
     "gateway",
@@ -122,6 +124,7 @@ const FIELDS: [&str; 14] = [
     "outcome",
     "code",
     "message",
+    "library",
     "line",
     "column",
     "at",
@@ -132,7 +135,7 @@ const FIELDS: [&str; 14] = [
 
 impl From<RunRecord> for RunView {
     fn from(run: RunRecord) -> Self {
-        let place = run.failure.as_ref().and_then(|failure| failure.place);
+        let place = run.failure.as_ref().and_then(|failure| failure.place.as_ref());
         Self {
             request_id: run.request_id,
             kind: run.kind.as_str(),
@@ -141,9 +144,10 @@ impl From<RunRecord> for RunView {
             user_id: run.user_id.map(|id| id.to_string()),
             outcome: if run.failure.is_some() { "error" } else { "ok" },
             code: run.failure.as_ref().map(|failure| failure.code.as_str()),
-            message: run.failure.map(|failure| failure.message.into()),
+            library: place.and_then(|place| place.library.as_deref()).map(str::to_owned),
             line: place.map(|place| place.line),
             column: place.map(|place| place.column),
+            message: run.failure.map(|failure| failure.message.into()),
             at: run.at,
             duration_ms: run.duration_us as f64 / 1000.0,
             queued_ms: run.queued_us as f64 / 1000.0,

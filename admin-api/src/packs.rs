@@ -36,6 +36,8 @@ pub(crate) struct PackView {
     hooks: Vec<String>,
     /// Their names.
     schedules: Vec<String>,
+    /// Their names.
+    libraries: Vec<String>,
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     installed_at: Option<Time>,
@@ -74,7 +76,7 @@ pub(crate) struct InstallAnswer {
 /// One change.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ChangeView {
-    /// `table`, `gateway`, `event`, `route`, `hook` or `schedule`.
+    /// `table`, `gateway`, `event`, `route`, `hook`, `schedule` or `library`.
     kind: &'static str,
     /// What it is about, such as `/chat joinRoom`.
     subject: String,
@@ -200,6 +202,7 @@ impl PackView {
             routes: of("route"),
             hooks: of("hook"),
             schedules: of("schedule"),
+            libraries: of("library"),
             installed_at: None,
             updated_at: None,
         }

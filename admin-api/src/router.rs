@@ -5,8 +5,8 @@ use utoipa_axum::routes;
 
 use crate::state::AdminState;
 use crate::{
-    app_keys, events, gateways, hooks, jobs, logs, packs, routes, schedules, script, stats, tables, test_run,
-    users,
+    app_keys, events, gateways, hooks, jobs, libraries, logs, packs, routes, schedules, script, stats,
+    tables, test_run, users,
 };
 
 /// What there is for each kind of definition.
@@ -28,6 +28,10 @@ pub fn router(state: AdminState) -> OpenApiRouter {
         .merge(definitions!(events))
         .merge(definitions!(routes))
         .merge(definitions!(hooks))
+        .routes(routes!(libraries::list, libraries::create))
+        .routes(routes!(libraries::get, libraries::update, libraries::delete))
+        .routes(routes!(libraries::list_revisions))
+        .routes(routes!(libraries::restore))
         .routes(routes!(schedules::list, schedules::create))
         .routes(routes!(schedules::get, schedules::update, schedules::delete))
         .routes(routes!(schedules::run))

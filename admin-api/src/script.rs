@@ -12,6 +12,8 @@ use crate::state::AdminState;
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ValidateBody {
     script: String,
+    /// The pack that it is for, whose libraries it finds first.
+    pack: Option<String>,
     /// What it is for, as the `kind` of a test run.
     #[serde(default)]
     #[expect(dead_code, reason = "accepted so that editors can send it; all kinds compile alike")]
@@ -41,7 +43,7 @@ pub(crate) async fn validate(
     _: Admin,
     Json(body): Json<ValidateBody>,
 ) -> Result<axum::Json<ValidateAnswer>> {
-    let error = state.catalog.check_script(body.script).await?;
+    let error = state.catalog.check_script(body.script, body.pack.as_deref()).await?;
     let errors: Vec<_> = error
         .into_iter()
         .map(|error| ScriptError { message: error.message, line: error.line, column: error.column })

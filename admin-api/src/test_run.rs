@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use gatewright_core::Failure;
 use gatewright_core::run::{TestCall, TestOutcome, run_test};
-use gatewright_core::script::CallUser;
+use gatewright_core::script::{CallUser, Within};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use utoipa::ToSchema;
@@ -21,8 +21,8 @@ use crate::test_subject::subject_of;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TestRunBody {
-    /// `websocket_event`, `websocket_connection`, `websocket_disconnection`, `http_route`, `table_hook`
-    /// or `script`.
+    /// `websocket_event`, `websocket_admission`, `websocket_connection`, `websocket_disconnection`,
+    /// `http_route`, `table_hook` or `script`.
     #[serde(default)]
     pub(crate) kind: String,
     /// Of the gateway, or of a request such as `/orders/42/ship`; `path` is accepted too.
@@ -45,6 +45,8 @@ pub(crate) struct TestRunBody {
     payload: Option<Json>,
     /// `@USER`.
     user: Option<Json>,
+    /// `@APP`.
+    pub(crate) app: Option<Json>,
     pub(crate) headers: Option<Map<String, Json>>,
     /// `@PARAMS` of a route; without it those of `path`.
     pub(crate) params: Option<Map<String, Json>>,
@@ -133,7 +135,9 @@ pub(crate) async fn run(
         events: Some(state.catalog.live()),
         move_on: None,
         source: subject.source,
+        within: Within { libraries: state.catalog.libraries(), pack: subject.pack },
         trigger: subject.trigger,
+        app: body.app.clone(),
         event: subject.event,
         payload: payload_of(&body),
         timeout: timeout(&state, &body, subject.timeout)?,
@@ -161,7 +165,7 @@ fn timeout(state: &AdminState, body: &TestRunBody, saved: Option<Duration>) -> R
 fn payload_of(body: &TestRunBody) -> Json {
     match &body.payload {
         Some(payload) => payload.clone(),
-        None if body.kind == "websocket_connection" => json!({
+        None if matches!(&*body.kind, "websocket_connection" | "websocket_admission") => json!({
             "id": "test-socket",
             "ip": "127.0.0.1",
             "headers": body.headers.clone().unwrap_or_default(),

@@ -12,12 +12,14 @@ use crate::error::Result;
 use crate::state::AdminState;
 use crate::test_run::TestRunBody;
 
-const KINDS: &str =
-    "websocket_event, websocket_connection, websocket_disconnection, http_route, table_hook, script";
+const KINDS: &str = "websocket_event, websocket_admission, websocket_connection, websocket_disconnection, http_route, \
+                     table_hook, script";
 
 /// What is run, and as what.
 pub(crate) struct Subject {
     pub source: String,
+    /// The pack whose script it is.
+    pub pack: Option<Arc<str>>,
     pub trigger: Trigger,
     pub event: String,
     /// Of the saved script; none: the configured one.
@@ -41,9 +43,11 @@ pub(crate) async fn subject_of(state: &AdminState, body: &TestRunBody) -> Result
 /// operation: what was sent, else an update where there is an old row.
 async fn of_hook(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     let saved = match body.hook_id {
-        Some(id) => Some(state.catalog.get::<Hook>(id).await?.definition),
+        Some(id) => Some(state.catalog.get::<Hook>(id).await?),
         None => None,
     };
+    let pack = saved.as_ref().and_then(|saved| saved.place.pack()).map(Arc::from);
+    let saved = saved.map(|saved| saved.definition);
     let operation = match (body.operation(), &saved) {
         (Some(operation), _) => operation,
         (None, _) if body.old.is_some() => "update".to_owned(),
@@ -56,7 +60,7 @@ async fn of_hook(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
         return Err(Failure::new(ErrorCode::MissingScript, message).into());
     };
     let gateway = body.gateway_path.clone().unwrap_or_else(|| "/".to_owned());
-    Ok(Subject { source, trigger: Trigger::Gateway(gateway), event: operation, timeout: None })
+    Ok(Subject { source, pack, trigger: Trigger::Gateway(gateway), event: operation, timeout: None })
 }
 
 /// A script of a socket, or of nothing.
@@ -65,9 +69,13 @@ async fn of_socket(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     let (gateway, saved) = saved_script(state, body, event.as_deref()).await?;
     let live = state.catalog.live();
     let handler = event.as_deref().and_then(|event| live.get(gateway.as_str())?.handler(event));
+    let pack = live.get(gateway.as_str()).and_then(|gateway| gateway.pack.clone());
+    let pack = saved.as_ref().map_or(pack, |saved| saved.pack.clone());
     let is_job = body.kind == "websocket_event" && handler.is_some_and(|handler| handler.durable.is_some());
     let trigger = if body.kind == "script" && body.gateway_path.is_none() {
         Trigger::Gateway(gateway)
+    } else if body.kind == "websocket_admission" {
+        Trigger::Admission(gateway)
     } else if is_job {
         Trigger::Job { gateway, id: uuid::Uuid::now_v7(), attempt: 1, rooms: Some(Vec::new()) }
     } else {
@@ -75,6 +83,7 @@ async fn of_socket(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     };
     Ok(Subject {
         source: source_of(body, saved.as_ref())?,
+        pack,
         trigger,
         timeout: saved.as_ref().map(|saved| saved.timeout),
         event: saved.map_or_else(|| event.unwrap_or_default(), |saved| saved.event_name),
@@ -93,6 +102,7 @@ async fn of_route(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
         (None, None, _) => None,
     };
     let source = source_of(body, saved.as_ref().map(|saved| &saved.script))?;
+    let pack = saved.as_ref().and_then(|saved| saved.script.pack.clone());
     let path_or_root = path.unwrap_or("/").to_owned();
     let (method, event, path, params, timeout) = match saved {
         Some(saved) => {
@@ -104,8 +114,8 @@ async fn of_route(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     let params = body.params.clone().unwrap_or(params);
     let query = body.query.clone().unwrap_or_default();
     let request = HttpRequest::new(method, path, "127.0.0.1".to_owned(), params, query);
-    let request = request.with_headers(body.headers.clone().unwrap_or_default());
-    Ok(Subject { source, trigger: Trigger::Route(Arc::new(request)), event, timeout })
+    let request = request.with_headers(body.headers.clone().unwrap_or_default()).with_app(body.app.clone());
+    Ok(Subject { source, pack, trigger: Trigger::Route(Arc::new(request)), event, timeout })
 }
 
 /// The script that was sent, else the saved one.
@@ -128,6 +138,7 @@ fn event_of(body: &TestRunBody) -> Result<Option<String>> {
             Err(Failure::new(ErrorCode::MissingEventName, "Name the event: eventName or eventId").into())
         }
         "websocket_event" => Ok(body.event_name.clone()),
+        "websocket_admission" => Ok(Some("admission".to_owned())),
         "websocket_connection" => Ok(Some("connection".to_owned())),
         "websocket_disconnection" => Ok(Some("disconnection".to_owned())),
         "script" => Ok(body.event_name.clone()),
@@ -158,6 +169,7 @@ async fn saved_script(
     let selector = match (body.kind.as_str(), body.event_id, event) {
         ("websocket_event", Some(id), _) => ScriptSelector::EventId(id),
         ("websocket_event", None, Some(name)) => ScriptSelector::Event { path: &path, name },
+        ("websocket_admission", ..) => ScriptSelector::Admission { path: &path },
         ("websocket_connection", ..) => ScriptSelector::Connection { path: &path },
         ("websocket_disconnection", ..) => ScriptSelector::Disconnection { path: &path },
         _ => return Ok((path, None)),

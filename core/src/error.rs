@@ -95,6 +95,10 @@ codes! {
     AuthRequired = "AUTH_REQUIRED", 401;
     /// The token is bad, expired, or its user is gone.
     AuthInvalid = "AUTH_INVALID", 401;
+    /// The gateway needs an app key and got none.
+    AppKeyRequired = "APP_KEY_REQUIRED", 401;
+    /// The app key is unknown or has expired.
+    AppKeyInvalid = "APP_KEY_INVALID", 401;
     /// The server is draining or full.
     Unavailable = "UNAVAILABLE", 503;
     /// The request's `Origin` is not in the allowed list.

@@ -11,7 +11,9 @@ use anyhow::Context;
 use gatewright_core::ErrorCode;
 use gatewright_core::config::{self, Config, Sources};
 use gatewright_core::pack::{Pack, problems};
-use gatewright_core::script::{CompileError, ScriptEngine, ScriptWork, run_on_script_thread};
+use gatewright_core::script::{
+    CompileError, Libraries, ScriptEngine, ScriptWork, Within, full_name, run_on_script_thread,
+};
 use tempfile::TempDir;
 
 use crate::boot::{App, temporary_folder};
@@ -23,7 +25,7 @@ pub async fn run(args: PathArgs) -> anyhow::Result<ExitCode> {
     let (_place, app) = empty_app(&config(args.config.clone())?).await?;
     let (mut count, mut wrong) = (0, 0);
     for path in &args.paths {
-        for script in scripts_under(path)? {
+        for script in scripts_under(app.catalog.engine(), path).await? {
             count += 1;
             let (name, source) = (script.name.clone(), script.source.clone());
             if let Some(error) = compile(app.catalog.engine(), script).await? {
@@ -72,6 +74,10 @@ struct Source {
     source: String,
     /// Of its pack; none: a script alone may name any.
     tables: Option<BTreeSet<String>>,
+    /// With the libraries of its pack.
+    within: Within,
+    /// Its full name, where it is a library.
+    library: Option<String>,
 }
 
 /// The packs under a path; none where it is a script alone.
@@ -83,29 +89,41 @@ fn packs_under(path: &Path) -> anyhow::Result<Vec<(PathBuf, Pack)>> {
 }
 
 /// The scripts of the packs under a path, or a script alone.
-fn scripts_under(path: &Path) -> anyhow::Result<Vec<Source>> {
+async fn scripts_under(engine: &Arc<ScriptEngine>, path: &Path) -> anyhow::Result<Vec<Source>> {
     if path.is_file() {
         let source =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        return Ok(vec![Source { name: path.display().to_string(), source, tables: None }]);
+        let (name, within) = (path.display().to_string(), Within::default());
+        return Ok(vec![Source { name, source, tables: None, within, library: None }]);
     }
-    Ok(packs_under(path)?.into_iter().flat_map(|(folder, pack)| scripts_of(&folder, &pack)).collect())
+    let mut scripts = Vec::new();
+    for (folder, pack) in packs_under(path)? {
+        scripts.extend(scripts_of(engine, &folder, &pack).await?);
+    }
+    Ok(scripts)
 }
 
-fn scripts_of(folder: &Path, pack: &Pack) -> Vec<Source> {
+async fn scripts_of(engine: &Arc<ScriptEngine>, folder: &Path, pack: &Pack) -> anyhow::Result<Vec<Source>> {
     let tables: BTreeSet<_> = pack.table_names().into_iter().map(str::to_owned).collect();
-    let source = |file: &String| {
+    let (engine, libraries) = (engine.clone(), pack.libraries());
+    let compile = move || Libraries::compile(&engine, libraries, &Libraries::default());
+    let libraries = run_on_script_thread(ScriptWork::Compile, compile).await?;
+    let within = Within { libraries: libraries.into(), pack: Some(pack.name.as_str().into()) };
+    let source = |(file, library): (&String, &Option<String>)| {
         let (name, source) = (folder.join(file).display().to_string(), pack.files.get(file)?.clone());
-        Some(Source { name, source, tables: Some(tables.clone()) })
+        let library = library.as_deref().map(|library| full_name(Some(&pack.name), library));
+        Some(Source { name, source, tables: Some(tables.clone()), within: within.clone(), library })
     };
-    pack.script_files.iter().filter_map(source).collect()
+    Ok(pack.script_files.iter().filter_map(source).collect())
 }
 
 async fn compile(engine: &Arc<ScriptEngine>, script: Source) -> anyhow::Result<Option<CompileError>> {
     let engine = engine.clone();
-    let check = move || engine.check(&script.source, script.tables.as_ref());
-    let checked = run_on_script_thread(ScriptWork::Compile, check);
-    Ok(checked.await?.err())
+    let check = move || match &script.library {
+        Some(name) => engine.check_library(&script.within.libraries, name, script.tables.as_ref()).err(),
+        None => engine.check(&script.source, &script.within, script.tables.as_ref()).err(),
+    };
+    Ok(run_on_script_thread(ScriptWork::Compile, check).await?)
 }
 
 /// The error with its source line and a caret.

@@ -7,6 +7,7 @@ use gatewright_core::payload::Payload;
 use gatewright_core::run::{self, Client, ErrorPacket, JobKind, ResultPacket, Runner, raw};
 use gatewright_core::script::{Call, RunOutput, Socket};
 use gatewright_core::{ErrorCode, Failure};
+use serde_json::Value as Json;
 
 use super::connection::{Connection, Stage};
 use super::packets::{self, Outgoing, RateLimitedPacket};
@@ -15,6 +16,10 @@ use super::rooms::NotJoined;
 impl Socket for Connection {
     fn id(&self) -> &str {
         &self.id_text
+    }
+
+    fn app(&self) -> Option<Json> {
+        self.app_key().map(|key| key.as_json())
     }
 
     fn emit(&self, event: &str, payload: &Payload) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gatewright_core::auth::{SignedIn, User, UserId};
+use gatewright_core::auth::{AppKey, SignedIn, User, UserId};
 use gatewright_core::queue::Lane;
 use gatewright_core::run::Job;
 use gatewright_core::store::{self, Time};
@@ -42,6 +42,8 @@ pub struct Connection {
     pub id_text: Box<str>,
     /// Where it is connected.
     pub namespace: Arc<Namespace>,
+    /// The name by which it came: the gateway's path or an alias.
+    pub entrance: Arc<str>,
     /// Its jobs.
     pub lane: Arc<Lane<Job>>,
     /// When it connected.
@@ -60,6 +62,7 @@ pub struct Connection {
     /// Set once it is connected; cut from the socket's side when it goes, since each holds the other.
     socket: OnceLock<SocketRef>,
     identity: RwLock<Option<SignedIn>>,
+    app_key: RwLock<Option<Arc<AppKey>>>,
     has_gone: Mutex<bool>,
     values: Mutex<Option<Box<Values>>>,
     stage: AtomicU8,
@@ -87,9 +90,9 @@ impl Connection {
     pub fn new(
         id: SocketId,
         hub: Arc<Hub>,
-        namespace: Arc<Namespace>,
+        (namespace, entrance): (Arc<Namespace>, Arc<str>),
         lane: Arc<Lane<Job>>,
-        identity: Option<SignedIn>,
+        (identity, app_key): (Option<SignedIn>, Option<Arc<AppKey>>),
         session: Arc<Session>,
         seat: Seat,
     ) -> Self {
@@ -103,10 +106,12 @@ impl Connection {
             job_shard: OnceLock::new(),
             is_refreshing: AtomicBool::new(false),
             namespace,
+            entrance,
             lane,
             connected_at: store::now(),
             socket: OnceLock::new(),
             identity: RwLock::new(identity),
+            app_key: RwLock::new(app_key),
             has_gone: Mutex::new(false),
             values: Mutex::default(),
             stage: AtomicU8::new(Stage::Connecting as u8),
@@ -190,6 +195,16 @@ impl Connection {
         self.stage.store(stage as u8, Ordering::Release);
     }
 
+    /// The app key that it showed.
+    pub fn app_key(&self) -> Option<Arc<AppKey>> {
+        self.app_key.read().clone()
+    }
+
+    /// Replaces that by what the key is now.
+    pub fn set_app_key(&self, app_key: Arc<AppKey>) {
+        *self.app_key.write() = Some(app_key);
+    }
+
     /// Sends an event; false when the client does not keep up. To a socket that has gone, or is
     /// being ended, nothing is sent: after a packet that was lost there is no other.
     fn send<T: Packet>(&self, event: &str, data: &T) -> bool {
@@ -269,9 +284,9 @@ impl Connection {
         self.session.transport().is_none()
     }
 
-    /// Whether something waits to be written to its transport.
-    pub fn has_waiting(&self) -> bool {
-        !self.session.backlog.is_empty()
+    /// Whether what it has not been sent would go with the answer to a poll that is there.
+    pub fn is_polled(&self) -> bool {
+        self.session.is_polled()
     }
 
     /// Ends its transport, once what waits is written, in the way that lets a stock client reconnect.

@@ -10,14 +10,12 @@ use arc_swap::ArcSwap;
 use gatewright_admin_api::Live;
 use gatewright_core::auth::{Accounts, UserId};
 use gatewright_core::broker::{Action, Publication, Room, Sockets, Target};
-use gatewright_core::catalog::LiveGateway;
 use gatewright_core::config::Config;
 use gatewright_core::run::Runner;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use socketioxide::{SocketIo, SocketIoBuilder};
 use tokio::sync::Notify;
 
-use super::connect;
 use super::connection::{Connection, SocketId};
 use super::guard::Sessions;
 use super::handshake::AddressRates;
@@ -28,8 +26,8 @@ use super::tokens::Expiries;
 /// Bytes that a WebSocket reads at once; each connection keeps a buffer of that size.
 const READ_BUFFER_BYTES: usize = 1024;
 
-/// How long a stop waits for clients to take their last packets.
-const LAST_PACKETS_MAX: Duration = Duration::from_secs(1);
+/// How long a stop waits at least for clients to take their last packets, however late it is.
+const LAST_PACKETS_MIN: Duration = Duration::from_secs(1);
 /// The same of those that poll: each takes a request of its own.
 const LAST_POLLS_MAX: Duration = Duration::from_secs(5);
 
@@ -63,11 +61,13 @@ pub struct Hub {
     /// Told when the sessions of sockets are to be looked at.
     pub(super) check_sessions: Notify,
     /// Itself, for the connections that it makes.
-    this: Weak<Self>,
+    pub(super) this: Weak<Self>,
     /// For what a worker thread has to leave to a task.
     pub(super) runtime: tokio::runtime::Handle,
     io: OnceLock<SocketIo>,
     namespaces: ArcSwap<Namespaces>,
+    /// The names under which clients reach them, with the gateway's path of each.
+    pub(super) served: Mutex<HashMap<Arc<str>, Arc<str>>>,
     users: RwLock<HashMap<UserId, Vec<Arc<Connection>>>>,
     connection_count: Arc<AtomicUsize>,
 }
@@ -88,6 +88,7 @@ impl Hub {
             runtime: tokio::runtime::Handle::current(),
             io: OnceLock::new(),
             namespaces: ArcSwap::default(),
+            served: Mutex::default(),
             users: RwLock::default(),
             connection_count: Arc::default(),
             runner: runner.clone(),
@@ -117,36 +118,7 @@ impl Hub {
         });
     }
 
-    /// Brings the namespaces in line with the catalog. Disconnects nobody but the sockets of a
-    /// gateway that has gone or is disabled, and the anonymous ones of one that now needs a token.
-    fn reconcile(&self) {
-        let live = self.runner.catalog.live();
-        let namespaces = self.namespaces();
-        for namespace in namespaces.values().filter(|namespace| !live.contains_key(&namespace.path)) {
-            self.change_namespaces(|namespaces| drop(namespaces.remove(&namespace.path)));
-            namespace.rooms.connections().iter().for_each(|connection| connection.end());
-            self.io().delete_ns(&*namespace.path);
-            // Another may have removed it, which is the same.
-            let _ = self.runner.metrics.connections.remove_label_values(&[&*namespace.path]);
-            tracing::info!(gateway = %namespace.path, "gateway removed");
-        }
-        for gateway in live.values() {
-            match self.namespace(&gateway.path) {
-                Some(namespace) => update(&namespace, gateway),
-                None => self.add_namespace(gateway),
-            }
-        }
-    }
-
-    fn add_namespace(&self, gateway: &Arc<LiveGateway>) {
-        let gauge = self.runner.metrics.connections.with_label_values(&[&*gateway.path]);
-        let namespace = Arc::new(Namespace::new(gateway.clone(), self.runner.group(&gateway.path), gauge));
-        self.change_namespaces(|namespaces| drop(namespaces.insert(gateway.path.clone(), namespace.clone())));
-        connect::serve(self.io(), self.this.clone(), namespace);
-        tracing::debug!(gateway = %gateway.path, "gateway served");
-    }
-
-    fn io(&self) -> &SocketIo {
+    pub(super) fn io(&self) -> &SocketIo {
         self.io.get().expect("set when the hub is made")
     }
 
@@ -160,7 +132,7 @@ impl Hub {
         self.namespaces.load_full()
     }
 
-    fn change_namespaces(&self, change: impl Fn(&mut Namespaces)) {
+    pub(super) fn change_namespaces(&self, change: impl Fn(&mut Namespaces)) {
         self.namespaces.rcu(|namespaces| {
             let mut changed = Namespaces::clone(namespaces);
             change(&mut changed);
@@ -168,12 +140,15 @@ impl Hub {
         });
     }
 
-    /// Adds a connection that was let in.
-    pub(super) fn add(&self, connection: &Arc<Connection>) {
+    /// Adds a connection that was let in; false when its transport has one to its gateway already.
+    pub(super) fn add(&self, connection: &Arc<Connection>) -> bool {
+        if !connection.namespace.add(connection) {
+            return false;
+        }
         if let Some(user) = connection.user_id() {
             self.users.write().entry(user).or_default().push(connection.clone());
         }
-        connection.namespace.add(connection.clone());
+        true
     }
 
     /// Forgets a connection; gives back the rooms it was in.
@@ -239,6 +214,13 @@ impl Hub {
         !self.runner.queue.is_open()
     }
 
+    /// All connections that showed an app key.
+    pub(super) fn connections_with_app_key(&self) -> Vec<Arc<Connection>> {
+        let namespaces = self.namespaces();
+        let all = namespaces.values().flat_map(|namespace| namespace.rooms.connections());
+        all.filter(|connection| connection.app_key().is_some()).collect()
+    }
+
     /// How many connections there are.
     pub fn connection_count(&self) -> usize {
         self.connection_count.load(Ordering::Relaxed)
@@ -287,16 +269,18 @@ impl Hub {
             }
             batch.iter().for_each(|connection| connection.leave());
         }
-        let last_polls = tokio::time::Instant::now() + within.min(LAST_POLLS_MAX);
+        let begun = tokio::time::Instant::now();
+        let last_polls = begun + within.min(LAST_POLLS_MAX);
         // What waits for one that polls goes with its next request.
         while !polling.is_empty() {
             let is_late = tokio::time::Instant::now() >= last_polls;
-            for connection in polling.extract_if(.., |one| is_late || !one.has_waiting()) {
+            for connection in polling.extract_if(.., |one| is_late || one.is_polled()) {
                 connection.leave();
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let deadline = last_polls.min(tokio::time::Instant::now() + LAST_PACKETS_MAX);
+        // A WebSocket's connection is gone when all is written; one that takes nothing is cut by its listener.
+        let deadline = (begun + within).max(tokio::time::Instant::now() + LAST_PACKETS_MIN);
         while self.connection_count() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -316,18 +300,6 @@ impl Live for Hub {
 
     fn runs_per_second(&self) -> f64 {
         self.runs_in_last_second.load(Ordering::Relaxed) as f64
-    }
-}
-
-/// Takes over a gateway's new settings.
-fn update(namespace: &Namespace, gateway: &Arc<LiveGateway>) {
-    let before = namespace.gateway.swap(gateway.clone());
-    if before.is_enabled && !gateway.is_enabled {
-        namespace.rooms.connections().iter().for_each(|connection| connection.end());
-    } else if !before.require_auth && gateway.require_auth {
-        let connections = namespace.rooms.connections();
-        let anonymous = connections.iter().filter(|connection| connection.user_id().is_none());
-        anonymous.for_each(|connection| connection.end());
     }
 }
 

@@ -16,6 +16,8 @@ mod hub;
 mod limits;
 mod namespace;
 mod packets;
+mod presence;
+mod reconcile;
 mod rooms;
 mod tokens;
 mod watch;

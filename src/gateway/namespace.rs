@@ -10,7 +10,7 @@ use gatewright_core::run::Job;
 use prometheus::IntGauge;
 
 use super::connection::Connection;
-use super::packets::{self, PresenceMember, PresencePacket};
+use super::presence::{self, Change};
 use super::rooms::{NotJoined, Room, Rooms};
 
 /// One gateway at run time.
@@ -33,17 +33,18 @@ impl Namespace {
         Self { path, gateway: ArcSwap::new(gateway), group, rooms: Rooms::default(), gauge }
     }
 
-    /// Adds an open connection.
-    pub fn add(&self, connection: Arc<Connection>) {
-        self.rooms.add(connection);
-        self.gauge.inc();
+    /// Adds an open connection; false when its transport has one here already.
+    pub fn add(&self, connection: &Arc<Connection>) -> bool {
+        let is_added = self.rooms.add(connection);
+        self.gauge.add(i64::from(is_added));
+        is_added
     }
 
     /// Forgets a connection: it leaves its rooms. Gives back their names.
     pub fn remove(&self, connection: &Connection) -> Vec<String> {
-        let Some(rooms) = self.rooms.remove(connection.id) else { return Vec::new() };
+        let Some(rooms) = self.rooms.remove(connection) else { return Vec::new() };
         self.gauge.dec();
-        rooms.iter().for_each(|room| self.tell_presence("leave", room, connection));
+        rooms.iter().for_each(|room| self.tell_presence(Change::Leave, room, connection));
         rooms.iter().map(|room| String::from(&*room.name)).collect()
     }
 
@@ -51,30 +52,22 @@ impl Namespace {
     pub fn join_room(&self, connection: &Connection, name: &str) -> Result<(), NotJoined> {
         let most = self.gateway.load().limits.subscriptions_per_connection as usize;
         let room = self.rooms.join(connection.id, name, most)?;
-        self.tell_presence("join", &room, connection);
+        self.tell_presence(Change::Join, &room, connection);
         Ok(())
     }
 
     /// Takes a connection out of a room.
     pub fn leave_room(&self, connection: &Connection, name: &str) {
         if let Some(room) = self.rooms.leave(connection.id, name) {
-            self.tell_presence("leave", &room, connection);
+            self.tell_presence(Change::Leave, &room, connection);
         }
     }
 
     /// Tells all in a room who came or went.
-    fn tell_presence(&self, action: &'static str, room: &Room, who: &Connection) {
-        if !self.gateway.load().presence {
-            return;
+    fn tell_presence(&self, change: Change, room: &Arc<Room>, who: &Connection) {
+        let gateway = self.gateway.load();
+        if gateway.tells_presence(&room.name) {
+            presence::tell(room, change, who, gateway.presence_debounce, &who.hub().runtime);
         }
-        let _turn = room.turn_to_tell();
-        let members = room.connections();
-        let packet = PresencePacket {
-            action,
-            room: &room.name,
-            member: PresenceMember { socket_id: &who.id_text, user_id: who.user_id() },
-            count: members.len(),
-        };
-        members.iter().for_each(|member| member.send_or_end(packets::PRESENCE, &packet));
     }
 }

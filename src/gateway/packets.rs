@@ -1,5 +1,7 @@
 //! What the product itself sends: names and shapes that clients depend on.
 
+use std::borrow::Cow;
+
 use gatewright_core::auth::UserId;
 use gatewright_core::jobs::{JobError, JobStatus};
 use gatewright_core::payload::Payload;
@@ -162,15 +164,19 @@ pub struct RateLimitedPacket {
 pub struct PresencePacket<'a> {
     pub action: &'static str,
     pub room: &'a str,
-    pub member: PresenceMember<'a>,
+    /// The last of them.
+    pub member: &'a PresenceMember,
+    /// All, where several are told together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<&'a [&'a PresenceMember]>,
     pub count: usize,
 }
 
 /// Who it is about.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PresenceMember<'a> {
-    pub socket_id: &'a str,
+pub struct PresenceMember {
+    pub socket_id: Box<str>,
     pub user_id: Option<UserId>,
 }
 
@@ -219,12 +225,16 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-/// What a packet holds besides its payload, about: names, ids and punctuation.
-const AROUND_BYTES: usize = 160;
+/// What each packet of ours holds at least besides its payload: names, ids and punctuation.
+const AROUND_BYTES: usize = 48;
+
+/// What a member takes in a packet, about.
+const MEMBER_BYTES: usize = 100;
 
 /// Data of a packet, of a known size.
 pub trait Packet: Serialize {
-    /// Its bytes on the wire, about.
+    /// Its bytes on the wire, at least: what is counted as waiting and never written would in the end
+    /// look like a client that does not read.
     fn bytes(&self) -> usize;
 }
 
@@ -248,6 +258,12 @@ impl Packet for ErrorPacket<'_> {
     }
 }
 
+impl Packet for PresencePacket<'_> {
+    fn bytes(&self) -> usize {
+        AROUND_BYTES + self.room.len() + self.members.map_or(0, |members| members.len() * MEMBER_BYTES)
+    }
+}
+
 macro_rules! small {
     ($($packet:ty),*) => {
         $(impl Packet for $packet {
@@ -258,7 +274,7 @@ macro_rules! small {
     };
 }
 
-small!(Ack<'_>, RateLimitedPacket, PresencePacket<'_>, TokenRefreshed<'_>, TokenTime<'_>);
+small!(Ack<'_>, RateLimitedPacket, TokenRefreshed<'_>, TokenTime<'_>);
 
 impl Serialize for Outgoing<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -301,7 +317,14 @@ impl Serialize for WithBlobs<'_> {
 
 /// The text of a `CONNECT_ERROR`: Socket.IO carries nothing else here.
 #[derive(Debug)]
-pub struct ConnectError(pub ErrorCode, pub &'static str);
+pub struct ConnectError(pub ErrorCode, pub Cow<'static, str>);
+
+impl ConnectError {
+    /// A refusal for a reason that is always the same.
+    pub const fn new(code: ErrorCode, reason: &'static str) -> Self {
+        Self(code, Cow::Borrowed(reason))
+    }
+}
 
 impl std::fmt::Display for ConnectError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -6,13 +6,15 @@
 //! Private rooms do not exist here at all: a socket and a user are found by their ids.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use gatewright_core::broker::Member;
 use gatewright_core::store::{self, Time};
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use parking_lot::{Mutex, RwLock};
 
 use super::connection::{Connection, SocketId};
+use super::presence::Changes;
 
 /// The connections of a gateway and its rooms.
 #[derive(Default)]
@@ -37,7 +39,8 @@ pub struct Room {
     /// Its name.
     pub name: Box<str>,
     members: Mutex<Members>,
-    telling: Mutex<()>,
+    /// What it has yet to hear of who joined and left.
+    pub changes: Changes,
 }
 
 #[derive(Default)]
@@ -64,16 +67,25 @@ pub enum NotJoined {
 }
 
 impl Rooms {
-    /// Adds a connection, which is in no room.
-    pub fn add(&self, connection: Arc<Connection>) {
-        let occupant = Occupant { connection, rooms: Vec::new() };
-        self.state.write().connections.insert(occupant.connection.id, occupant);
+    /// Adds a connection, which is in no room. False when there is one of this id: a transport has one
+    /// connection to a gateway, by whichever of its names.
+    pub fn add(&self, connection: &Arc<Connection>) -> bool {
+        match self.state.write().connections.entry(connection.id) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(Occupant { connection: connection.clone(), rooms: Vec::new() });
+                true
+            }
+        }
     }
 
     /// Takes a connection out of everything. Gives back the rooms that it was in; none: it was not
     /// there.
-    pub fn remove(&self, id: SocketId) -> Option<Vec<Arc<Room>>> {
-        let mut state = self.state.write();
+    pub fn remove(&self, connection: &Connection) -> Option<Vec<Arc<Room>>> {
+        let (id, mut state) = (connection.id, self.state.write());
+        if !std::ptr::eq(&*state.connections.get(&id)?.connection, connection) {
+            return None;
+        }
         let Occupant { rooms, .. } = state.connections.remove(&id)?;
         rooms.iter().for_each(|room| state.take_out(id, room));
         Some(rooms)
@@ -158,7 +170,7 @@ impl State {
 
 impl Room {
     fn new(name: &str) -> Self {
-        Self { name: name.into(), members: Mutex::default(), telling: Mutex::default() }
+        Self { name: name.into(), members: Mutex::default(), changes: Changes::default() }
     }
 
     /// All that are in it. Nothing is held meanwhile, so whoever sends keeps nobody from joining.
@@ -180,11 +192,6 @@ impl Room {
             joined_at: member.joined_at,
         };
         members.by_id.values().map(member).collect()
-    }
-
-    /// One's turn to tell all who came or went: what is counted arrives in its order.
-    pub fn turn_to_tell(&self) -> MutexGuard<'_, ()> {
-        self.telling.lock()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The life of the token that a socket came with: warned, renewed in place, or at its end.
+//! The life of the token and the app key that a socket came with: warned, renewed in place, or at its end.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -41,6 +41,7 @@ struct Due {
 enum Step {
     Warn,
     End,
+    EndAppKey,
 }
 
 impl Expiries {
@@ -49,6 +50,14 @@ impl Expiries {
         self.insert(expires_at - WARNING, connection, Step::Warn);
         self.insert(expires_at, connection, Step::End);
         self.changed.notify_one();
+    }
+
+    /// Watches a connection whose app key ends, if it does.
+    pub fn add_app_key(&self, connection: &Arc<Connection>) {
+        if let Some(expires_at) = connection.app_key().and_then(|key| key.expires_at) {
+            self.insert(expires_at, connection, Step::EndAppKey);
+            self.changed.notify_one();
+        }
     }
 
     fn insert(&self, at: Time, connection: &Arc<Connection>, step: Step) {
@@ -86,6 +95,13 @@ impl Expiries {
 }
 
 fn take_step(connection: &Connection, at: Time, step: Step) {
+    if step == Step::EndAppKey {
+        // A key whose end was moved has another entry.
+        if connection.app_key().and_then(|key| key.expires_at) == Some(at) {
+            connection.end();
+        }
+        return;
+    }
     let Some(expires_at) = connection.identity().map(|identity| identity.expires_at) else { return };
     let text = expires_at.format(&Rfc3339).unwrap_or_default();
     match step {

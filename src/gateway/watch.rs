@@ -1,6 +1,7 @@
 //! What changes outside of a socket's own doing: saved gateways, ended sessions, tokens that run
 //! out, addresses that fall quiet.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -85,6 +86,25 @@ async fn follow_sessions(hub: &Hub) -> gatewright_core::Result<()> {
         match live.get(&session_id) {
             Some(user) => connection.set_identity(SignedIn { user: user.clone(), ..identity }),
             None => connection.end(),
+        }
+    }
+    follow_app_keys(hub).await
+}
+
+/// The same with the app keys that connections showed.
+async fn follow_app_keys(hub: &Hub) -> gatewright_core::Result<()> {
+    let shown = hub.connections_with_app_key().into_iter();
+    let shown: Vec<_> = shown.filter_map(|one| Some((one.app_key()?, one))).collect();
+    let ids: BTreeSet<_> = shown.iter().map(|(key, _)| key.id).collect();
+    let live = hub.accounts.live_app_keys(&Vec::from_iter(ids)).await?;
+    for (before, connection) in shown {
+        match live.get(&before.id) {
+            None => connection.end(),
+            Some(now) if *now != before => {
+                connection.set_app_key(now.clone());
+                hub.expiries.add_app_key(&connection);
+            }
+            Some(_) => {}
         }
     }
     Ok(())

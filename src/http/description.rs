@@ -29,7 +29,7 @@ const ERRORS: [(&str, &str, &str); 11] = [
     ("Unavailable", "503", "Not now: the server stops, its queue is full, or a script is suspended."),
     ("Timeout", "504", "A script took longer than its time."),
 ];
-const TAGS: [(&str, &str); 16] = [
+const TAGS: [(&str, &str); 17] = [
     ("accounts", "Signing in and out, and the own account."),
     ("gateways", "Socket.IO namespaces: who may connect, and what runs when."),
     ("events", "What a gateway accepts, and the script that answers it."),
@@ -38,12 +38,16 @@ const TAGS: [(&str, &str); 16] = [
     ("data", "Rows of any table."),
     ("routes", "Paths of this API that scripts serve."),
     ("hooks", "Scripts around the writes of a table."),
+    ("libraries", "Functions and constants that scripts share."),
     ("schedules", "Events that the clock sends."),
     ("users", "Who can sign in."),
     ("app keys", "Keys of programs, sent as `x-app-token`."),
     ("sockets", "Who is connected, and what programs say to them: for admins, and app keys with the scope."),
     ("jobs", "Durable events, and what is to be handled later."),
-    ("packs", "Folders of gateways, events, tables, routes, hooks and schedules that install together."),
+    (
+        "packs",
+        "Folders of gateways, events, tables, routes, hooks, libraries and schedules that install together.",
+    ),
     (SCRIPT_ROUTES, "What the routes of this server serve."),
     ("operation", "How the server is, and what it does."),
 ];

@@ -24,7 +24,9 @@ struct State {
     writer: AtomicWaker,
 }
 
-/// Nothing more is read; what waits is still written.
+/// Nothing is to be ended.
+const OPEN: u8 = 0;
+/// Reading fails; what waits is still written.
 const LEAVING: u8 = 1;
 /// Nothing is read or written any more.
 const CUT: u8 = 2;
@@ -35,7 +37,8 @@ impl TransportHandle {
         self.end_at(CUT);
     }
 
-    /// Ends the connection as if the client had closed its side: what waits is written first. The
+    /// Ends the connection by an error of reading, so that what waits is written first: after an end of
+    /// the stream, which is what a client's closing looks like, tungstenite would write nothing more. The
     /// client gets no Socket.IO packet of it, so a stock one reconnects by itself.
     pub fn leave(&self) {
         self.end_at(LEAVING);
@@ -56,8 +59,10 @@ impl TransportHandle {
 #[derive(Debug, Clone, Copy)]
 pub struct BeyondCapacity;
 
-/// Bytes of payloads that were handed over for a session and have not left its connection. Frames and
-/// pings are written too, so this errs on the side of less; it never goes below nothing.
+/// Bytes of payloads that were handed over for a session and have not left its connection. All that is
+/// written counts as having left, frames and pings too, and of what is handed over no more than what is
+/// written of it at least: so this errs on the side of less, and a client that reads all comes back to
+/// nothing, however long it stays. It never goes below nothing.
 #[derive(Debug, Default)]
 pub struct Backlog(AtomicUsize);
 
@@ -65,11 +70,6 @@ impl Backlog {
     /// So many more wait; how many that are now.
     pub fn add(&self, bytes: usize) -> usize {
         self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
-    }
-
-    /// Whether all has left.
-    pub fn is_empty(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
     }
 
     /// So many have left.
@@ -128,19 +128,18 @@ impl<P: Unpin> AsyncRead for Endable<P> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.handle.stage() == LEAVING {
-            return Poll::Ready(Ok(()));
+        if self.handle.stage() != OPEN {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if polled.is_pending() {
             self.handle.0.reader.register(cx.waker());
         }
-        match self.handle.stage() {
-            CUT => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
-            // It was to leave between the two looks, and may not be woken again.
-            LEAVING if polled.is_pending() => Poll::Ready(Ok(())),
-            _ => polled,
+        // It was ended between the two looks, and may not be woken again.
+        if polled.is_pending() && self.handle.stage() != OPEN {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
+        polled
     }
 }
 

@@ -3,7 +3,7 @@
 import { io } from "socket.io-client";
 
 export const url = process.env.GATEWRIGHT_TEST_URL;
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 180_000;
 const sockets = new Set();
 
 /** A call of the HTTP API: `{status, headers, body}`. */

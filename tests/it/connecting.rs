@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value as Json, json};
 
+use super::support::database::{Database, on_each_database};
 use super::support::node::run_scenario;
 use super::support::server::Server;
 
@@ -33,6 +34,14 @@ fn tokens() {
     run_scenario(&server, "tokens");
     check_log(server);
 }
+
+fn gateway_fields(database: Database) {
+    let server = Server::start_on(database, &[LOGS], &[]);
+    run_scenario(&server, "gateway_fields");
+    check_log(server);
+}
+
+on_each_database!(gateway_fields);
 
 #[test]
 fn rooms() {
@@ -64,7 +73,7 @@ fn check_log(server: Server) {
     let (status, _data, log) = server.stop();
     assert!(status.success(), "{log}");
     // Every token of ours begins with these letters, which are `{"` in base64.
-    for never in ["panicked", "eyJ", "some password", "another password", "$argon2"] {
+    for never in ["panicked", "eyJ", "some password", "another password", "$argon2", "gwk_"] {
         let line = log.lines().find(|line| line.contains(never));
         assert!(line.is_none(), "the log has {never}: {line:?}");
     }

@@ -20,6 +20,11 @@ fn order() {
     run_scenario(&Server::start_with(&[("QUEUE__WORKERS", "4")], &[]), "order");
 }
 
+#[test]
+fn readers_of_everything() {
+    run_scenario(&Server::start_with(&[("LIMITS__OUTGOING_BYTES", "1048576")], &[]), "readers");
+}
+
 fn chat(database: Database) {
     run_scenario(&Server::start_on(database, &[], &["--pack", "chat"]), "chat");
 }

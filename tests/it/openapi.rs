@@ -142,6 +142,8 @@ fn openapi_examples_work() {
     let table = make("createTable", "/admin/tables");
     let hook = make("createHook", "/admin/hooks");
     change("updateHook", format!("/admin/hooks/{}", id(&hook)));
+    let library = make("createLibrary", "/admin/libraries");
+    change("updateLibrary", format!("/admin/libraries/{}", id(&library)));
     let schedule = make("createSchedule", "/admin/schedules");
     change("updateSchedule", format!("/admin/schedules/{}", id(&schedule)));
     change("updateTable", format!("/admin/tables/{}", id(&table)));

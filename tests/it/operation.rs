@@ -154,8 +154,9 @@ fn operation_metrics_forget_what_is_gone() {
 
 #[test]
 fn operation_stop_finishes_accepted_jobs() {
-    // Time enough for a slow machine: the jobs are what the stop waits for.
-    let server = Server::start_with(&[("QUEUE__DRAIN_MS", "60000")], &[]);
+    // Time enough for a slow machine: the jobs, and the client that reads late, are what the stop waits for.
+    let patient = ["QUEUE__DRAIN_MS", "LIMITS__WRITE_TIMEOUT_MS", "LIMITS__PING_TIMEOUT_MS"];
+    let server = Server::start_with(&patient.map(|name| (name, "600000")), &[]);
     run_scenario(&server, "stop");
     let Some(mut scenario) = start_scenario(&server, "stop", &[("GATEWRIGHT_TEST_PHASE", "stop")]) else {
         return;

@@ -1,5 +1,8 @@
 //! App keys: how programs call the HTTP API, each within its scopes.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
@@ -18,6 +21,8 @@ const PREFIX: &str = "gwk_";
 /// Random bytes of a key. They cannot be guessed, so a fast hash is enough to keep it.
 const KEY_BYTES: usize = 32;
 const NAME_CHARS_MAX: usize = 200;
+/// Keys in one query, at most: databases bound the number of parameters.
+const KEYS_AT_ONCE: usize = 500;
 
 /// What a key may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,6 +105,11 @@ impl AppKey {
         serde_json::json!({ "id": self.id, "name": self.name, "scopes": scopes })
     }
 
+    /// Whether it has not expired.
+    fn counts(&self) -> bool {
+        self.expires_at.is_none_or(|expires_at| expires_at > Time::now_utc())
+    }
+
     /// Whether it may be used for this.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
@@ -156,7 +166,7 @@ impl Accounts {
         Ok((row.insert(self.store.db()).await?.into(), key))
     }
 
-    /// Changes an app key; the key itself stays.
+    /// Changes an app key; the key itself stays. Sockets that showed it have it as it is then.
     ///
     /// # Errors
     /// As [`Self::create_app_key`], and `RESOURCE_NOT_FOUND`.
@@ -173,10 +183,12 @@ impl Accounts {
         if let Some(expires_at) = change.expires_at {
             row.expires_at = Set(checked_expiry(expires_at)?);
         }
-        Ok(row.update(self.store.db()).await?.into())
+        let row = row.update(self.store.db()).await?;
+        self.sessions_changed().await?;
+        Ok(row.into())
     }
 
-    /// Deletes an app key: from now on it does not count.
+    /// Deletes an app key: from now on it does not count, and sockets that showed it are ended.
     ///
     /// # Errors
     /// `RESOURCE_NOT_FOUND`.
@@ -185,7 +197,19 @@ impl Accounts {
         if gone.rows_affected == 0 {
             return Err(Failure::not_found("app key", id).into());
         }
-        Ok(())
+        self.sessions_changed().await
+    }
+
+    /// Those of these app keys that still count.
+    pub async fn live_app_keys(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Arc<AppKey>>> {
+        let mut live = HashMap::new();
+        for chunk in ids.chunks(KEYS_AT_ONCE) {
+            let of_chunk = app_key::Column::Id.is_in(chunk.iter().copied());
+            let rows = app_key::Entity::find().filter(of_chunk).all(self.store.db()).await?;
+            let keys = rows.into_iter().map(AppKey::from).filter(AppKey::counts);
+            live.extend(keys.map(|key| (key.id, Arc::new(key))));
+        }
+        Ok(live)
     }
 
     /// The app key that this is, as the database has it now.
@@ -199,8 +223,7 @@ impl Accounts {
         }
         let row = app_key::Entity::find().filter(app_key::Column::KeyHash.eq(hash(key)));
         let key = row.one(self.store.db()).await?.map(AppKey::from);
-        let counts = |key: &AppKey| key.expires_at.is_none_or(|expires_at| expires_at > Time::now_utc());
-        Ok(key.filter(counts).ok_or_else(invalid_token)?)
+        Ok(key.filter(AppKey::counts).ok_or_else(invalid_token)?)
     }
 }
 

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::future::ready;
 
-use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel, PrimaryKeyTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PrimaryKeyTrait};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use super::Catalog;
 use crate::error::{ErrorCode, Failure, Result};
+use crate::id::new_id;
 use crate::script::SCRIPT_EVENT;
-use crate::store::Time;
+use crate::store::{self, Time};
 
 /// A kind of thing that admins define. Its fields are those that it serializes, all of them always; its
 /// `Default` is what a field has that was not given. A field may be null where its default is.
@@ -67,6 +68,24 @@ pub trait Definition:
         _on: &DatabaseTransaction,
     ) -> impl Future<Output = Result<()>> + Send {
         ready(Ok(()))
+    }
+
+    /// Refuses what does not compile: its own scripts, and what others are with it, or without it where it goes.
+    ///
+    /// # Errors
+    /// `SCRIPT_COMPILE_ERROR`; `DUPLICATE_RESOURCE` where one that goes is in use.
+    fn check_compiled(
+        _before: Option<&Saved<Self>>,
+        after: Option<&Saved<Self>>,
+        catalog: &Catalog,
+        on: &impl ConnectionTrait,
+    ) -> impl Future<Output = Result<()>> + Send {
+        async move {
+            match after {
+                Some(saved) => catalog.check_scripts(saved, on).await,
+                None => Ok(()),
+            }
+        }
     }
 
     /// Deletes what hangs on one that is deleted; the ids of that.
@@ -146,7 +165,7 @@ impl Place {
     pub const ALONE: Self = Self::Pack { pack: None };
 
     /// The pack that it came from, if that is told here.
-    pub(crate) fn pack(&self) -> Option<String> {
+    pub fn pack(&self) -> Option<String> {
         match self {
             Self::Pack { pack } => pack.clone(),
             Self::Gateway { .. } => None,
@@ -163,6 +182,12 @@ impl Place {
 }
 
 impl<T: Definition> Saved<T> {
+    /// One that is to be made.
+    pub(crate) fn made(definition: T, place: Place) -> Self {
+        let now = store::now();
+        Self::new(new_id(), definition, place, now, now)
+    }
+
     /// One whose scripts run.
     pub(super) fn new(id: Uuid, definition: T, place: Place, created_at: Time, updated_at: Time) -> Self {
         Self { id, definition, place, suspended: Suspended::of::<T>(Vec::new()), created_at, updated_at }

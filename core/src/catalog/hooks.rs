@@ -161,6 +161,7 @@ pub(super) fn live_hooks(
             gateway: HOOKS,
             name: &format!("{} {} {}", row.when, names(&row.on).join(","), row.table),
             source: &row.source_code,
+            pack: row.pack.as_deref(),
             schema: None,
             timeout: Duration::from_millis(config.scripts.timeout_ms),
             durable: None,

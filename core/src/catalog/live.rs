@@ -9,16 +9,17 @@ use uuid::Uuid;
 
 use super::events::{DURABLE, ON_DEAD_STOP, ORDER_BY_USER};
 use super::hooks::live_hooks;
+use super::libraries::{compiled, sources_of};
 use super::live_routes::live_routes;
 use super::{Catalog, Definition, EventTable, Gateway, GatewayLimits, LiveGateways};
 use crate::config::Config;
 use crate::data::{Tables, USERS};
 use crate::error::Result;
 use crate::script::{
-    Durable, Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT, ScriptWork,
-    run_on_script_thread,
+    Durable, Handler, HandlerSource, SCRIPT_ADMISSION, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT,
+    ScriptWork, run_on_script_thread,
 };
-use crate::store::{Concerns, definitions_number, event, gateway, hook, route, table};
+use crate::store::{Concerns, definitions_number, event, gateway, hook, library, route, table};
 
 /// A gateway as events and connections see it.
 pub struct LiveGateway {
@@ -26,6 +27,8 @@ pub struct LiveGateway {
     pub id: Uuid,
     /// Its path.
     pub path: Arc<str>,
+    /// The pack that it came from.
+    pub pack: Option<Arc<str>>,
     /// Whether it takes connections.
     pub is_enabled: bool,
     /// Whether a connection needs a token.
@@ -34,8 +37,16 @@ pub struct LiveGateway {
     pub allowed_origins: Vec<String>,
     /// What a socket may do.
     pub limits: Limits,
-    /// Whether rooms hear who joins and leaves.
-    pub presence: bool,
+    /// The rooms that hear who joins and leaves.
+    presence: EventTable<()>,
+    /// Joins and leaves within this time cancel out, or are told together.
+    pub presence_debounce: Duration,
+    /// Other namespaces that lead here.
+    aliases: Vec<Arc<str>>,
+    /// Whether a connection needs an app key.
+    pub require_app_key: bool,
+    /// Decides about a connection before it is one.
+    pub admission: Option<Arc<Handler>>,
     /// Whether its jobs wait.
     pub is_paused: bool,
     /// Runs before any event of a socket.
@@ -64,14 +75,25 @@ impl LiveGateway {
         self.events.find(event)
     }
 
+    /// The namespaces that lead to it: its path and its aliases.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        std::iter::once(&self.path).chain(&self.aliases)
+    }
+
+    /// Whether a room hears who joins and leaves.
+    pub fn tells_presence(&self, room: &str) -> bool {
+        self.presence.find(room).is_some()
+    }
+
     /// Whether its jobs wait: it is paused, or disabled.
     pub fn keeps_jobs_waiting(&self) -> bool {
         self.is_paused || !self.is_enabled
     }
 
-    /// All handlers, connection and disconnection scripts among them.
+    /// All handlers, admission, connection and disconnection scripts among them.
     pub fn handlers(&self) -> impl Iterator<Item = &Arc<Handler>> {
-        self.connection.iter().chain(&self.disconnection).chain(self.events.all())
+        let own = self.admission.iter().chain(&self.connection).chain(&self.disconnection);
+        own.chain(self.events.all())
     }
 }
 
@@ -98,6 +120,7 @@ struct Rows {
     events: Vec<event::Model>,
     routes: Vec<route::Model>,
     hooks: Vec<hook::Model>,
+    libraries: Vec<library::Model>,
     tables: Vec<table::Model>,
     /// Of the last edit that they are of.
     number: i64,
@@ -116,22 +139,24 @@ impl Catalog {
         }
         let (engine, metrics, config, before) =
             (self.engine.clone(), self.metrics.clone(), self.config.clone(), self.handlers());
-        let built_in = self.built_in_paths;
-        let (live, routes, hooks) = run_on_script_thread(ScriptWork::Compile, move || {
+        let (built_in, libraries_before) = (self.built_in_paths, self.libraries());
+        let (live, routes, hooks, libraries) = run_on_script_thread(ScriptWork::Compile, move || {
+            let libraries = compiled(&engine, sources_of(&rows.libraries), &libraries_before);
             let kept: HashMap<_, _> =
                 before.into_iter().map(|handler| ((handler.owner, handler.script_name), handler)).collect();
             let make = |from: HandlerSource<'_>| match kept.get(&(from.owner, from.script)) {
-                Some(handler) if handler.is_from(&from) => handler.clone(),
-                _ => Arc::new(Handler::new(&from, &engine, &metrics)),
+                Some(handler) if handler.is_from(&from, &libraries) => handler.clone(),
+                _ => Arc::new(Handler::new(&from, &libraries, &engine, &metrics)),
             };
             let routes = live_routes(rows.routes, &config, built_in, &make);
             let hooks = live_hooks(rows.hooks, &config, &of_hooks, &make);
-            (snapshot(&rows.gateways, &rows.events, &config, &make), routes, hooks)
+            (snapshot(&rows.gateways, &rows.events, &config, &make), routes, hooks, libraries)
         })
         .await?;
         if let Some(data) = data {
             data.set(tables);
         }
+        self.live_libraries.store(libraries);
         self.live.store(Arc::new(live));
         self.live_routes.store(Arc::new(routes));
         let handlers = hooks.values().flatten().map(|hook| hook.handler.clone()).collect();
@@ -150,6 +175,7 @@ impl Catalog {
                 events: event::Entity::find().all(on).await?,
                 routes: route::Entity::find().all(on).await?,
                 hooks: hook::Entity::find().all(on).await?,
+                libraries: library::Entity::find().all(on).await?,
                 tables: table::Entity::find().all(on).await?,
             })
         });
@@ -199,6 +225,7 @@ fn live_gateway<'a>(
                 gateway,
                 name,
                 source,
+                pack: row.pack.as_deref(),
                 schema: None,
                 timeout,
                 durable: None,
@@ -213,6 +240,7 @@ fn live_gateway<'a>(
             gateway: &row.path,
             name: &event.event_name,
             source: &event.source_code,
+            pack: row.pack.as_deref(),
             schema: event.payload_schema.as_ref(),
             timeout: event.timeout_ms.map_or(timeout, |ms| Duration::from_millis(ms.unsigned_abs())),
             durable: (event.delivery == DURABLE).then(|| Durable {
@@ -227,12 +255,17 @@ fn live_gateway<'a>(
     LiveGateway {
         id: row.id,
         path: row.path.as_str().into(),
+        pack: row.pack.as_deref().map(Arc::from),
         is_enabled: row.is_enabled,
         require_auth: row.require_auth,
         allowed_origins: definition.allowed_origins.unwrap_or_else(|| config.allowed_origins.clone()),
         limits: Limits::new(&definition.limits, config),
-        presence: row.presence,
+        presence: definition.presence.into_patterns().into_iter().map(|pattern| (pattern, ())).collect(),
+        presence_debounce: Duration::from_millis(definition.presence_debounce_ms.unsigned_abs()),
+        aliases: definition.aliases.into_iter().map(Arc::from).collect(),
+        require_app_key: row.require_app_key,
         is_paused: row.is_paused,
+        admission: own_script(SCRIPT_ADMISSION, "admission", &row.admission_script),
         connection: own_script(SCRIPT_CONNECTION, "connection", &row.connection_script),
         disconnection: own_script(SCRIPT_DISCONNECTION, "disconnection", &row.disconnection_script),
         events,

@@ -126,6 +126,7 @@ pub(super) fn live_routes(
             gateway: ROUTES,
             name: &name,
             source: &row.source_code,
+            pack: row.pack.as_deref(),
             schema: None,
             timeout: timeout(row.timeout_ms, config),
             durable: None,

@@ -1,4 +1,4 @@
-//! The catalog: gateways, events, routes, hooks and schedules as the database has them, and as they are live.
+//! The catalog: gateways, events, routes, hooks, libraries and schedules as the database has them, and as they are live.
 //! Each is a [`Definition`], and all that is done with one is done with each in the same way.
 //!
 //! [`Catalog::live`] and [`Catalog::live_routes`] are immutable snapshots; a change makes the next
@@ -13,8 +13,10 @@ mod events;
 mod fields;
 mod gateways;
 mod hooks;
+mod libraries;
 mod live;
 mod live_routes;
+mod presence;
 mod revisions;
 mod route_path;
 mod routes;
@@ -34,7 +36,7 @@ use crate::data::Data;
 use crate::error::{Error, Result};
 use crate::listeners::Listeners;
 use crate::metrics::Metrics;
-use crate::script::{Handler, ScriptEngine};
+use crate::script::{Handler, Libraries, ScriptEngine};
 use crate::store::Store;
 
 pub(crate) use definition::fields_as_json;
@@ -44,8 +46,11 @@ pub use events::Event;
 pub use fields::Fields;
 pub use gateways::{Gateway, GatewayLimits};
 pub use hooks::Hook;
+pub use libraries::Library;
+pub(crate) use libraries::{LibrariesChange, ScriptPlace};
 pub use live::{Limits, LiveGateway};
 pub use live_routes::{Found, LiveRoute, LiveRoutes, RouteTable};
+pub use presence::PresenceRooms;
 pub use revisions::Revision;
 pub use route_path::BuiltInPaths;
 pub(crate) use route_path::{normal_method, normal_path, shape};
@@ -66,6 +71,7 @@ pub struct Catalog {
     live: ArcSwap<LiveGateways>,
     live_routes: ArcSwap<LiveRoutes>,
     live_hooks: ArcSwap<Vec<Arc<Handler>>>,
+    live_libraries: ArcSwap<Libraries>,
     /// What the server itself serves.
     built_in_paths: BuiltInPaths,
     /// The number of the last edit that is live.
@@ -90,6 +96,7 @@ impl Catalog {
             live: ArcSwap::default(),
             live_routes: ArcSwap::default(),
             live_hooks: ArcSwap::default(),
+            live_libraries: ArcSwap::default(),
             built_in_paths,
             live_number: tokio::sync::Mutex::default(),
             listeners: Listeners::default(),

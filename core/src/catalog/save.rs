@@ -12,10 +12,9 @@ use super::definition::{fields_as_json, scripts_of};
 use super::revisions::{append_revision, delete_revisions};
 use super::{Catalog, Definition, Fields, Place, Saved, Suspended, Suspension};
 use crate::error::{Error, Failure, Result};
-use crate::id::new_id;
-use crate::script::{CompileError, Handler, ScriptWork, run_on_script_thread};
+use crate::script::{CompileError, Handler, ScriptWork, Within, run_on_script_thread};
 use crate::store::list::{ListQuery, Page};
-use crate::store::{self, Concerns, Time};
+use crate::store::{self, Concerns, Time, definitions_number, gateway};
 
 impl Catalog {
     /// One page of definitions of a kind.
@@ -57,9 +56,12 @@ impl Catalog {
         fields.check_complete()?;
         let mut definition = fields.over(&T::default())?;
         definition.check(None, self)?;
-        self.check_scripts(&definition, self.table_names()).await?;
-        let made =
-            self.edit(Concerns::Definitions, async |on| self.insert(on, place, definition, author).await);
+        let saved = Saved::made(definition, place);
+        let checked = self.check_compiled(self.store.db(), None, Some(&saved)).await?;
+        let made = self.edit(Concerns::Definitions, async |on| {
+            self.check_again(on, checked, None, Some(&saved)).await?;
+            self.insert(on, saved, author).await
+        });
         Ok(with_record(made.await?, &self.handlers()))
     }
 
@@ -76,16 +78,13 @@ impl Catalog {
     ) -> Result<Saved<T>> {
         // Compiled before the edit begins, which others wait for.
         let seen = saved::<T>(self.store.db(), id).await?;
-        let checked = self.merged(fields, &seen.definition)?;
-        self.check_scripts(&checked, self.table_names()).await?;
+        let merged = Saved { definition: self.merged(fields, &seen.definition)?, ..seen.clone() };
+        let checked = self.check_compiled(self.store.db(), Some(&seen), Some(&merged)).await?;
         let changed = self.edit(Concerns::Definitions, async |on| {
             let before = saved::<T>(on, id).await?;
-            let definition = self.merged(fields, &before.definition)?;
-            if scripts_of(&definition) != scripts_of(&checked) {
-                // Another edit came between.
-                self.check_scripts(&definition, self.table_names()).await?;
-            }
-            self.replace(on, before, definition, |script| fields.sets(script), author).await
+            let merged = Saved { definition: self.merged(fields, &before.definition)?, ..before.clone() };
+            self.check_again(on, checked, Some(&before), Some(&merged)).await?;
+            self.replace(on, before, merged.definition, |script| fields.sets(script), author).await
         });
         Ok(with_record(changed.await?, &self.handlers()))
     }
@@ -112,9 +111,42 @@ impl Catalog {
     /// Deletes a definition with its history and what belongs to it.
     ///
     /// # Errors
-    /// `RESOURCE_NOT_FOUND`.
+    /// `RESOURCE_NOT_FOUND`; `DUPLICATE_RESOURCE` for what is in use.
     pub async fn delete<T: Definition>(&self, id: Uuid) -> Result<()> {
-        self.edit(Concerns::Definitions, async |on| remove::<T>(on, id).await).await
+        let seen = saved::<T>(self.store.db(), id).await?;
+        let checked = self.check_compiled(self.store.db(), Some(&seen), None).await?;
+        let deleted = self.edit(Concerns::Definitions, async |on| {
+            self.check_again(on, checked, Some(&saved::<T>(on, id).await?), None).await?;
+            remove::<T>(on, id).await
+        });
+        deleted.await
+    }
+
+    /// That all compiles with what is saved or goes; the number of the last edit that is in this. It is done before
+    /// the edit begins, which others wait for.
+    async fn check_compiled<T: Definition>(
+        &self,
+        on: &impl ConnectionTrait,
+        before: Option<&Saved<T>>,
+        after: Option<&Saved<T>>,
+    ) -> Result<i64> {
+        let number = definitions_number(on).await?;
+        T::check_compiled(before, after, self, on).await?;
+        Ok(number)
+    }
+
+    /// The same within the edit, if another came between.
+    async fn check_again<T: Definition>(
+        &self,
+        on: &DatabaseTransaction,
+        checked: i64,
+        before: Option<&Saved<T>>,
+        after: Option<&Saved<T>>,
+    ) -> Result<()> {
+        if definitions_number(on).await? != checked {
+            T::check_compiled(before, after, self, on).await?;
+        }
+        Ok(())
     }
 
     /// Lets the suspended scripts of a definition run again, on this node.
@@ -131,13 +163,15 @@ impl Catalog {
         self.get(id).await
     }
 
-    /// What is wrong with a script, if it were to be saved.
-    pub async fn check_script(&self, source: String) -> Result<Option<CompileError>> {
+    /// What is wrong with a script, if it were to be saved as one of this pack.
+    pub async fn check_script(&self, source: String, pack: Option<&str>) -> Result<Option<CompileError>> {
+        let within = Within { libraries: self.libraries(), pack: pack.map(Arc::from) };
         let (engine, tables) = (self.engine.clone(), self.table_names());
-        run_on_script_thread(ScriptWork::Compile, move || engine.check(&source, Some(&tables)).err()).await
+        let check = move || engine.check(&source, &within, Some(&tables)).err();
+        run_on_script_thread(ScriptWork::Compile, check).await
     }
 
-    /// Whether such a definition could be made were there these tables, but for what others there are.
+    /// Whether such a definition could be made were there these tables and libraries, but for what others there are.
     ///
     /// # Errors
     /// As [`Self::create`].
@@ -145,20 +179,42 @@ impl Catalog {
         &self,
         mut definition: T,
         tables: &BTreeSet<String>,
+        within: &Within,
     ) -> Result<()> {
         definition.check(None, self)?;
-        self.check_scripts(&definition, tables.clone()).await
+        self.compile_all(scripts_of(&definition), within.clone(), tables.clone()).await
     }
 
-    /// Compiles the scripts of a definition as if there were these tables.
-    async fn check_scripts<T: Definition>(&self, definition: &T, tables: BTreeSet<String>) -> Result<()> {
-        let scripts = scripts_of(definition);
+    /// Compiles the scripts of a definition that is to be saved, with the libraries that there are.
+    pub(super) async fn check_scripts<T: Definition>(
+        &self,
+        saved: &Saved<T>,
+        on: &impl ConnectionTrait,
+    ) -> Result<()> {
+        let scripts = scripts_of(&saved.definition);
+        let imports = scripts.iter().any(|(_, source)| source.contains("import"));
+        let libraries = if imports { self.libraries_on(on).await? } else { Arc::default() };
+        let pack = match saved.place.gateway_id() {
+            Some(id) => gateway::Entity::find_by_id(id).one(on).await?.and_then(|gateway| gateway.pack),
+            None => saved.place.pack(),
+        };
+        let within = Within { libraries, pack: pack.map(Arc::from) };
+        self.compile_all(scripts, within, self.table_names()).await
+    }
+
+    async fn compile_all(
+        &self,
+        scripts: Vec<(&'static str, String)>,
+        within: Within,
+        tables: BTreeSet<String>,
+    ) -> Result<()> {
         if scripts.is_empty() {
             return Ok(());
         }
         let engine = self.engine.clone();
         let checked = run_on_script_thread(ScriptWork::Compile, move || {
-            scripts.iter().try_for_each(|(_, source)| engine.check(source, Some(&tables)))
+            let check = |source: &String| engine.check(source, &within, Some(&tables)).map(drop);
+            scripts.iter().try_for_each(|(_, source)| check(source))
         });
         Ok(checked.await?.map_err(Failure::from)?)
     }
@@ -167,12 +223,9 @@ impl Catalog {
     pub(crate) async fn insert<T: Definition>(
         &self,
         on: &DatabaseTransaction,
-        place: Place,
-        definition: T,
+        saved: Saved<T>,
         author: &str,
     ) -> Result<Saved<T>> {
-        let now = store::now();
-        let saved = Saved::new(new_id(), definition, place, now, now);
         T::check_among_others(&saved, self, on).await?;
         let inserted = T::into_row(saved.clone()).into_active_model().insert(on).await;
         inserted.map_err(|error| refusal(error, &saved.definition))?;

@@ -1,5 +1,6 @@
 //! Finding a saved script for a test run, enabled or not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::EntityTrait;
@@ -26,6 +27,11 @@ pub enum ScriptSelector<'a> {
         /// The name as a client would send it.
         name: &'a str,
     },
+    /// Of an admission.
+    Admission {
+        /// The gateway's path.
+        path: &'a str,
+    },
     /// Of a connection.
     Connection {
         /// The gateway's path.
@@ -43,10 +49,12 @@ pub enum ScriptSelector<'a> {
 pub struct SavedScript {
     /// The path of its gateway.
     pub gateway_path: String,
-    /// The event's name, or `connection` or `disconnection`.
+    /// The event's name, or `admission`, `connection` or `disconnection`.
     pub event_name: String,
     /// The script.
     pub source: String,
+    /// The pack that it belongs to.
+    pub pack: Option<Arc<str>>,
     /// The time of one run.
     pub timeout: Duration,
 }
@@ -107,6 +115,7 @@ impl Catalog {
             gateway_path: ROUTES.to_owned(),
             event_name: event_of(&row.method, &row.path),
             source: row.source_code,
+            pack: row.pack.map(Arc::from),
             timeout: timeout(row.timeout_ms, &self.config),
         };
         SavedRoute { method: row.method, path: row.path, params, script }
@@ -128,6 +137,11 @@ impl Catalog {
                 let event = self.event_row_by_name(gateway.id, name).await?;
                 Ok(Some(self.saved_event(&gateway, event)))
             }
+            ScriptSelector::Admission { path } => {
+                let gateway = self.gateway_row_by_path(path).await?;
+                let source = gateway.admission_script.clone();
+                Ok(source.map(|source| self.saved_of_gateway(&gateway, "admission", source)))
+            }
             ScriptSelector::Connection { path } => {
                 let gateway = self.gateway_row_by_path(path).await?;
                 let source = gateway.connection_script.clone();
@@ -146,6 +160,7 @@ impl Catalog {
             gateway_path: gateway.path.clone(),
             event_name: event.event_name,
             source: event.source_code,
+            pack: gateway.pack.as_deref().map(Arc::from),
             timeout: timeout(event.timeout_ms.or(gateway.script_timeout_ms), &self.config),
         }
     }
@@ -155,6 +170,7 @@ impl Catalog {
             gateway_path: gateway.path.clone(),
             event_name: name.to_owned(),
             source,
+            pack: gateway.pack.as_deref().map(Arc::from),
             timeout: timeout(gateway.script_timeout_ms, &self.config),
         }
     }

@@ -24,7 +24,9 @@ pub async fn export(store: &Store, name: &str, paths: &[String]) -> Result<PackF
         .map(|present| present.thing)
         .collect();
     if things.is_empty() {
-        return Err(Failure::not_found("table, gateway, route, hook or schedule of pack", name).into());
+        return Err(
+            Failure::not_found("table, gateway, route, hook, schedule or library of pack", name).into()
+        );
     }
     things.sort_by_key(Thing::key);
     let description = installed_pack(store, name).await?.map(|pack| pack.description);
@@ -65,6 +67,7 @@ fn add(files: &mut PackFiles, name: &str, source: String) -> String {
 fn file_of(thing: &Thing) -> String {
     match thing {
         Thing::Table(_) | Thing::Schedule(_) => String::new(),
+        Thing::Library(library) => format!("libraries/{}", file_name(&library.name)),
         Thing::Gateway(gateway) => folder_of(&gateway.path),
         Thing::Event { gateway, event } => {
             format!("{}events/{}", folder_of(gateway), file_name(&event.event_name))

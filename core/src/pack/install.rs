@@ -1,18 +1,20 @@
 //! Installing a pack, and removing it, each in one edit: all of it or nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sea_orm::DatabaseTransaction;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::manifest::Pack;
+use super::manifest::{Pack, libraries_of};
 use super::plan::{Change, ChangeKind, InstallOptions, Plan, about, check_texts, plan, plan_for, read_plan};
 use super::present::{Present, forget, installed_pack, own, remember};
 use super::thing::{TableSpec, Thing, of_kind};
-use crate::catalog::{Catalog, Definition, Place, Saved, remove, saved};
+use crate::catalog::{Catalog, Definition, LibrariesChange, Place, Saved, remove, saved};
 use crate::data::{Table, TableChange, USERS};
 use crate::error::{Error, ErrorCode, Failure, Result};
+use crate::script::{Libraries, Within, full_name};
 use crate::store::Concerns;
 
 /// Installs a pack, all of it or nothing; what it did.
@@ -33,7 +35,7 @@ pub async fn install(catalog: &Catalog, pack: &Pack, options: InstallOptions) ->
 /// When that cannot be told.
 pub async fn problems(catalog: &Catalog, pack: &Pack) -> Result<Vec<Failure>> {
     let plan = plan(catalog, pack, InstallOptions::forced(true)).await?;
-    Ok(check(catalog, &plan, &pack.things).await?.into_iter().map(Error::into_failure).collect())
+    Ok(check(catalog, &plan, &pack.name, &pack.things).await?.into_iter().map(Error::into_failure).collect())
 }
 
 /// Deletes all that came from a pack, or nothing; what it did.
@@ -82,7 +84,7 @@ impl OfPack<'_> {
 
     async fn check(self, catalog: &Catalog, plan: &Plan) -> Result<()> {
         refuse_conflicts(plan, self.name)?;
-        check(catalog, plan, self.wanted).await?.into_iter().next().map_or(Ok(()), Err)
+        check(catalog, plan, self.name, self.wanted).await?.into_iter().next().map_or(Ok(()), Err)
     }
 
     async fn apply(self, catalog: &Catalog, on: &DatabaseTransaction, plan: &Plan) -> Result<()> {
@@ -123,7 +125,10 @@ impl OfPack<'_> {
                 let change = table_change(table, false);
                 catalog.data()?.create_table(on, change, Some(self.name)).await.map(drop)
             },
-            definition => catalog.insert(on, place, definition.clone(), &self.author()).await.map(drop)
+            definition => {
+                let made = Saved::made(definition.clone(), place);
+                catalog.insert(on, made, &self.author()).await.map(drop)
+            }
         )
     }
 
@@ -189,14 +194,14 @@ fn refuse_conflicts(plan: &Plan, pack: &str) -> Result<()> {
 }
 
 /// Why not all of `wanted` can be saved, or something that stays needs what goes.
-async fn check(catalog: &Catalog, plan: &Plan, wanted: &[Thing]) -> Result<Vec<Error>> {
+async fn check(catalog: &Catalog, plan: &Plan, pack: &str, wanted: &[Thing]) -> Result<Vec<Error>> {
     let mut wrong = Vec::new();
     let gone: BTreeSet<&str> =
         plan.of(ChangeKind::Delete).filter_map(|change| change.thing().table_name()).collect();
     for other in &plan.others {
         let needs = match &other.thing {
             Thing::Hook(hook) => gone.get(hook.table.as_str()).copied(),
-            table => table.references().find(|name| gone.contains(name)),
+            other => other.references().find(|name| gone.contains(name)),
         };
         if let Some(table) = needs {
             let message = format!("{} needs the table {table}; delete it first", other.thing.subject());
@@ -215,11 +220,35 @@ async fn check(catalog: &Catalog, plan: &Plan, wanted: &[Thing]) -> Result<Vec<E
             }
         }
     }
+    let libraries = check_libraries(catalog, plan, pack, wanted, &known, &mut wrong).await?;
+    let within = Within { libraries, pack: Some(pack.into()) };
     for thing in wanted {
-        let checked = check_definition(catalog, plan, thing, &tables, &known).await;
+        let checked = check_definition(catalog, plan, thing, &tables, &known, &within).await;
         wrong.extend(checked.err().map(|error| about(&thing.subject(), error)));
     }
     Ok(wrong)
+}
+
+/// What the libraries will be; adds why they cannot be that to what is `wrong`.
+async fn check_libraries(
+    catalog: &Catalog,
+    plan: &Plan,
+    pack: &str,
+    wanted: &[Thing],
+    tables: &BTreeSet<String>,
+    wrong: &mut Vec<Error>,
+) -> Result<Arc<Libraries>> {
+    let of_others = plan.others.iter().filter_map(|other| other.thing.library(other.owner.as_deref()));
+    let own = libraries_of(pack, wanted);
+    let own_names: Vec<_> = own.iter().map(|library| full_name(Some(pack), &library.name)).collect();
+    let after = catalog.compile_libraries(of_others.chain(own).collect()).await?;
+    let changes = plan.changes.iter().filter_map(|change| change.thing().library(None));
+    let changed = changes.map(|library| full_name(Some(pack), &library.name)).collect();
+    let change = LibrariesChange { before: catalog.libraries(), after: after.clone(), changed };
+    let scripts = plan.others.iter().flat_map(|other| other.thing.scripts(other.owner.as_deref()));
+    let failures = catalog.check_libraries(change, own_names, scripts.collect(), tables.clone()).await?;
+    wrong.extend(failures.into_iter().map(Error::from));
+    Ok(after)
 }
 
 fn check_table(
@@ -243,8 +272,14 @@ async fn check_definition(
     thing: &Thing,
     tables: &BTreeMap<&str, Table>,
     known: &BTreeSet<String>,
+    within: &Within,
 ) -> Result<()> {
-    of_kind!(thing, _table => return Ok(()), one => catalog.check_new(one.clone(), known).await?);
+    match thing {
+        Thing::Table(_) => return Ok(()),
+        Thing::Library(library) => return library.clone().check(None, catalog),
+        _ => {}
+    }
+    of_kind!(thing, _table => return Ok(()), one => catalog.check_new(one.clone(), known, within).await?);
     let Thing::Hook(hook) = thing else { return Ok(()) };
     let present = || plan.tables.get(hook.table.as_str()).map(|table| &**table);
     let users = catalog.data()?.users_by_name(&hook.table).filter(|_| hook.table == USERS);

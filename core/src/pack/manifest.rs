@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::form::{Form, FormWith, Parts};
 use super::thing::{TableSpec, Thing, in_order};
-use crate::catalog::{Event, Gateway, Hook, Route, Schedule, normal_method, normal_path};
+use crate::catalog::{Event, Gateway, Hook, Library, Route, Schedule, normal_method, normal_path};
 use crate::error::Failure;
 use crate::nearest::did_you_mean;
+use crate::script::LibrarySource;
 
 /// Files of a pack, at most, and bytes of all together.
 const FILES_MAX: usize = 2000;
@@ -31,10 +32,12 @@ pub struct Pack {
     pub name: String,
     /// What it is for.
     pub description: String,
+    /// The path that its gateways and routes are under; empty: none.
+    pub mount: String,
     /// What it holds, scripts included; each after what it needs.
     pub things: Vec<Thing>,
-    /// The files of its scripts.
-    pub script_files: BTreeSet<String>,
+    /// The files of its scripts; of a library with its name.
+    pub script_files: BTreeMap<String, Option<String>>,
     /// All its files, for error messages and tests.
     pub files: PackFiles,
 }
@@ -56,6 +59,8 @@ pub(super) struct Manifest {
     pub hooks: Vec<Form<Hook>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<Form<Schedule>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub libraries: Vec<Form<Library>>,
 }
 
 impl Parts for Form<Event> {
@@ -88,7 +93,7 @@ impl Pack {
         }
         let (name, description) = (manifest.name.clone(), manifest.description.clone());
         let mut things = manifest.into_things();
-        let (mut keys, mut script_files) = (BTreeSet::new(), BTreeSet::new());
+        let (mut keys, mut script_files) = (BTreeSet::new(), BTreeMap::new());
         for thing in &mut things {
             if let Err(failure) = check(thing) {
                 return Err(wrong(format!("{}: {}", thing.subject(), failure.message)));
@@ -104,43 +109,56 @@ impl Pack {
                 };
                 return Err(wrong(format!("{subject} is there twice{hint}")));
             }
+            let library = thing.library(None).map(|library| library.name);
             thing.change_scripts(&mut |what, file| {
                 let source = files.get(&file).cloned();
                 let source =
                     source.ok_or_else(|| wrong(format!("there is no file {file} ({what} of {subject})")))?;
-                script_files.insert(file);
+                script_files.insert(file, library.clone());
                 Ok(source)
             })?;
         }
-        Ok(Self { name, description, things: in_order(things, |thing| thing), script_files, files })
+        let (mount, things) = (String::new(), in_order(things, |thing| thing));
+        Ok(Self { name, description, mount, things, script_files, files })
     }
 
-    /// The same pack with its gateways and routes under another path: `/` at `/engage` is
-    /// `/engage`, and `/v1/events` is `/engage/v1/events`; its schedules follow its gateways. Tables and hooks have no
-    /// path.
+    /// The same pack with its gateways, their aliases and its routes under another path: `/` at `/engage` is
+    /// `/engage`, and `/v1/events` is `/engage/v1/events`; its schedules follow its gateways. Tables, hooks and
+    /// libraries have no path.
     pub fn mounted(mut self, mount: &str) -> Self {
         let mount = mount.trim_end_matches('/');
+        self.mount = mount.to_owned();
         let gateway = |thing: &Thing| {
             if let Thing::Gateway(gateway) = thing { Some(gateway.path.clone()) } else { None }
         };
         let own: BTreeSet<_> = self.things.iter().filter_map(gateway).collect();
+        let under = |path: &mut String| {
+            *path = match path.as_str() {
+                "/" if !mount.is_empty() => mount.to_owned(),
+                path => format!("{mount}{path}"),
+            };
+        };
         for thing in &mut self.things {
-            let path = match thing {
-                Thing::Gateway(gateway) => &mut gateway.path,
+            under(match thing {
+                Thing::Gateway(gateway) => {
+                    gateway.aliases.iter_mut().for_each(under);
+                    &mut gateway.path
+                }
                 Thing::Event { gateway, .. } => gateway,
                 Thing::Route(route) => &mut route.path,
                 // One of a gateway that is not the pack's own is where it is.
                 Thing::Schedule(schedule) if own.contains(&schedule.gateway_path) => {
                     &mut schedule.gateway_path
                 }
-                Thing::Table(_) | Thing::Hook(_) | Thing::Schedule(_) => continue,
-            };
-            *path = match path.as_str() {
-                "/" if !mount.is_empty() => mount.to_owned(),
-                path => format!("{mount}{path}"),
-            };
+                Thing::Table(_) | Thing::Hook(_) | Thing::Schedule(_) | Thing::Library(_) => continue,
+            });
         }
         self
+    }
+
+    /// Its libraries.
+    pub fn libraries(&self) -> Vec<LibrarySource> {
+        libraries_of(&self.name, &self.things)
     }
 
     /// The names of its tables, those that others reference first.
@@ -161,6 +179,7 @@ impl Manifest {
         things.extend(self.routes.into_iter().map(|Form(route)| Thing::Route(route)));
         things.extend(self.hooks.into_iter().map(|Form(hook)| Thing::Hook(hook)));
         things.extend(self.schedules.into_iter().map(|Form(schedule)| Thing::Schedule(schedule)));
+        things.extend(self.libraries.into_iter().map(|Form(library)| Thing::Library(library)));
         things
     }
 
@@ -178,8 +197,14 @@ impl Manifest {
             Thing::Route(route) => self.routes.push(Form(route)),
             Thing::Hook(hook) => self.hooks.push(Form(hook)),
             Thing::Schedule(schedule) => self.schedules.push(Form(schedule)),
+            Thing::Library(library) => self.libraries.push(Form(library)),
         }
     }
+}
+
+/// The libraries among the things of a pack.
+pub(super) fn libraries_of(pack: &str, things: &[Thing]) -> Vec<LibrarySource> {
+    things.iter().filter_map(|thing| thing.library(Some(pack))).collect()
 }
 
 /// What can be told without a database; and what may be written in several ways is then written
@@ -195,7 +220,8 @@ fn check(thing: &mut Thing) -> Result<(), Failure> {
             route.method = normal_method(&route.method)?;
             route.path = normal_path(&route.path)?;
         }
-        Thing::Gateway(_) | Thing::Event { .. } | Thing::Hook(_) | Thing::Schedule(_) => {}
+        Thing::Gateway(_) | Thing::Event { .. } | Thing::Hook(_) | Thing::Schedule(_) | Thing::Library(_) => {
+        }
     }
     Ok(())
 }

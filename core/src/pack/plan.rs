@@ -166,8 +166,8 @@ pub(super) async fn plan_for(
     Ok(plan)
 }
 
-/// Splits what is there: what the pack has or wants to have, by key, and all else. Hooks of others
-/// are never the pack's, since a table may have many alike.
+/// Splits what is there: what the pack has or wants to have, by key, and all else. Hooks and libraries of others
+/// are never the pack's: a table may have many hooks alike, and each pack has its own libraries.
 fn concerned_by(
     pack: &str,
     wanted: &[Thing],
@@ -178,7 +178,7 @@ fn concerned_by(
     for before in present {
         let is_owned = before.owner.as_deref() == Some(pack);
         let is_wanted = match &before.thing {
-            Thing::Hook(_) => false,
+            Thing::Hook(_) | Thing::Library(_) => false,
             Thing::Event { gateway, .. } => keys.contains(gateway),
             thing => keys.contains(&thing.key()),
         };

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::manifest::Pack;
 use super::thing::{TableSpec, Thing, of_kind};
-use crate::catalog::{Definition, Event, Gateway, Hook, Place, Route, Saved, Schedule, saved};
+use crate::catalog::{Definition, Event, Gateway, Hook, Library, Place, Route, Saved, Schedule, saved};
 use crate::error::{Error, Result};
 use crate::store::{self, Store, pack, table};
 
@@ -43,6 +43,8 @@ pub(super) async fn present_things(on: &impl ConnectionTrait) -> Result<Vec<Pres
     present.extend(hooks.into_iter().map(|hook| Present::new(hook, Thing::Hook)));
     let schedules = all::<Schedule>(on).await?;
     present.extend(schedules.into_iter().map(|schedule| Present::new(schedule, Thing::Schedule)));
+    let libraries = all::<Library>(on).await?;
+    present.extend(libraries.into_iter().map(|library| Present::new(library, Thing::Library)));
     Ok(present)
 }
 
@@ -103,6 +105,7 @@ pub struct Installed {
     pub name: String,
     pub description: String,
     pub things: Vec<Thing>,
+    pub mount: String,
     pub created_at: store::Time,
     pub updated_at: store::Time,
 }
@@ -130,6 +133,7 @@ fn of_row(row: pack::Model) -> Installed {
         name: row.name,
         description: row.description,
         things: serde_json::from_value(row.content).unwrap_or_default(),
+        mount: row.mount,
         created_at: row.created_at,
         updated_at: row.updated_at,
     }
@@ -144,6 +148,7 @@ pub(super) async fn remember(on: &DatabaseTransaction, installed: &Pack) -> Resu
         description: installed.description.clone(),
         content: serde_json::to_value(&installed.things)
             .map_err(|error| Error::Internal(error.to_string()))?,
+        mount: installed.mount.clone(),
         created_at: before.as_ref().map_or(now, |row| row.created_at),
         updated_at: now,
     };

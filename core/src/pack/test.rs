@@ -18,7 +18,7 @@ use super::thing::Thing;
 use crate::catalog::{Catalog, Event, EventTable, Found, Gateway, Hook, RouteTable, normal_method};
 use crate::data::Row;
 use crate::run::{MoveOn, TestCall, Trigger, run_test};
-use crate::script::{CallUser, HttpRequest, OtherSocket};
+use crate::script::{CallUser, HttpRequest, OtherSocket, Within};
 
 /// What came of one test.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ struct Test {
     query: Map<String, Json>,
     #[serde(default)]
     headers: Map<String, Json>,
-    /// `@APP`, of a request.
+    /// `@APP`, of a request or a socket.
     app: Option<Json>,
     /// Of a hook: its table, what is done to the row, and where several hooks do, which.
     table: Option<String>,
@@ -116,6 +116,7 @@ struct TestSocket {
 enum TestKind {
     #[default]
     Event,
+    Admission,
     Connection,
     Disconnection,
     Job,
@@ -176,7 +177,9 @@ async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(S
     ordered.extend(rows);
     let call = TestCall {
         source: subject.source,
+        within: Within { libraries: catalog.libraries(), pack: Some(pack.name.as_str().into()) },
         trigger: subject.trigger,
+        app: test.app,
         event: subject.event,
         payload: test.payload.unwrap_or_else(|| default_payload(test.kind)),
         user: test.user.map(|user| CallUser::Given(Arc::new(user))),
@@ -201,9 +204,11 @@ impl Test {
         match self.kind {
             TestKind::Route => self.route(pack),
             TestKind::Hook => self.hook(pack),
-            TestKind::Event | TestKind::Connection | TestKind::Disconnection | TestKind::Job => {
-                self.of_gateway(pack)
-            }
+            TestKind::Event
+            | TestKind::Admission
+            | TestKind::Connection
+            | TestKind::Disconnection
+            | TestKind::Job => self.of_gateway(pack),
         }
     }
 
@@ -212,6 +217,7 @@ impl Test {
         let mut timeout_ms = gateway.script_timeout_ms;
         let mut is_job = self.kind == TestKind::Job;
         let (source, event) = match self.kind {
+            TestKind::Admission => (gateway.admission_script.clone(), "admission".to_owned()),
             TestKind::Connection => (gateway.connection_script.clone(), "connection".to_owned()),
             TestKind::Disconnection => (gateway.disconnection_script.clone(), "disconnection".to_owned()),
             _ => {
@@ -225,7 +231,9 @@ impl Test {
         let source = self.script.clone().or(source);
         let source = source.ok_or_else(|| format!("{} has no script for {event}", gateway.path))?;
         let gateway = gateway.path.clone();
-        let trigger = if is_job {
+        let trigger = if self.kind == TestKind::Admission {
+            Trigger::Admission(gateway)
+        } else if is_job {
             let attempt = self.job.attempt.unwrap_or(1);
             let id = self.job.id.unwrap_or_else(crate::id::new_id);
             let rooms = (self.kind != TestKind::Job).then(|| self.rooms.clone());
@@ -314,7 +322,7 @@ fn event_of<'a>(pack: &'a Pack, path: &str, name: &str) -> Option<&'a Event> {
 fn default_payload(kind: TestKind) -> Json {
     match kind {
         TestKind::Event | TestKind::Job | TestKind::Route | TestKind::Hook => json!({}),
-        TestKind::Connection => {
+        TestKind::Admission | TestKind::Connection => {
             json!({ "id": "test-socket", "ip": "127.0.0.1", "headers": {}, "auth": {}, "query": {} })
         }
         TestKind::Disconnection => {

@@ -1,4 +1,4 @@
-//! What packs hold: tables, gateways, events, routes, hooks and schedules. Each is a [`Thing`], which is
+//! What packs hold: libraries, tables, gateways, events, routes, hooks and schedules. Each is a [`Thing`], which is
 //! compared, installed, remembered and exported by itself.
 //!
 //! Definitions are those of the catalog, in the form that packs have for them. In `pack.toml` a script
@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::form;
-use crate::catalog::{Definition, Event, Gateway, Hook, Route, Schedule, shape};
+use crate::catalog::{Definition, Event, Gateway, Hook, Library, Route, Schedule, ScriptPlace, shape};
 use crate::data::{Access, ColumnSpec};
+use crate::script::LibrarySource;
 
 /// One thing that a pack holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,7 @@ pub enum Thing {
     Route(#[serde(with = "form")] Route),
     Hook(#[serde(with = "form")] Hook),
     Schedule(#[serde(with = "form")] Schedule),
+    Library(#[serde(with = "form")] Library),
 }
 
 /// Does one thing with whatever definition a thing has, and another with a table.
@@ -40,6 +42,7 @@ macro_rules! of_kind {
             Thing::Route($definition) => $of_definition,
             Thing::Hook($definition) => $of_definition,
             Thing::Schedule($definition) => $of_definition,
+            Thing::Library($definition) => $of_definition,
         }
     };
 }
@@ -62,7 +65,7 @@ pub struct TableSpec {
 }
 
 impl Thing {
-    /// `table`, `gateway`, `event`, `route`, `hook` or `schedule`.
+    /// `table`, `gateway`, `event`, `route`, `hook`, `schedule` or `library`.
     pub fn kind(&self) -> &'static str {
         fn kind_of<T: Definition>(_: &T) -> &'static str {
             T::KIND
@@ -71,7 +74,7 @@ impl Thing {
     }
 
     /// What it is called: `table message`, `/chat`, `/chat joinRoom`, `POST /orders/{id}`,
-    /// `hook before create,update of message`, `schedule cleanup`.
+    /// `hook before create,update of message`, `schedule cleanup`, `library names`.
     pub fn subject(&self) -> String {
         match self {
             Self::Table(table) => format!("table {}", table.name),
@@ -86,6 +89,7 @@ impl Thing {
                 format!("hook {} {} of {}{priority}", hook.when, hook.on.join(","), hook.table)
             }
             Self::Schedule(schedule) => format!("schedule {}", schedule.name),
+            Self::Library(library) => format!("library {}", library.name),
         }
     }
 
@@ -136,9 +140,36 @@ impl Thing {
         if let Self::Table(table) = self { Some(&table.name) } else { None }
     }
 
-    /// Its name, where it is a table or a schedule.
+    /// Its name, where it is a table, a schedule or a library.
     pub fn own_name(&self) -> Option<&str> {
-        if let Self::Schedule(schedule) = self { Some(&schedule.name) } else { self.table_name() }
+        match self {
+            Self::Schedule(schedule) => Some(&schedule.name),
+            Self::Library(library) => Some(&library.name),
+            other => other.table_name(),
+        }
+    }
+
+    /// Where it is a library: what it is, in this pack.
+    pub(super) fn library(&self, pack: Option<&str>) -> Option<LibrarySource> {
+        let Self::Library(library) = self else { return None };
+        let (name, source) = (library.name.clone(), library.source_code.clone());
+        Some(LibrarySource { name, pack: pack.map(str::to_owned), source })
+    }
+
+    /// Its scripts, each with what it is called.
+    pub(super) fn scripts(&self, pack: Option<&str>) -> Vec<ScriptPlace> {
+        let mut places = Vec::new();
+        let mut place = |what: &str, source: &str| {
+            let subject = self.subject();
+            let subject = if what == "script" { subject } else { format!("{subject} {what}") };
+            places.push(ScriptPlace { subject, pack: pack.map(str::to_owned), source: source.to_owned() });
+        };
+        of_kind!(
+            self,
+            _table => {},
+            definition => form::settings_and_scripts(definition).1.iter().for_each(|(what, source)| place(what, source))
+        );
+        places
     }
 
     /// The tables that have to be there before it.
@@ -152,17 +183,18 @@ impl Thing {
 
     fn rank(&self) -> usize {
         match self {
-            Self::Table(_) => 0,
-            Self::Gateway(_) => 1,
-            Self::Event { .. } => 2,
-            Self::Route(_) => 3,
-            Self::Hook(_) => 4,
-            Self::Schedule(_) => 5,
+            Self::Library(_) => 0,
+            Self::Table(_) => 1,
+            Self::Gateway(_) => 2,
+            Self::Event { .. } => 3,
+            Self::Route(_) => 4,
+            Self::Hook(_) => 5,
+            Self::Schedule(_) => 6,
         }
     }
 }
 
-/// Sorts things so that each comes after all that it needs: tables that others reference first,
+/// Sorts things so that each comes after all that it needs: libraries before all, tables that others reference first,
 /// events after their gateways, schedules last. Otherwise they stay in their order.
 pub(super) fn in_order<T>(mut things: Vec<T>, thing: impl Fn(&T) -> &Thing) -> Vec<T> {
     things.sort_by_key(|item| thing(item).rank());

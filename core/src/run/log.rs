@@ -28,7 +28,7 @@ pub struct RunRecord {
     pub kind: RunKind,
     /// The gateway's path, or `routes`, `hooks` or `data`.
     pub gateway: Arc<str>,
-    /// The event's name as its row has it, `connection` or `disconnection`, a route's method and path,
+    /// The event's name as its row has it, `admission`, `connection` or `disconnection`, a route's method and path,
     /// when and for what a hook runs, or what was done to which table.
     pub event_name: Arc<str>,
     /// Who sent it.
@@ -60,11 +60,13 @@ pub enum RunKind {
     Hook,
     /// A durable event, or a job for later.
     Job,
+    Admission,
 }
 
 impl RunKind {
     /// All of them, in lower case.
-    pub const WORDS: [&str; 7] = ["connection", "event", "disconnection", "route", "data", "hook", "job"];
+    pub const WORDS: [&str; 8] =
+        ["connection", "event", "disconnection", "route", "data", "hook", "job", "admission"];
 
     /// In lower case.
     pub fn as_str(self) -> &'static str {

@@ -4,6 +4,7 @@
 //! [`Runner`] has what that takes. This module must not know what carries a socket's packets, nor
 //! how requests come and go; a socket is a [`Client`] here.
 
+mod admission;
 mod durable;
 mod host;
 mod job;

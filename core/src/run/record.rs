@@ -23,7 +23,7 @@ impl Runner {
     ) {
         handler.record(output, self.config.scripts.left_behind_bytes);
         if let Err(failure) = &output.outcome {
-            warn(handler, call, failure, output.place);
+            warn(handler, call, failure, output.place.as_ref());
         }
         self.metrics.queue_wait.observe(queued.as_secs_f64());
         let of = (handler.gateway.clone(), handler.name.clone());
@@ -44,7 +44,7 @@ impl Runner {
     pub(super) fn record_hooks(&self, call: &Call, output: &RunOutput) {
         for HookRun { handler, failure, place, duration, operations } in &output.hooks {
             if let Some(failure) = failure {
-                warn(handler, call, failure, *place);
+                warn(handler, call, failure, place.as_ref());
             }
             self.log.add(RunRecord {
                 request_id: call.request_id,
@@ -53,7 +53,7 @@ impl Runner {
                 event_name: handler.name.clone(),
                 user_id: user_id_of(call),
                 at: now(),
-                failure: failure.as_ref().map(|failure| RunFailure::new(failure, *place)),
+                failure: failure.as_ref().map(|failure| RunFailure::new(failure, place.clone())),
                 duration_us: duration.as_micros() as u64,
                 queued_us: 0,
                 operations: *operations,
@@ -79,7 +79,7 @@ fn record_of(
         event_name: of.1,
         user_id: user_id_of(call),
         at: now(),
-        failure: failure.map(|failure| RunFailure::new(failure, output.place)),
+        failure: failure.map(|failure| RunFailure::new(failure, output.place.clone())),
         duration_us: output.duration.as_micros() as u64,
         queued_us: queued.as_micros() as u64,
         operations: output.operations,
@@ -88,7 +88,7 @@ fn record_of(
 }
 
 /// One line for a failure, unless its script fails all the time.
-fn warn(handler: &Handler, call: &Call, failure: &Failure, place: Option<Place>) {
+fn warn(handler: &Handler, call: &Call, failure: &Failure, place: Option<&Place>) {
     let Some(not_logged) = handler.may_log() else { return };
     // The message may repeat what the client sent, which is in no log.
     let reason = one_line(&call.arguments.masked(&failure.message));
@@ -96,7 +96,7 @@ fn warn(handler: &Handler, call: &Call, failure: &Failure, place: Option<Place>)
         request_id = %call.request_id, gateway = %handler.gateway, event = %handler.name,
         user_id = user_id_of(call).as_ref().map(UserId::as_str),
         socket_id = call.origin.socket().map(|socket| socket.id()), code = %failure.code,
-        reason, line = place.map(|place| place.line),
+        reason, library = place.and_then(|place| place.library.as_deref()), line = place.map(|place| place.line),
         not_logged = (not_logged > 0).then_some(not_logged), "a script failed"
     );
 }

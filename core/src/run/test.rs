@@ -15,7 +15,8 @@ use crate::id::new_id;
 use crate::moment::from_ms;
 use crate::script::{
     Arguments, Call, CallUser, Emitted, HttpRequest, HttpResponse, JobOrigin, Later, Origin, OtherSocket,
-    RecordedHost, RunOutput, Script, ScriptEngine, ScriptWork, Socket, TestInputs, run_on_script_thread,
+    RecordedHost, RunOutput, Script, ScriptEngine, ScriptWork, Socket, TestInputs, Within,
+    run_on_script_thread,
 };
 use crate::store::{self, Time};
 
@@ -24,8 +25,12 @@ use crate::store::{self, Time};
 pub struct TestCall {
     /// The script.
     pub source: String,
+    /// What it is compiled within.
+    pub within: Within,
     /// What starts it.
     pub trigger: Trigger,
+    /// `@APP` of a socket.
+    pub app: Option<Json>,
     /// `@EVENT`.
     pub event: String,
     /// `@BODY`.
@@ -64,6 +69,8 @@ pub enum Trigger {
         /// Rooms that the socket is in.
         rooms: Vec<String>,
     },
+    /// What would be a socket of the gateway with this path.
+    Admission(String),
     /// No socket, in the name of the gateway with this path.
     Gateway(String),
     /// A job of a gateway.
@@ -187,7 +194,7 @@ impl Stage<'_> {
 }
 
 fn run(engine: &ScriptEngine, mut test: TestCall, session: Option<Arc<Session>>) -> TestOutcome {
-    let script = match engine.compile(&test.source) {
+    let script = match engine.compile(&test.source, &test.within) {
         Ok(script) => script,
         Err(error) => {
             return not_compiled(Failure { code: ErrorCode::ScriptExecution, ..Failure::from(error) });
@@ -232,9 +239,11 @@ fn host_of(test: &mut TestCall) -> RecordedHost {
     let (gateway, rooms) = match &test.trigger {
         Trigger::Socket { gateway, rooms } => (Some(gateway), rooms.clone()),
         Trigger::Job { gateway, rooms: Some(rooms), .. } => (Some(gateway), rooms.clone()),
-        Trigger::Job { .. } | Trigger::Gateway(_) | Trigger::Route(_) => (None, Vec::new()),
+        Trigger::Job { .. } | Trigger::Admission(_) | Trigger::Gateway(_) | Trigger::Route(_) => {
+            (None, Vec::new())
+        }
     };
-    let mut host = RecordedHost::new(user_id, rooms, test.is_live);
+    let mut host = RecordedHost::new(user_id, rooms, test.is_live).with_app(test.app.take());
     if let Some(gateway) = gateway {
         host = host.of_gateway(gateway);
     }
@@ -251,6 +260,7 @@ fn host_of(test: &mut TestCall) -> RecordedHost {
 fn origin_of(trigger: Trigger, host: &Arc<RecordedHost>) -> (Uuid, Origin) {
     let origin = match trigger {
         Trigger::Socket { gateway, .. } => Origin::Socket { gateway: gateway.into(), socket: host.clone() },
+        Trigger::Admission(gateway) => Origin::Admission { gateway: gateway.into(), socket: host.clone() },
         Trigger::Gateway(gateway) => Origin::Gateway(gateway.into()),
         Trigger::Route(request) => Origin::Route(request),
         Trigger::Job { gateway, id, attempt, rooms } => {

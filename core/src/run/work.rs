@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{Job, Runner};
 use crate::error::{ErrorCode, Failure};
-use crate::queue::Refusal;
+use crate::queue::{Group, Refusal};
 
 /// What a piece of work holds besides what its maker counts, about.
 const WORK_BYTES: usize = 256;
@@ -54,12 +54,22 @@ impl Runner {
         bytes: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
+        self.on_worker_of(&self.http, bytes, work).await
+    }
+
+    /// The same in another group.
+    pub(super) async fn on_worker_of<T: Send + 'static>(
+        &self,
+        group: &Group<Job>,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
         let (done, outcome) = oneshot::channel();
         let run = Box::new(move || {
             // The receiver is gone only when nobody waits for the outcome any more.
             let _ = done.send(work());
         });
-        let lane = self.queue.lane(&self.http);
+        let lane = self.queue.lane(group);
         lane.push(Job::Work(Work { run, bytes }), || {}).map_err(|(refusal, _)| refused(refusal))?;
         lane.open(None);
         outcome.await.map_err(|_| Failure::new(ErrorCode::Internal, "Internal error"))

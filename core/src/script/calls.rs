@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
+use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Namespace, Position, Stmt};
 
 use super::engine::CompileError;
 use super::hints;
+use super::library::{Import, Imports};
 use super::reference::{Entry, GROUPS, calls_of};
 use crate::nearest::did_you_mean;
 
@@ -46,10 +47,10 @@ impl Functions {
     }
 }
 
-/// That all calls of a script exist.
-pub(super) fn check(ast: &AST, functions: &Functions) -> Result<(), CompileError> {
-    let mut script =
-        Script { functions, own: BTreeMap::new(), words: HashSet::new(), of_macros: HashSet::new() };
+/// That all calls of a script exist, those of what it imports among them.
+pub(super) fn check(ast: &AST, imports: &Imports, functions: &Functions) -> Result<(), CompileError> {
+    let (own, words, of_macros) = (BTreeMap::new(), HashSet::new(), HashSet::new());
+    let mut script = Script { functions, imports, own, words, of_macros };
     for function in ast.iter_functions() {
         script.own.entry(function.name.to_owned()).or_default().insert(function.params.len());
         script.words.extend(function.params.iter().map(|name| (*name).to_owned()));
@@ -74,6 +75,7 @@ type Wrong = (String, Position);
 
 struct Script<'a> {
     functions: &'a Functions,
+    imports: &'a [Import],
     /// Functions of the script: how many arguments they take.
     own: BTreeMap<String, BTreeSet<usize>>,
     /// Names under which the script may hold closures.
@@ -123,7 +125,44 @@ impl Script<'_> {
             ASTNode::Expr(Expr::FnCall(call, position)) | ASTNode::Stmt(Stmt::FnCall(call, position)) => {
                 self.check_function(call, *position)
             }
+            ASTNode::Expr(Expr::Variable(variable, _, position)) => {
+                let namespace = &variable.2;
+                match self.library(namespace, *position)? {
+                    Some(import) => {
+                        check_constant(import, &variable.1).map_err(|message| (message, *position))
+                    }
+                    None => Ok(()),
+                }
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// The library whose function or constant is meant; none: the script's own.
+    fn library(&self, namespace: &Namespace, position: Position) -> Result<Option<&Import>, Wrong> {
+        let Some(first) = namespace.path.first() else { return Ok(None) };
+        let alias = first.as_str();
+        if alias == "global" {
+            return Ok(None);
+        }
+        if namespace.path.len() > 1 {
+            let last = namespace.path.last().map_or(alias, |last| last.as_str());
+            let message = format!("what {alias} imports is its own: import {last} here too");
+            return Err((message, position));
+        }
+        let import = self.imports.iter().find(|import| import.alias == alias);
+        let known = self.imports.iter().map(|import| import.alias.as_str());
+        match import {
+            Some(import) => Ok(Some(import)),
+            None => {
+                let hint = did_you_mean(alias, known);
+                Err((
+                    format!(
+                        "{alias} is not imported{hint}: write `import \"{alias}\" as {alias};` at the top"
+                    ),
+                    position,
+                ))
+            }
         }
     }
 
@@ -178,6 +217,9 @@ impl Script<'_> {
 
     fn check_function(&self, call: &FnCallExpr, position: Position) -> Result<(), Wrong> {
         let (name, count) = (call.name.as_str(), call.args.len());
+        if let Some(import) = self.library(&call.namespace, position)? {
+            return check_imported(import, name, count).map_err(|message| (message, position));
+        }
         let is_name = name.starts_with(|first: char| first.is_alphabetic() || first == '_');
         if call.op_token.is_some() || call.is_qualified() || !is_name || KEYWORDS.contains(&name) {
             return Ok(());
@@ -206,6 +248,43 @@ impl Script<'_> {
         let is_name = |name: &&str| name.chars().all(|c| c.is_alphanumeric() || c == '_');
         self.functions.0.keys().chain(self.own.keys()).map(String::as_str).filter(is_name)
     }
+}
+
+/// That a library has a function.
+fn check_imported(import: &Import, name: &str, count: usize) -> Result<(), String> {
+    let Some(library) = import.compiled() else { return Ok(()) };
+    match library.functions.get(name) {
+        Some(counts) if counts.contains(&count) => Ok(()),
+        Some(counts) => Err(wrong_number(&format!("{}::{name}", import.alias), counts.iter().copied())),
+        None => {
+            let known = library.functions.keys().map(String::as_str);
+            Err(not_in(import, &format!("function {name}"), name, known))
+        }
+    }
+}
+
+/// That a library exports a constant.
+fn check_constant(import: &Import, name: &str) -> Result<(), String> {
+    let known = import.compiled().map(|library| &library.constants);
+    match known.filter(|known| !known.contains(name)) {
+        Some(known) => {
+            Err(not_in(import, &format!("exported constant {name}"), name, known.iter().map(String::as_str)))
+        }
+        None => Ok(()),
+    }
+}
+
+fn not_in<'a>(
+    import: &Import,
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> String {
+    let hint = did_you_mean(name, known.clone());
+    let known: Vec<_> = known.filter(|known| !known.contains('$')).collect();
+    let known =
+        if known.is_empty() { "it has none".to_owned() } else { format!("known: {}", known.join(", ")) };
+    format!("the library {} has no {what}{hint}; {known}", import.full_name())
 }
 
 /// The macro with calls that an expression is.

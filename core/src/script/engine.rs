@@ -16,6 +16,7 @@ use super::calls::{self, Functions};
 use super::failure::Place;
 use super::host::Host;
 use super::later::Later;
+use super::library::{IMPORTS_MAX, Imports, Libraries, OwnImports, Within, with_imports};
 use super::memory::{counted, held_bytes, uncounted};
 use super::outside::from_outside;
 use super::request::HttpResponse;
@@ -42,9 +43,29 @@ pub struct ScriptEngine {
 }
 
 /// A compiled script.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Script {
-    pub(super) ast: AST,
+    ast: AST,
+    /// The libraries that it was compiled with.
+    imports: Imports,
+}
+
+impl Script {
+    /// Evaluates it within the run that this thread is in.
+    pub(super) fn evaluate(&self, engine: &Engine) -> Result<Dynamic, Box<EvalAltResult>> {
+        with_imports(&self.imports, || engine.eval_ast_with_scope(&mut Scope::new(), &self.ast))
+    }
+
+    /// Whether it would be the same if it were compiled with these libraries, as a script of this pack.
+    pub fn is_of(&self, libraries: &Libraries, pack: Option<&str>) -> bool {
+        libraries.are_same(&self.imports, pack)
+    }
+}
+
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Script").field("ast", &self.ast).finish_non_exhaustive()
+    }
 }
 
 /// Why a script does not compile, for its author.
@@ -75,17 +96,13 @@ impl ScriptEngine {
         let mut engine = Engine::new_raw();
         register_packages(&mut engine);
         set_caps(&mut engine, &limits);
+        engine.set_module_resolver(OwnImports);
         strings::register(&mut engine, limits.string_bytes, limits.elements);
         require::register(&mut engine);
         outside::register(&mut engine);
         let rows = data.map(|data| Arc::new(Rows::new(data)));
         macros::register(&mut engine, &limits, secret, rows.clone());
         Self { engine, limits, rows, functions: OnceLock::new() }
-    }
-
-    #[cfg(test)]
-    pub(super) fn engine_for_tests(&self) -> &Engine {
-        &self.engine
     }
 
     /// The tables that scripts work with.
@@ -105,31 +122,64 @@ impl ScriptEngine {
     ///
     /// # Errors
     /// With the position in the author's text.
-    pub fn check(&self, source: &str, tables: Option<&BTreeSet<String>>) -> Result<(), CompileError> {
-        let script = macros::table::with_known_tables(tables, || self.compile(source))?;
-        calls::check(&script.ast, self.functions.get_or_init(|| Functions::of(&self.engine)))
+    pub fn check(
+        &self,
+        source: &str,
+        within: &Within,
+        tables: Option<&BTreeSet<String>>,
+    ) -> Result<Script, CompileError> {
+        let script = macros::table::with_known_tables(tables, || self.compile(source, within))?;
+        calls::check(&script.ast, &script.imports, self.functions())?;
+        Ok(script)
+    }
+
+    /// The same of the library of this name among `libraries`.
+    ///
+    /// # Errors
+    /// With the position in its text.
+    pub fn check_library(
+        &self,
+        libraries: &Libraries,
+        name: &str,
+        tables: Option<&BTreeSet<String>>,
+    ) -> Result<(), CompileError> {
+        let Some((source, compiled)) = libraries.compiled(name) else { return Ok(()) };
+        let compiled = compiled.map_err(Clone::clone)?;
+        macros::table::with_known_tables(tables, || self.parse(source))?;
+        calls::check(&compiled.ast, &compiled.imports, self.functions())
+    }
+
+    fn functions(&self) -> &Functions {
+        self.functions.get_or_init(|| Functions::of(&self.engine))
     }
 
     /// Compiles a script. Takes a deep stack: call it on a script thread.
     ///
     /// # Errors
     /// With the position in the author's text.
-    pub fn compile(&self, source: &str) -> Result<Script, CompileError> {
+    pub fn compile(&self, source: &str, within: &Within) -> Result<Script, CompileError> {
+        let ast = self.parse(source)?;
+        let imports = within.imports(&ast)?;
+        Ok(Script { ast, imports })
+    }
+
+    /// Parses a script or a library.
+    pub(super) fn parse(&self, source: &str) -> Result<AST, CompileError> {
         if source.len() > self.limits.source_bytes {
             let message = format!("The script has more than {} bytes", self.limits.source_bytes);
             return Err(CompileError { message, line: 0, column: 0 });
         }
-        match self.engine.compile(source) {
-            Ok(ast) => Ok(Script { ast }),
-            Err(error) => Err(hints::compile_error(&error, source)),
-        }
+        self.engine.compile(source).map_err(|error| hints::compile_error(&error, source))
+    }
+
+    /// What evaluates.
+    pub(super) fn rhai(&self) -> &Engine {
+        &self.engine
     }
 
     /// Runs a script to its end, whatever it does. Call it on a script thread.
     pub fn run(&self, script: &Script, call: &Call, host: Arc<dyn Host>) -> RunOutput {
-        self.run_as(call, host, |engine| {
-            engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &script.ast)
-        })
+        self.run_as(call, host, |engine| script.evaluate(engine))
     }
 
     /// Writes rows as a script would, with the hooks that belong to it. Call it on a script thread.
@@ -276,7 +326,7 @@ impl ScriptEngine {
             operations,
             by_hooks: run.shared.left_by_hooks,
             writes: run.shared.writes.take().unwrap_or_default(),
-            place: run.failed_at,
+            place: uncounted(|| run.failed_at.clone()),
             hooks: std::mem::take(&mut run.shared.hooks),
             later: run.shared.later.take().unwrap_or_default(),
             has_later: run.shared.has_later,
@@ -357,11 +407,9 @@ fn set_caps(engine: &mut Engine, limits: &config::Scripts) {
         .set_max_array_size(limits.elements)
         .set_max_map_size(limits.elements)
         .set_max_string_size(limits.string_bytes)
-        .set_max_modules(0)
+        .set_max_modules(IMPORTS_MAX)
         .set_strict_variables(true)
         .disable_symbol("eval")
-        .disable_symbol("import")
-        .disable_symbol("export")
         .disable_symbol("debug")
         .on_progress(|operations| run::must_end(operations).then_some(Dynamic::UNIT))
         .on_print(|text| {

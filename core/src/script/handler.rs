@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::engine::{CompileError, Script, ScriptEngine};
+use super::library::{Libraries, Within};
 use super::log_rate::LogRate;
 use super::packet::Arguments;
 use super::run::RunOutput;
@@ -24,6 +25,8 @@ pub const SCRIPT_EVENT: &str = "sourceCode";
 pub const SCRIPT_CONNECTION: &str = "connectionScript";
 /// The name of a gateway's disconnection script.
 pub const SCRIPT_DISCONNECTION: &str = "disconnectionScript";
+/// The name of a gateway's admission script.
+pub const SCRIPT_ADMISSION: &str = "admissionScript";
 
 /// What a handler is made of.
 #[derive(Debug)]
@@ -36,10 +39,12 @@ pub struct HandlerSource<'a> {
     pub version: Time,
     /// The path of its gateway, or `routes`.
     pub gateway: &'a str,
-    /// The event's name, `connection` or `disconnection`, or a route's method and path.
+    /// The event's name, `admission`, `connection` or `disconnection`, or a route's method and path.
     pub name: &'a str,
     /// The script.
     pub source: &'a str,
+    /// The pack that it belongs to, whose libraries it finds first.
+    pub pack: Option<&'a str>,
     /// A JSON Schema of its payload.
     pub schema: Option<&'a Json>,
     /// The time of one run.
@@ -68,13 +73,16 @@ pub struct Handler {
     version: Time,
     /// The path of its gateway, or `routes`.
     pub gateway: Arc<str>,
-    /// The event's name, `connection` or `disconnection`, or a route's method and path.
+    /// The event's name, `admission`, `connection` or `disconnection`, or a route's method and path.
     pub name: Arc<str>,
     /// The time of one run.
     pub timeout: Duration,
     /// How its events are kept in the database; none: they are not.
     pub durable: Option<Durable>,
     script: Result<Script, CompileError>,
+    pack: Option<Arc<str>>,
+    /// The libraries with which it did not compile.
+    refused_with: Option<Arc<Libraries>>,
     schema: Option<Schema>,
     left_behind_bytes: AtomicU64,
     suspended: RwLock<Option<String>>,
@@ -87,8 +95,15 @@ pub struct Handler {
 
 impl Handler {
     /// Compiles a handler. A saved script that does not compile (any more) makes a suspended one.
-    pub fn new(from: &HandlerSource<'_>, engine: &ScriptEngine, metrics: &Arc<Metrics>) -> Self {
-        let script = engine.compile(from.source);
+    pub fn new(
+        from: &HandlerSource<'_>,
+        libraries: &Arc<Libraries>,
+        engine: &ScriptEngine,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        let pack: Option<Arc<str>> = from.pack.map(Arc::from);
+        let within = Within { libraries: libraries.clone(), pack: pack.clone() };
+        let script = engine.compile(from.source, &within);
         let suspended = script.as_ref().err().map(|error| format!("the script does not compile: {error}"));
         if let Some(reason) = &suspended {
             tracing::error!(gateway = from.gateway, event = from.name, reason, "handler suspended");
@@ -101,7 +116,9 @@ impl Handler {
             name: from.name.into(),
             timeout: from.timeout,
             durable: from.durable,
+            refused_with: script.is_err().then(|| libraries.clone()),
             script,
+            pack,
             schema: from.schema.and_then(|schema| Schema::new(schema).ok()),
             left_behind_bytes: AtomicU64::new(0),
             suspended: RwLock::new(suspended),
@@ -113,9 +130,15 @@ impl Handler {
         }
     }
 
-    /// Whether this handler still is what `from` says.
-    pub fn is_from(&self, from: &HandlerSource<'_>) -> bool {
-        self.version == from.version
+    /// Whether this handler still is what `from` says, with these libraries.
+    pub fn is_from(&self, from: &HandlerSource<'_>, libraries: &Arc<Libraries>) -> bool {
+        let compiles_alike = match &self.script {
+            Ok(script) => script.is_of(libraries, from.pack),
+            Err(_) => self.refused_with.as_ref().is_some_and(|before| before.is_same(libraries)),
+        };
+        compiles_alike
+            && self.version == from.version
+            && self.pack.as_deref() == from.pack
             && self.timeout == from.timeout
             && self.durable == from.durable
             && &*self.gateway == from.gateway

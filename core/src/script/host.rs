@@ -52,6 +52,8 @@ pub trait Host: Send + Sync {
 pub trait Socket: Send + Sync {
     /// Its id.
     fn id(&self) -> &str;
+    /// The app key that it showed, as scripts see it.
+    fn app(&self) -> Option<Json>;
     /// Sends it an event.
     fn emit(&self, event: &str, payload: &Payload);
     /// Puts it into a room.

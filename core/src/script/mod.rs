@@ -12,6 +12,7 @@ mod hints;
 mod host;
 mod json;
 mod later;
+mod library;
 mod log_rate;
 mod macros;
 pub mod memory;
@@ -33,10 +34,13 @@ mod thread;
 
 pub use engine::{CompileError, Script, ScriptEngine};
 pub use failure::Place;
-pub use handler::{Durable, Handler, HandlerSource, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
+pub use handler::{
+    Durable, Handler, HandlerSource, SCRIPT_ADMISSION, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT,
+};
 pub use host::{Host, Socket};
 pub use json::nesting_of;
 pub use later::{Later, LaterView};
+pub use library::{Libraries, LibrarySource, Within, full_name};
 pub(crate) use origin::ROUTES;
 pub use origin::{JobOrigin, Origin};
 pub use packet::{Arguments, event_name, placeholders_fit};

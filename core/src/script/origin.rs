@@ -23,6 +23,13 @@ pub enum Origin {
         /// The socket.
         socket: Arc<dyn Socket>,
     },
+    /// What would be a socket of a gateway, of which is to be decided whether it becomes one.
+    Admission {
+        /// The gateway's path.
+        gateway: Arc<str>,
+        /// The socket that it would be.
+        socket: Arc<dyn Socket>,
+    },
     /// No socket, in the name of a gateway: the path.
     Gateway(Arc<str>),
     /// A job of a gateway: a durable event, one for later, or one of a schedule.
@@ -57,9 +64,10 @@ impl Origin {
     /// The gateway's path, where there is a gateway.
     pub fn gateway(&self) -> Option<&Arc<str>> {
         match self {
-            Self::Socket { gateway, .. } | Self::Gateway(gateway) | Self::Job { gateway, .. } => {
-                Some(gateway)
-            }
+            Self::Socket { gateway, .. }
+            | Self::Admission { gateway, .. }
+            | Self::Gateway(gateway)
+            | Self::Job { gateway, .. } => Some(gateway),
             Self::Route(_) | Self::Data => None,
         }
     }
@@ -67,15 +75,18 @@ impl Origin {
     /// What `@GATEWAY` is: the gateway's path, or a word that no path is.
     pub fn gateway_or_word(&self) -> &str {
         match self {
-            Self::Socket { gateway, .. } | Self::Gateway(gateway) | Self::Job { gateway, .. } => gateway,
             Self::Route(_) => ROUTES,
             Self::Data => DATA,
+            _ => self.gateway().map_or("", |path| path),
         }
     }
 
     /// The socket that triggered the run, if one did.
     pub fn socket(&self) -> Option<&Arc<dyn Socket>> {
-        if let Self::Socket { socket, .. } = self { Some(socket) } else { None }
+        match self {
+            Self::Socket { socket, .. } | Self::Admission { socket, .. } => Some(socket),
+            _ => None,
+        }
     }
 
     /// The job that the script runs for.
@@ -108,6 +119,7 @@ impl std::fmt::Debug for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = match self {
             Self::Socket { .. } => "Socket",
+            Self::Admission { .. } => "Admission",
             Self::Gateway(_) => "Gateway",
             Self::Job { .. } => "Job",
             Self::Route(_) => "Route",

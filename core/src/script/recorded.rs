@@ -49,6 +49,8 @@ pub struct OtherSocket {
 /// A host that only takes notes, and the socket of a test run.
 pub struct RecordedHost {
     is_live: bool,
+    /// `@APP` of its socket.
+    app: Option<Json>,
     /// Which events of which gateways are handled; none: all.
     handled: Option<Handled>,
     cache: MemoryCache,
@@ -111,13 +113,18 @@ impl RecordedHost {
     pub fn new(user_id: Option<String>, rooms: Vec<String>, is_live: bool) -> Self {
         let sockets = vec![SimulatedSocket::new(SOCKET_ID.to_owned(), None, user_id, rooms)];
         let state = Mutex::new(State { sockets, ..State::default() });
-        Self { is_live, handled: None, cache: MemoryCache::new(CACHE_BYTES), state }
+        Self { is_live, app: None, handled: None, cache: MemoryCache::new(CACHE_BYTES), state }
     }
 
     /// The same, whose socket is one of this gateway.
     pub fn of_gateway(self, path: &str) -> Self {
         self.state.lock().sockets[0].gateway = Some(path.to_owned());
         self
+    }
+
+    /// The same, whose socket showed this app key.
+    pub fn with_app(self, app: Option<Json>) -> Self {
+        Self { app, ..self }
     }
 
     /// The same, with other sockets.
@@ -248,6 +255,10 @@ impl Presence for RecordedHost {
 impl Socket for RecordedHost {
     fn id(&self) -> &str {
         SOCKET_ID
+    }
+
+    fn app(&self) -> Option<Json> {
+        self.app.clone()
     }
 
     fn emit(&self, _event: &str, _payload: &Payload) {}

@@ -118,9 +118,12 @@ pub(super) fn req() -> Outcome {
     })
 }
 
-/// `@APP`; `()` where no program asked.
+/// `@APP`; `()` where no app key was shown.
 pub(super) fn app() -> Outcome {
-    let app = with_run(|run| request_of(run).and_then(|request| request.app.clone()));
+    let app = with_run(|run| match request_of(run) {
+        Some(request) => request.app.clone(),
+        None => run.origin.socket().filter(|_| run.hook_depth == 0).and_then(|socket| socket.app()),
+    });
     app.map_or(Ok(Dynamic::UNIT), |app| rhai::serde::to_dynamic(app).map(from_outside))
 }
 

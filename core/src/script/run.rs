@@ -307,6 +307,16 @@ pub(super) fn time_left() -> Duration {
     DEADLINE.get().map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()))
 }
 
+/// Refuses what changes something in a script that may only read. `what`: as it is written.
+pub(super) fn refuse_in_admission(what: &str) -> Result<(), Box<EvalAltResult>> {
+    if !with_run(|run| matches!(run.origin, Origin::Admission { .. })) {
+        return Ok(());
+    }
+    let message = "does not exist in an admission script, which can only read, throw and log; \
+                   the connection script comes after it";
+    Err(format!("{what} {message}").into())
+}
+
 /// Whether the run must end; called by Rhai on every operation.
 #[inline]
 pub(super) fn must_end(operations: u64) -> bool {

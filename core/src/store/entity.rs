@@ -24,7 +24,17 @@ pub mod gateway {
         pub allowed_origins: Option<Json>,
         /// [`crate::catalog::GatewayLimits`].
         pub limits: Json,
+        /// Other namespaces that lead here: an array of paths.
+        pub aliases: Json,
+        pub require_app_key: bool,
+        pub admission_script: Option<String>,
+        /// Whether any room hears who joins and leaves.
         pub presence: bool,
+        /// An array of the patterns of those rooms; none: all.
+        pub presence_rooms: Option<Json>,
+        pub presence_debounce_ms: i64,
+        /// JSON Schemas by the names of events.
+        pub emits: Option<Json>,
         /// Whether its jobs wait.
         pub is_paused: bool,
         /// The pack that this row came from.
@@ -84,7 +94,7 @@ pub mod revision {
         pub id: Uuid,
         /// The gateway or event.
         pub owner_id: Uuid,
-        /// `sourceCode`, `connectionScript` or `disconnectionScript`.
+        /// `sourceCode`, `connectionScript`, `disconnectionScript` or `admissionScript`.
         pub script: String,
         /// Counts from 1 within the owner.
         pub number: i64,
@@ -281,6 +291,35 @@ pub mod hook {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// Functions and constants that scripts share.
+pub mod library {
+    use sea_orm::entity::prelude::*;
+
+    /// A row of `gw_library`.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gw_library")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// Unlike all others' of its pack.
+        pub name: String,
+        /// With its pack's before it: unlike all others'.
+        pub full_name: String,
+        pub description: String,
+        pub source_code: String,
+        /// The pack that this row came from.
+        pub pack: Option<String>,
+        pub created_at: TimeDateTimeWithTimeZone,
+        pub updated_at: TimeDateTimeWithTimeZone,
+    }
+
+    /// None: see above.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 /// An event that the clock sends.
 pub mod schedule {
     use sea_orm::ActiveValue;
@@ -348,6 +387,8 @@ pub mod pack {
         pub description: String,
         /// What was installed, to tell an admin's edits from the pack's.
         pub content: Json,
+        /// The path that its gateways and routes were put under; empty: none.
+        pub mount: String,
         pub created_at: TimeDateTimeWithTimeZone,
         pub updated_at: TimeDateTimeWithTimeZone,
     }

@@ -1,6 +1,8 @@
 //! The steps from an empty database to the present one. Forward only: a step that has been
 //! released is never changed, and each must survive the data of the version before.
 
+mod gateway_fields;
+mod libraries;
 mod table_unique;
 mod user_profile;
 
@@ -26,8 +28,10 @@ impl MigratorTrait for Migrator {
             Box::new(M0002Data),
             Box::new(M0003Changes),
             Box::new(M0004Jobs),
+            Box::new(gateway_fields::GatewayFields),
             Box::new(user_profile::UserProfile),
             Box::new(table_unique::TableUnique),
+            Box::new(libraries::M0007Libraries),
         ]
     }
 }

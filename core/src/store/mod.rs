@@ -42,7 +42,9 @@ pub(crate) use connection::Pool;
 use connection::{Purpose, Sqlite};
 use direct::Direct;
 pub(crate) use edit::{Concerns, code_of};
-pub use entity::{app_key, event, gateway, hook, pack, revision, route, schedule, session, table, user};
+pub use entity::{
+    app_key, event, gateway, hook, library, pack, revision, route, schedule, session, table, user,
+};
 pub(crate) use jobs_schema::SHARDS;
 pub(crate) use new_rows::InsertInto;
 pub use new_rows::NewRows;

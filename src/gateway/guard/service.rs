@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -233,7 +233,10 @@ impl Guard {
     /// gets the pings after it.
     async fn poll(&self, session: &Session, id: SocketId) -> Result<Response<Body>, Refusal> {
         loop {
-            let answer = self.ask_library(polling_request(Method::GET, id, Body::empty())).await;
+            let answer = {
+                let _polled = While::set(&session.is_polled);
+                self.ask_library(polling_request(Method::GET, id, Body::empty())).await
+            };
             // Ended meanwhile: the client is told so, whatever the last packet was, and opens a new session.
             if session.is_ended() {
                 return Err(Refusal::UnknownSession);
@@ -266,7 +269,7 @@ impl Guard {
         if session.is_posting.swap(true, Ordering::SeqCst) {
             return Err(Refusal::BadRequest);
         }
-        let _posting = Posting(session);
+        let _posting = While(&session.is_posting);
         let Ok(packets) = to_bytes(body, self.0.runner.config.limits.packet_bytes as usize).await else {
             session.end();
             return Err(Refusal::PacketTooLarge);
@@ -335,12 +338,19 @@ fn without_ping(packets: Bytes) -> (Bytes, bool) {
     (others.join(&SEPARATOR).into(), true)
 }
 
-/// Marks that a session's POST is being read, until it is dropped.
-struct Posting<'a>(&'a Session);
+/// A mark that is taken back when this is dropped, also when a client gives its request up.
+struct While<'a>(&'a AtomicBool);
 
-impl Drop for Posting<'_> {
+impl<'a> While<'a> {
+    fn set(mark: &'a AtomicBool) -> Self {
+        mark.store(true, Ordering::SeqCst);
+        Self(mark)
+    }
+}
+
+impl Drop for While<'_> {
     fn drop(&mut self) {
-        self.0.is_posting.store(false, Ordering::SeqCst);
+        self.0.store(false, Ordering::SeqCst);
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Session {
     /// What waits to be written to it.
     pub backlog: Arc<Backlog>,
     pub(super) is_posting: AtomicBool,
+    /// Whether a poll of its client waits for packets, or is about to be answered with some.
+    pub(super) is_polled: AtomicBool,
     /// Whether the library's first ping was kept from the client.
     pub(super) had_first_ping: AtomicBool,
     rates: Arc<PacketRates>,
@@ -126,6 +128,7 @@ impl Session {
             is_ended: AtomicBool::new(false),
             backlog: Arc::default(),
             is_posting: AtomicBool::new(false),
+            is_polled: AtomicBool::new(false),
             had_first_ping: AtomicBool::new(false),
             rates,
             watch: Mutex::new(watch),
@@ -175,6 +178,11 @@ impl Session {
         let rate = Arc::<Mutex<Rate>>::default();
         rates.push((namespace.clone(), rate.clone()));
         rate
+    }
+
+    /// Whether its client polls right now: what it has not been sent goes with the answer.
+    pub fn is_polled(&self) -> bool {
+        self.is_polled.load(Ordering::SeqCst)
     }
 
     /// How long a packet may take from its first byte to its last attachment.

@@ -22,6 +22,8 @@ async function commandLine(...args) {
 
 const mint = (person, ttl) => commandLine("token", "--user", person.email, "--ttl", ttl);
 const expiryMs = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url")).exp * 1000;
+/** A life that a slow machine gets through all of a step in, and that one can wait for. */
+const SHORT = "12s";
 const who = async (connected) => (await run(connected, "who")).result;
 const disconnected = async (one) => (await next(one, "disconnect"))[0];
 const isRfc3339 = (text) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(text);
@@ -41,7 +43,7 @@ await scenario({
     await gateway("/public", WHO);
     await Promise.all(transports.flatMap((options) => ["/private", "/public"].map(async (path) => {
       const someone = await user();
-      const token = await mint(someone, "5s");
+      const token = await mint(someone, SHORT);
       const seen = life(socket(path, { ...options, auth: { token } }));
       await until(() => seen.length === 3, "warning, end, disconnect");
       const [[first, { expiresAt }, warnedAt], [second, { expiredAt }, endedAt], [third, reason]] = seen;
@@ -69,12 +71,12 @@ await scenario({
   async "renewal in place"() {
     await Promise.all(transports.map(async (options) => {
       const someone = await user();
-      const renewed = socket("/private", { ...options, auth: { token: await mint(someone, "5s") } });
+      const renewed = socket("/private", { ...options, auth: { token: await mint(someone, SHORT) } });
       const seen = life(renewed);
       await next(renewed, "connect");
       const { id } = renewed;
       // Minted later, so its end is the sign that the renewed one's first token has run out too.
-      const clock = await connect("/private", { auth: { token: await mint(someone, "5s") } });
+      const clock = await connect("/private", { auth: { token: await mint(someone, SHORT) } });
       await until(() => seen.length === 1, "the warning");
       const answer = await ask(renewed, "token_refresh", { token: someone.token });
       assert.deepEqual(Object.keys(answer).sort(), ["expiresAt", "ok"]);
@@ -88,7 +90,7 @@ await scenario({
       assert.equal(renewed.id, id);
       assert.equal(await who(renewed), someone.email);
       // The new token's end counts as the first one's did.
-      assert.equal((await ask(renewed, "token_refresh", { token: await mint(someone, "5s") })).ok, true);
+      assert.equal((await ask(renewed, "token_refresh", { token: await mint(someone, SHORT) })).ok, true);
       await until(() => seen.length === 4, "the end of the third token");
       assert.deepEqual(seen.map(([what]) => what), ["token_expiring", "token_expiring", "token_expired", "disconnect"]);
     }));
@@ -124,7 +126,7 @@ await scenario({
   },
   async "a refused renewal does not lengthen the life"() {
     const [someone, other] = [await user(), await user()];
-    const connected = socket("/private", { auth: { token: await mint(someone, "5s") } });
+    const connected = socket("/private", { auth: { token: await mint(someone, SHORT) } });
     const seen = life(connected);
     assert.equal((await ask(connected, "token_refresh", { token: other.token })).ok, false);
     assert.equal((await ask(connected, "token_refresh", { token: "nonsense" })).ok, false);

@@ -15,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 
 static ECHO: LazyLock<(ScriptEngine, Script)> = LazyLock::new(|| {
     let engine = ScriptEngine::new(&Config::defaults().scripts, Arc::new(Secret::from_bytes([0; 32])), None);
-    let script = engine.compile("@LOGS(@ARGS.len()); return @BODY;").expect("the script compiles");
+    let script = engine.compile("@LOGS(@ARGS.len()); return @BODY;", &Default::default()).expect("the script compiles");
     (engine, script)
 });
 

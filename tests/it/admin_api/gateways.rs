@@ -15,7 +15,8 @@ fn admin_api_gateways() {
     let defaults = json!({
         "path": "/plain", "isEnabled": true, "requireAuth": true, "connectionScript": null,
         "disconnectionScript": null, "scriptTimeoutMs": null, "allowedOrigins": null, "limits": limits,
-        "presence": false,
+        "presence": false, "presenceDebounceMs": 0, "aliases": [], "requireAppKey": false, "admissionScript": null,
+        "emits": null,
     });
     check_row(&row, defaults);
     let path = format!("/admin/gateways/{}", row["id"].as_str().unwrap());
@@ -40,7 +41,8 @@ fn admin_api_gateways() {
     let all = json!({
         "path": "/a/b-c/d_e.f", "description": "d", "isEnabled": false, "requireAuth": false,
         "connectionScript": "return 1;", "disconnectionScript": "return 2;", "scriptTimeoutMs": 30000,
-        "allowedOrigins": ["https://app.example", "*"], "presence": true,
+        "allowedOrigins": ["https://app.example", "*"], "presence": ["chat:*", "lobby"], "presenceDebounceMs": 60000,
+        "aliases": ["/ws/a"], "requireAppKey": true, "admissionScript": "return 3;", "emits": { "said": { "type": "object" } },
         "limits": { "eventsPerSecond": 5, "burst": 6, "subscriptionsPerConnection": 7, "messageBytes": 8000 },
     });
     check_row(&api.patch(&path, all.clone()), all.clone());
@@ -51,6 +53,7 @@ fn admin_api_gateways() {
     assert_eq!(part["limits"], expected, "a limit that is not named stays");
     let nulls = json!({
         "connectionScript": null, "disconnectionScript": null, "scriptTimeoutMs": null, "allowedOrigins": null,
+        "admissionScript": null, "emits": null,
         "limits": { "eventsPerSecond": null, "subscriptionsPerConnection": null, "messageBytes": null },
     });
     let cleared = api.patch(&path, nulls.clone());
@@ -58,7 +61,7 @@ fn admin_api_gateways() {
         &cleared,
         json!({
             "connectionScript": null, "disconnectionScript": null, "scriptTimeoutMs": null, "allowedOrigins": null,
-            "limits": limits, "description": "d", "presence": true,
+            "limits": limits, "description": "d", "presence": ["chat:*", "lobby"], "admissionScript": null, "emits": null,
         }),
     );
 
@@ -120,6 +123,11 @@ fn admin_api_gateways_refuse() {
         ("allowedOrigins", json!([1])),
         ("limits", json!(5)),
         ("presence", json!("no")),
+        ("presence", json!([1])),
+        ("presenceDebounceMs", json!(1.5)),
+        ("aliases", json!("/a")),
+        ("requireAppKey", json!("yes")),
+        ("admissionScript", json!(1)),
     ] {
         check(Map::from_iter([(field.to_owned(), value)]).into(), BAD, &[field]);
     }

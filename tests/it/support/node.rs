@@ -42,7 +42,12 @@ fn run_file(url: &str, file: &str) {
 
 /// Starts a scenario that goes on while the test does something to the server; none without Node.
 pub fn start_scenario(server: &Server, name: &str, env: &[(&str, &str)]) -> Option<Scenario> {
-    let mut command = command(&server.url, &format!("scenarios/{name}.mjs"))?;
+    start_client(server, &format!("scenarios/{name}.mjs"), env)
+}
+
+/// Starts a file of `tests/client` that goes on while the test does something to the server; none without Node.
+pub fn start_client(server: &Server, file: &str, env: &[(&str, &str)]) -> Option<Scenario> {
+    let mut command = command(&server.url, file)?;
     Some(Scenario::start(command.envs(env.iter().copied())))
 }
 

@@ -14,7 +14,7 @@ pub const ADMIN_EMAIL: &str = "admin@example.com";
 /// That admin's password.
 pub const ADMIN_PASSWORD: &str = "a long enough password";
 /// How long anything may take before a test counts as hung.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A running server. It is killed when dropped.
 pub struct Server {

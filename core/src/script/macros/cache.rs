@@ -56,15 +56,18 @@ pub(crate) fn register(engine: &mut Engine) {
             of.increment(&key, by, Some(ttl))
         })
         .register_fn("delete", |of: &mut CacheMacro, key: Text| -> Outcome<bool> {
+            run::refuse_in_admission("@CACHE.delete")?;
             let key = of.key(&key)?;
             in_cache(|cache| cache.delete(&key))
         })
         .register_fn("acquire", |of: &mut CacheMacro, key: Text, ttl: i64| -> Outcome<bool> {
+            run::refuse_in_admission("@CACHE.acquire")?;
             let key = of.key(&key)?;
             let (ttl, owner) = (life(ttl)?, with_run(|run| run.request_id));
             in_cache(|cache| cache.acquire(&key, owner, ttl))
         })
         .register_fn("release", |of: &mut CacheMacro, key: Text| -> Outcome<bool> {
+            run::refuse_in_admission("@CACHE.release")?;
             let key = of.key(&key)?;
             let owner = with_run(|run| run.request_id);
             in_cache(|cache| cache.release(&key, owner))
@@ -88,6 +91,7 @@ impl CacheMacro {
     }
 
     fn set(&self, key: &str, value: &Dynamic, ttl: Option<i64>) -> Outcome<()> {
+        run::refuse_in_admission("@CACHE.set")?;
         let key = self.key(key)?;
         let ttl = ttl.map(life).transpose()?;
         let json = with_run(|run| {
@@ -98,6 +102,7 @@ impl CacheMacro {
     }
 
     fn increment(&self, key: &str, by: i64, ttl: Option<i64>) -> Outcome<i64> {
+        run::refuse_in_admission("@CACHE.incr")?;
         let full_key = self.key(key)?;
         let ttl = ttl.map(life).transpose()?;
         in_cache(|cache| cache.increment(&full_key, by, ttl))?.ok_or_else(|| {

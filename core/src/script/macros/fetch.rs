@@ -17,7 +17,7 @@ use crate::queue;
 use crate::script::failure::raise;
 use crate::script::memory::uncounted;
 use crate::script::rows::refuse_in_transaction;
-use crate::script::run::{host, time_left};
+use crate::script::run::{host, refuse_in_admission, time_left};
 use crate::script::strings::printed;
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
@@ -97,6 +97,9 @@ impl Fetcher {
             .map_err(|_| refused("fetch: this is no HTTP method".into()))?;
         if !host().is_live() && !matches!(method, Method::GET | Method::HEAD) {
             return Err(refused(format!("fetch: a test run sends no {method}, unless it commits")));
+        }
+        if !matches!(method, Method::GET | Method::HEAD) {
+            refuse_in_admission(&format!("@HELPERS.fetch with {method}"))?;
         }
         let mut request = Request::builder().method(method).uri(uri);
         if let Some(headers) = options.get("headers").and_then(|headers| headers.as_map_ref().ok()) {

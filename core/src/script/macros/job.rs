@@ -118,6 +118,7 @@ fn later(
     payload: &Dynamic,
     options: &Map,
 ) -> Outcome<String> {
+    run::refuse_in_admission("@JOB")?;
     let options = read_options(options)?;
     uncounted(|| host().check_event(&path, event)).map_err(raise)?;
     let sent = with_run(|run| {
@@ -176,6 +177,7 @@ fn caller() -> Caller {
 }
 
 fn cancelled(rows: Option<&Rows>, id: &str) -> Outcome<bool> {
+    run::refuse_in_admission("@JOB.cancel")?;
     let Ok(id) = id.parse() else { return Ok(false) };
     let was_recorded = with_run(|run| {
         run.shared.later.as_mut().is_some_and(|all| {

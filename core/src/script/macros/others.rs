@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 
-use super::socket::{SocketMacro, act_on, check_gateway, name, note, room_name};
+use super::socket::{SocketMacro, act_on, check_gateway, name, room_name};
 use crate::broker::{Action, Channel, Member, Presence, Room, Target};
 use crate::error::Failure;
 use crate::script::failure::raise;
@@ -119,8 +119,7 @@ fn register_room_of(
     action: fn(Box<str>) -> Action,
 ) {
     let act = move |gateway: Arc<str>, args: &[&str], whom: &str, room: &str| {
-        note(call, args);
-        act_on(target(gateway, whom.into()), action(room.into()))
+        act_on(call, args, target(gateway, whom.into()), action(room.into()))
     };
     engine
         .register_fn(call, move |_: &mut SocketMacro, whom: Dynamic, room: Dynamic| -> Outcome {
@@ -135,8 +134,8 @@ fn register_room_of(
 }
 
 fn clear_room(gateway: Arc<str>, args: &[&str], room: &str) -> Outcome {
-    note("clearRoom", args);
-    act_on(Target::Room { gateway, room: room.into(), except: None }, Action::Leave(room.into()))
+    let target = Target::Room { gateway, room: room.into(), except: None };
+    act_on("clearRoom", args, target, Action::Leave(room.into()))
 }
 
 /// Asks who is connected.

@@ -161,7 +161,10 @@ fn register_connection(engine: &mut Engine) {
                 Some((_, socket)) => socket.into_string().into(),
                 // So that an event that is for jobs alone can tell that a client sent it.
                 None if is_job() => Dynamic::UNIT,
-                None => triggering("id")?.0.id().to_owned().into(),
+                None => id_in_admission().map_or_else(
+                    || triggering("id").map(|(socket, _)| socket.id().to_owned().into()),
+                    |id| Ok(id.into()),
+                )?,
             })
         })
         .register_fn("disconnect", |_: &mut SocketMacro| -> Outcome {
@@ -172,12 +175,10 @@ fn register_connection(engine: &mut Engine) {
         })
         .register_fn("disconnectUser", |_: &mut SocketMacro, id: Dynamic| -> Outcome {
             let id = name("a user id", &id)?;
-            note("disconnectUser", &[&id]);
-            act_on(Target::User((&*id).into()), Action::Disconnect)
+            act_on("disconnectUser", &[&id], Target::User((&*id).into()), Action::Disconnect)
         })
         .register_fn("disconnectSocket", |_: &mut SocketMacro, id: Text| -> Outcome {
-            note("disconnectSocket", &[&id]);
-            act_on(Target::Socket((&*id).into()), Action::Disconnect)
+            act_on("disconnectSocket", &[&id], Target::Socket((&*id).into()), Action::Disconnect)
         })
         .register_fn("get", |_: &mut SocketMacro, key: Text| -> Outcome<Dynamic> {
             let value = triggering("get")?.0.get(&key);
@@ -207,6 +208,14 @@ fn socket_of_job() -> Outcome<Option<(Arc<str>, Box<str>)>> {
     })
 }
 
+/// The id of the socket that is to be let in, where this run decides about one.
+fn id_in_admission() -> Option<String> {
+    with_run(|run| match &run.origin {
+        Origin::Admission { socket, .. } => Some(socket.id().to_owned()),
+        _ => None,
+    })
+}
+
 /// Whether this run is for a job, and not for a hook of what it writes.
 fn is_job() -> bool {
     with_run(|run| run.origin.job().is_some() && run.hook_depth == 0)
@@ -229,6 +238,10 @@ fn triggering(call: &str) -> Outcome<(Arc<dyn Socket>, Arc<str>)> {
             return Err(format!("@SOCKET.{call} does not exist in a hook, which has no socket").into());
         }
         Origin::Socket { gateway, socket } => return Ok((socket, gateway)),
+        Origin::Admission { .. } => {
+            refuse_in_admission(call)?;
+            "an admission script"
+        }
         Origin::Route(_) => "an HTTP script",
         Origin::Job { job, .. } if job.socket_id.is_some() => {
             "a durable event, whose socket may be gone: reply, emit, or have a second event do it"
@@ -246,7 +259,7 @@ pub(super) fn check_gateway(path: &str) -> Outcome {
 }
 
 /// Takes note of a call with these arguments.
-pub(super) fn note(method: &'static str, args: &[&str]) {
+fn note(method: &'static str, args: &[&str]) {
     uncounted(|| host().note(method, &|| args.iter().map(|arg| json!(arg)).collect()));
 }
 
@@ -277,10 +290,16 @@ fn publish_noted(
     .map_err(raise)
 }
 
-/// Does something else to sockets. It counts as an emit.
-pub(super) fn act_on(target: Target, action: Action) -> Outcome {
+/// Does something else to sockets by a call with these arguments. It counts as an emit.
+pub(super) fn act_on(method: &'static str, args: &[&str], target: Target, action: Action) -> Outcome {
+    refuse_in_admission(method)?;
+    note(method, args);
     count_emit()?;
     uncounted(|| host().publish(Publication { target, action })).map_err(raise)
+}
+
+fn refuse_in_admission(method: &str) -> Outcome {
+    run::refuse_in_admission(&format!("@SOCKET.{method}"))
 }
 
 /// An event's data on its way out, within what the run may emit. It is made uncounted.
@@ -290,6 +309,7 @@ fn outgoing(
     event: &str,
     data: &Dynamic,
 ) -> Outcome<(Arc<dyn Host>, Payload)> {
+    refuse_in_admission(method)?;
     check_emitted(event).map_err(raise)?;
     count_emit()?;
     let (host, payload) = with_run(|run| {

@@ -7,7 +7,7 @@ const fn value(signature: &'static str, gives: &'static str, about: &'static str
 }
 
 pub(super) const ENTRIES: [Entry; 23] = [
-    value("@BODY", "the value as it was sent", "What the client sent with the event, or the body of a request; a missing one is `#{}`. In a connection script `#{ id, ip, headers, auth, query }`, in a disconnection script `#{ reason, rooms, connectedAt }`, in a hook the row.")
+    value("@BODY", "the value as it was sent", "What the client sent with the event, or the body of a request; a missing one is `#{}`. In an admission and a connection script `#{ id, ip, headers, auth, query }`, in a disconnection script `#{ reason, rooms, connectedAt }`, in a hook the row.")
         .example("let name = @BODY.name;\nreturn `Hello, ${name}`;"),
     value("@DATA", "the row in a hook, else what `@BODY` gives", "The same as `@BODY`. In a hook it is the row: as it would be written in a `before` hook, as it is in an `after` hook, as it was when it is deleted.")
         .example("return #{ text: @DATA.text };"),
@@ -15,7 +15,7 @@ pub(super) const ENTRIES: [Entry; 23] = [
         .example("let changed = @OLD != () && @OLD.status != @DATA.status;"),
     value("@ARGS", "an array", "All data arguments of the event; the first is `@BODY`.")
         .example("return @ARGS.len();"),
-    value("@EVENT", "text", "The event's name as the client sent it, `connection`, `disconnection`, the method and path of a route, or what is done to a hook's row: `create`, `update` or `delete`.")
+    value("@EVENT", "text", "The event's name as the client sent it, `admission`, `connection`, `disconnection`, the method and path of a route, or what is done to a hook's row: `create`, `update` or `delete`.")
         .example("@LOGS(@EVENT);"),
     value("@GATEWAY", "text", "The path of the gateway; `routes` in a route; in a hook that of the script that wrote, or `data` for a request to `/data`.")
         .example("@SOCKET.emitToGateway(@GATEWAY, \"tick\", 1);"),
@@ -23,7 +23,7 @@ pub(super) const ENTRIES: [Entry; 23] = [
         .example("return #{ id: @REQUEST_ID };"),
     value("@USER", "a map with `id`, `email`, `name`, `role`, … or `()` for a guest", "Who sent it, without secrets.")
         .example("if @USER == () { @THROW.unauthorized(\"Sign in first\"); }\nreturn @USER.name;"),
-    value("@APP", "`#{ id, name, scopes }` or `()`", "The app key with which a program asked for a route; `()` where no program did.")
+    value("@APP", "`#{ id, name, scopes }` or `()`", "The app key with which a program asked for a route, or that a socket showed in `auth.appToken`; `()` where there was none, in hooks and in durable events.")
         .example("if @APP != () { @LOGS(\"asked by\", @APP.name); }"),
     value("@SOCKET", "`@SOCKET`", "The clients: see below.")
         .example("@SOCKET.broadcast(\"news\", @BODY);"),

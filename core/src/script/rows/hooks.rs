@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rhai::{Dynamic, Engine, EvalAltResult, Scope};
+use rhai::{Dynamic, Engine, EvalAltResult};
 use serde_json::Value as Json;
 
 use super::to_row;
@@ -149,7 +149,7 @@ impl Hook {
             run::nested(
                 |outer| hook_run(outer, operation, body, old),
                 || {
-                    let value = engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &script.ast)?;
+                    let value = script.evaluate(engine)?;
                     if self.when == HookWhen::After || operation == Operation::Delete {
                         return Ok(None);
                     }
@@ -185,7 +185,8 @@ impl Hook {
         with_run(|run| {
             let alike = run.shared.hooks.iter().filter(|hook| hook.failure.is_some() == failure.is_some());
             if alike.count() < ON_RECORD_MAX {
-                let (handler, failure) = (self.handler.clone(), uncounted(|| failure.clone()));
+                let (handler, place) = (self.handler.clone(), uncounted(|| place.clone()));
+                let failure = uncounted(|| failure.clone());
                 let hook = HookRun { handler, failure, place, duration, operations };
                 uncounted(|| run.shared.hooks.push(hook));
             }

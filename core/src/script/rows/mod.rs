@@ -123,6 +123,7 @@ impl Rows {
 
     /// Begins a transaction; what [`Self::commit`] and [`Self::undo`] go back to.
     pub(crate) fn begin(&self) -> Outcome<Mark> {
+        run::refuse_in_admission("@TRANSACTION")?;
         self.wait(async |session| session.begin().await)?;
         Ok(with_run(|run| Mark {
             waiting_hooks: run.shared.waiting_hooks.len(),

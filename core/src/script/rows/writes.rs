@@ -107,6 +107,7 @@ impl Rows {
         data: Vec<Row>,
         actor: &Actor,
     ) -> Outcome<Vec<Row>> {
+        run::refuse_in_admission(&format!("#{table}.create"))?;
         let table = self.table(table)?;
         table.check_is_own().map_err(raise)?;
         let grant = granted(&table, Action::Create, actor)?;
@@ -149,6 +150,7 @@ impl Rows {
         data: &Row,
         actor: &Actor,
     ) -> Outcome<Vec<Row>> {
+        run::refuse_in_admission(&format!("#{table}.update"))?;
         let table = self.table(table)?;
         table.check_change(data).map_err(raise)?;
         let grant = granted(&table, Action::Update, actor)?;
@@ -200,6 +202,7 @@ impl Rows {
         selector: &Selector,
         actor: &Actor,
     ) -> Outcome<u64> {
+        run::refuse_in_admission(&format!("#{table}.delete"))?;
         let table = self.table(table)?;
         table.check_is_own().map_err(raise)?;
         let grant = granted(&table, Action::Delete, actor)?;

@@ -21,8 +21,8 @@ fn errors(sources: &[&str]) -> Vec<(String, usize, usize)> {
     let check = move || {
         let engine = engine();
         let tables = BTreeSet::from(["message".to_owned(), "todo".to_owned()]);
-        let error = |source: &String| match engine.check(source, Some(&tables)) {
-            Ok(()) => (String::new(), 0, 0),
+        let error = |source: &String| match engine.check(source, &Within::default(), Some(&tables)) {
+            Ok(_) => (String::new(), 0, 0),
             Err(error) => (error.message, error.line, error.column),
         };
         sources.iter().map(error).collect()
@@ -285,7 +285,9 @@ fn hints_of_a_run() {
         let source = source.to_owned();
         let failure = spawn_script_thread("test".into(), move || {
             let engine = engine();
-            let script = engine.compile(&source).unwrap_or_else(|error| panic!("{error}\n{source}"));
+            let script = engine
+                .compile(&source, &Within::default())
+                .unwrap_or_else(|error| panic!("{error}\n{source}"));
             let call = Call {
                 origin: super::sandbox::of_socket(),
                 event: "e".into(),
@@ -321,6 +323,6 @@ impl ScriptEngine {
             let name = function.metadata.name.strip_prefix("get$").unwrap_or(&function.metadata.name);
             Some(((*of).to_owned(), name.to_owned(), function.metadata.num_params - 1))
         };
-        self.engine_for_tests().collect_fn_metadata(None, on, false)
+        self.rhai().collect_fn_metadata(None, on, false)
     }
 }

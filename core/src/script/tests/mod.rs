@@ -1,6 +1,7 @@
 //! The sandbox as its scripts meet it.
 
 mod language;
+mod library;
 mod payload;
 mod sandbox;
 mod table;

@@ -52,7 +52,8 @@ pub(super) fn call(body: &Json, timeout: Duration) -> Call {
 fn run_with(engine: ScriptEngine, source: &str, body: Json, timeout: Duration) -> (RunOutput, Vec<Emitted>) {
     let source = source.to_owned();
     spawn_script_thread("test".into(), move || {
-        let script = engine.compile(&source).unwrap_or_else(|error| panic!("{error}\n{source}"));
+        let script =
+            engine.compile(&source, &Within::default()).unwrap_or_else(|error| panic!("{error}\n{source}"));
         let (host, call) = recorded(&body, timeout);
         let output = engine.run(&script, &call, host.clone());
         (output, host.emitted())
@@ -324,11 +325,13 @@ fn forbidden_words_do_not_compile() {
         "undefined_name",
         "let x = ;",
     ] {
-        let error = engine.compile(source).expect_err(source);
+        let error = engine.compile(source, &Within::default()).expect_err(source);
         assert!(error.line >= 1, "{source}: {error}");
     }
-    assert!(engine.compile("@SOKCET").unwrap_err().message.contains("did you mean @SOCKET?"));
-    assert!(engine.compile(&" ".repeat(1 << 20)).is_err());
+    assert!(
+        engine.compile("@SOKCET", &Within::default()).unwrap_err().message.contains("did you mean @SOCKET?")
+    );
+    assert!(engine.compile(&" ".repeat(1 << 20), &Within::default()).is_err());
 }
 
 #[test]
@@ -350,7 +353,7 @@ fn javascript_habits_get_a_hint() {
         ("if (!@BODY.a) @THROW.badRequest(\"x\");", "braces"),
         ("var x = 1;", "let x"),
     ] {
-        let error = engine.compile(source).expect_err(source);
+        let error = engine.compile(source, &Within::default()).expect_err(source);
         assert!(error.message.contains(hint), "{source}\n{error}");
     }
 }
@@ -361,7 +364,7 @@ fn leaks_are_seen() {
     fn left_behind(source: &'static str, runs: usize) -> u64 {
         spawn_script_thread("test".into(), move || {
             let engine = engine();
-            let script = engine.compile(source).unwrap();
+            let script = engine.compile(source, &Within::default()).unwrap();
             let host = Arc::new(RecordedHost::new(None, Vec::new(), false));
             let call = call(&json!({"text": "hello", "n": [1, 2, 3]}), Duration::from_secs(5));
             (0..runs).map(|_| engine.run(&script, &call, host.clone()).left_behind_bytes).skip(1).sum()
@@ -417,11 +420,11 @@ fn a_panic_in_a_host_call_ends_the_run_only() {
         }
     }
     let engine = engine();
-    let script = engine.compile("@LOGS(1); @SOCKET.broadcast(\"e\", 1)").unwrap();
+    let script = engine.compile("@LOGS(1); @SOCKET.broadcast(\"e\", 1)", &Within::default()).unwrap();
     let host = Arc::new(Panics(RecordedHost::new(None, Vec::new(), false)));
     let output = engine.run(&script, &call(&json!({}), Duration::from_secs(5)), host.clone());
     assert_eq!((output.outcome.unwrap_err().code, &*output.logs), (ErrorCode::Internal, "[1]"));
-    let script = engine.compile("2").unwrap();
+    let script = engine.compile("2", &Within::default()).unwrap();
     let output = engine.run(&script, &call(&json!({}), Duration::from_secs(5)), host);
     assert_eq!(output.outcome.unwrap().json, "2");
 }

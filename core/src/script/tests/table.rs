@@ -103,7 +103,9 @@ impl Fixture {
     ) -> (Result<Json, Failure>, Json) {
         let (engine, source) = (self.engine.clone(), source.to_owned());
         spawn_script_thread("test".into(), move || {
-            let script = engine.compile(&source).unwrap_or_else(|error| panic!("{error}\n{source}"));
+            let script = engine
+                .compile(&source, &Within::default())
+                .unwrap_or_else(|error| panic!("{error}\n{source}"));
             let call = Call {
                 origin: request.map_or_else(super::sandbox::of_socket, Origin::Route),
                 event: "event".into(),
@@ -137,7 +139,7 @@ impl Fixture {
         let mut all = Hooks::new();
         for (index, (table, when, on, condition, source)) in hooks.iter().enumerate() {
             let name = format!("hook {index}");
-            let handler = self.on_script_thread(Handler::new, source, &name);
+            let handler = self.handler(source, &name);
             let changed = condition["_changed"].as_array().cloned().unwrap_or_default();
             let mut filter = condition.clone();
             filter.as_object_mut().map(|filter| filter.remove("_changed"));
@@ -152,12 +154,7 @@ impl Fixture {
         self.engine.set_hooks(all);
     }
 
-    fn on_script_thread(
-        &self,
-        make: fn(&HandlerSource<'_>, &ScriptEngine, &Arc<Metrics>) -> Handler,
-        source: &str,
-        name: &str,
-    ) -> Handler {
+    fn handler(&self, source: &str, name: &str) -> Handler {
         let (engine, source, name) = (self.engine.clone(), source.to_owned(), name.to_owned());
         spawn_script_thread("compile".into(), move || {
             let from = HandlerSource {
@@ -167,11 +164,12 @@ impl Fixture {
                 gateway: "hooks",
                 name: &name,
                 source: &source,
+                pack: None,
                 schema: None,
                 timeout: Duration::from_secs(5),
                 durable: None,
             };
-            make(&from, &engine, &Arc::new(Metrics::new()))
+            Handler::new(&from, &Arc::default(), &engine, &Arc::new(Metrics::new()))
         })
         .unwrap()
         .join()
@@ -279,8 +277,12 @@ fn what_is_wrong_is_told() {
     let tables = ["message".to_owned()].into();
     let engine = fixture.engine.clone();
     let checked = spawn_script_thread("check".into(), move || {
-        ["\n  #mesage.find()", "#message.find()", "@REPOS.x.find()", "#secure.messag.find()"]
-            .map(|source| engine.check(source, Some(&tables)).map_err(|error| (error.line, error.message)))
+        ["\n  #mesage.find()", "#message.find()", "@REPOS.x.find()", "#secure.messag.find()"].map(|source| {
+            engine
+                .check(source, &Within::default(), Some(&tables))
+                .map(drop)
+                .map_err(|error| (error.line, error.message))
+        })
     });
     let [wrong, fine, repos, secure] = checked.unwrap().join().unwrap();
     let (line, message) = wrong.unwrap_err();
@@ -397,7 +399,9 @@ fn a_test_run_leaves_nothing_and_says_what_it_wrote() {
             waiting: Vec::new(),
             events: None,
             move_on: None,
+            app: None,
             source: source.to_owned(),
+            within: Within::default(),
             trigger: Trigger::Socket { gateway: "/".into(), rooms: Vec::new() },
             event: "e".into(),
             payload: json!({}),

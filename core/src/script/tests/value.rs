@@ -55,7 +55,9 @@ fn one_operation_takes_little_more_than_the_cap() {
             let source = source.clone();
             move || {
                 let engine = engine();
-                let script = engine.compile(&source).unwrap_or_else(|error| panic!("{error}\n{source}"));
+                let script = engine
+                    .compile(&source, &Within::default())
+                    .unwrap_or_else(|error| panic!("{error}\n{source}"));
                 let host = Arc::new(RecordedHost::new(None, Vec::new(), false));
                 let output = engine.run(&script, &call(&json!({}), Duration::from_secs(60)), host);
                 (output.outcome.err(), crate::script::memory::peak_bytes())
