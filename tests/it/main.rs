@@ -19,6 +19,7 @@ mod connecting;
 mod data;
 mod durable;
 mod edits;
+mod engagefabric;
 mod events;
 mod faults;
 mod filters;

@@ -25,8 +25,6 @@ use crate::metrics::Metrics;
 
 /// How long a statement waits for SQLite's writer lock, or for a connection to its file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long anything waits for a connection to PostgreSQL, an attempt to connect included.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a connection to PostgreSQL may take to answer a ping when it comes back to its pool. One that is
 /// still busy with a statement that timed out does not answer; it is closed, and another takes its place.
 const PING_MAX: Duration = Duration::from_millis(500);
@@ -43,6 +41,8 @@ const LOOK_FOR_CLIENT: &str = "SET client_connection_check_interval = '500ms'";
 pub(super) struct Purpose {
     /// Connections, at most.
     pub connections: u32,
+    /// How long anything waits for a connection to PostgreSQL, an attempt to connect included.
+    pub acquire: Duration,
     /// How long a transaction on PostgreSQL may be idle. Then PostgreSQL ends it and frees its locks,
     /// even where it has not noticed that our process is gone.
     pub idle_in_transaction: Duration,
@@ -61,7 +61,7 @@ pub(super) async fn connect(url: &str, purpose: Purpose, metrics: &Metrics) -> R
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(purpose.connections)
-        .acquire_timeout(if is_sqlite { BUSY_TIMEOUT } else { ACQUIRE_TIMEOUT })
+        .acquire_timeout(if is_sqlite { BUSY_TIMEOUT } else { purpose.acquire })
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |options| {
             // WAL with NORMAL loses nothing when the process dies; see sqlite.org/wal.html.

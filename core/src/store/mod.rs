@@ -54,11 +54,21 @@ pub(crate) use writer::{Wanted, Writer, Written, begin_writing, run_write};
 
 /// Connections for the product's own tables. A server that waits for its turn to start holds one of
 /// them meanwhile.
-const OWN: Purpose =
-    Purpose { connections: 5, idle_in_transaction: Duration::from_secs(60), enforces_references: true };
+const OWN: Purpose = Purpose {
+    connections: 5,
+    acquire: Duration::from_secs(2),
+    idle_in_transaction: Duration::from_secs(60),
+    enforces_references: true,
+};
 /// Connections for rows of admins' tables. A script that computes in a transaction for longer than
-/// others should wait for its locks loses the transaction.
-const ROWS: Purpose = Purpose { connections: 8, idle_in_transaction: Duration::from_secs(2), ..OWN };
+/// others should wait for its locks loses the transaction. Where many want the same row, they wait for a connection as
+/// long as their run may take, which bounds it more closely than this: that is no lost database.
+const ROWS: Purpose = Purpose {
+    connections: 8,
+    acquire: Duration::from_secs(30),
+    idle_in_transaction: Duration::from_secs(2),
+    ..OWN
+};
 /// SQLite's one connection for edits, see [`Store::edit`].
 const EDITS: Purpose = Purpose { connections: 1, enforces_references: false, ..OWN };
 /// The number of the advisory lock that [`Store::turn`] takes in PostgreSQL; `gw` and a number.
