@@ -44,7 +44,7 @@ async fn selected(selector: &PackSelector, app: &App) -> anyhow::Result<Pack> {
 }
 
 async fn install(selector: PackSelector, dry_run: bool, force: bool) -> anyhow::Result<ExitCode> {
-    let sources = selector.database.sources();
+    let sources = selector.database.clone().sources();
     // What cannot be read makes no folder for data.
     packs::find(&selector.pack)?;
     let app = if dry_run { App::existing(sources).await? } else { App::of(sources).await? };
@@ -87,7 +87,7 @@ async fn uninstall(name: &str, force: bool, database: DatabaseArgs) -> anyhow::R
 }
 
 async fn diff(selector: PackSelector, exit_code: bool) -> anyhow::Result<ExitCode> {
-    let app = App::existing(selector.database.sources()).await?;
+    let app = App::existing(selector.database.clone().sources()).await?;
     let pack = selected(&selector, &app).await?;
     // Forced, so that what was edited is shown as what would change too.
     let plan = pack::plan(&app.catalog, &pack, InstallOptions::forced(true)).await?;

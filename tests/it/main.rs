@@ -37,6 +37,7 @@ mod operation;
 mod packs;
 mod packs_edited;
 mod packs_jobs;
+mod packs_together;
 mod postgres;
 mod readme;
 mod restarts;

@@ -158,6 +158,10 @@ pub(super) async fn plan_for(
     for thing in wanted {
         let before = concerned.remove(&thing.key());
         match before {
+            // Packs may use one table together, and it stays that of the first.
+            Some(before) if before.thing == *thing && is_table_of_another(&before, pack) => {
+                plan.others.push(before);
+            }
             Some(before) if before.thing == *thing => {
                 if before.owner.as_deref() != Some(pack) {
                     plan.adopted.push(before);
@@ -177,6 +181,11 @@ pub(super) async fn plan_for(
         plan.changes.push(delete(catalog, on, before, is_own, options).await?);
     }
     Ok(plan)
+}
+
+fn is_table_of_another(present: &Present, pack: &str) -> bool {
+    let owner = present.owner.as_deref();
+    matches!(present.thing, Thing::Table(_)) && owner.is_some_and(|owner| owner != pack)
 }
 
 /// Splits what is there: what the pack has or wants to have, by key, and all else. Hooks and libraries of others
