@@ -1,6 +1,7 @@
 //! The command line.
 
 mod jobs;
+mod types;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use crate::examples::*;
 
 pub use jobs::{FilterArgs, JobsArgs, JobsCommand, SelectedArgs};
+pub use types::TypesArgs;
 
 /// The file that is read when no other is named.
 const CONFIG_FILE: &str = "gatewright.toml";
@@ -63,6 +65,9 @@ pub enum Command {
     /// Lists durable events and jobs for later, runs them again, and discards them
     #[command(after_long_help = JOBS_EXAMPLES)]
     Jobs(JobsArgs),
+    /// Writes TypeScript types of gateways, events, tables and routes
+    #[command(after_long_help = TYPES_EXAMPLES)]
+    Types(TypesArgs),
     /// Prints the effective configuration, and where each value came from
     #[command(after_long_help = CONFIG_EXAMPLES)]
     Config(ServeArgs),

@@ -168,6 +168,17 @@ Examples:
   gatewright config --config prod.toml | grep limits
   GATEWRIGHT_LIMITS__BURST=500 gatewright config";
 
+pub const TYPES_EXAMPLES: &str = "\
+Examples:
+  gatewright types --out src/gatewright.ts             from the database
+  gatewright types --out src/gatewright.ts --check     in CI
+  gatewright types --url https://gateway.example --token \"$TOKEN\" --gateway /chat
+
+Payloads have the types of their payloadSchema, results of resultSchema; what has no schema is unknown. With the npm
+package gatewright: createRealtime<Gateways>(url).gateway(\"/chat\").call(…) is checked.
+
+Exit status: 0 done or current, 1 not current or failed.";
+
 pub const MIGRATE_EXAMPLES: &str = "\
 Examples:
   gatewright migrate

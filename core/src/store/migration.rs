@@ -3,6 +3,7 @@
 
 mod gateway_fields;
 mod libraries;
+mod result_schema;
 mod table_unique;
 mod user_profile;
 
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(user_profile::UserProfile),
             Box::new(libraries::Libraries),
             Box::new(table_unique::TableUnique),
+            Box::new(result_schema::ResultSchema),
         ]
     }
 }
