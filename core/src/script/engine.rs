@@ -26,7 +26,7 @@ use super::rows::Rows;
 use super::rows::hooks::{HookRun, Hooks};
 use super::rows::writes::RowsWrite;
 use super::run::{self, Call, JobEnd, Run, RunOutput, Shared};
-use super::{hints, json, macros, outside, require, strings};
+use super::{attachment, hints, json, macros, outside, require, strings};
 use crate::auth::Secret;
 use crate::config;
 use crate::data::{Data, UserWrite, Write};
@@ -101,6 +101,7 @@ impl ScriptEngine {
         engine.set_module_resolver(OwnImports);
         strings::register(&mut engine, limits.string_bytes, limits.elements);
         require::register(&mut engine);
+        attachment::register(&mut engine);
         outside::register(&mut engine);
         let rows = data.map(|data| Arc::new(Rows::new(data)));
         let mounts = Arc::<ArcSwap<Mounts>>::default();

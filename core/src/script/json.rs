@@ -1,7 +1,10 @@
 //! Between Rhai's values and JSON text, bounded on the way out.
 
+use std::sync::Arc;
+
 use rhai::Dynamic;
 
+use super::attachment::Attachment;
 use super::outside::from_outside;
 use crate::payload::Payload;
 
@@ -42,13 +45,16 @@ struct Writer {
     blobs: Blobs,
     depth_max: usize,
     bytes_left: usize,
+    /// The attachments of the run's payload that are in it.
+    passed_on: Vec<Arc<Vec<u8>>>,
 }
 
 /// A value as JSON with its blobs beside it.
 pub(super) fn to_payload(value: &Dynamic, depth_max: usize, bytes_max: usize) -> Result<Payload, Unsendable> {
     let blobs = Blobs::Attach(Vec::new());
     let json = String::with_capacity(PAYLOAD_BYTES_USUAL);
-    let mut writer = Writer { json, blobs, depth_max, bytes_left: bytes_max };
+    let passed_on = Vec::new();
+    let mut writer = Writer { json, blobs, depth_max, bytes_left: bytes_max, passed_on };
     writer.value(value, 0)?;
     let attachments = match writer.blobs {
         Blobs::Attach(blobs) => blobs,
@@ -59,7 +65,8 @@ pub(super) fn to_payload(value: &Dynamic, depth_max: usize, bytes_max: usize) ->
 
 /// A value as JSON alone; blobs become base64 text.
 pub(super) fn to_json(value: &Dynamic, depth_max: usize, bytes_max: usize) -> Result<String, Unsendable> {
-    let mut writer = Writer { json: String::new(), blobs: Blobs::Inline, depth_max, bytes_left: bytes_max };
+    let (json, blobs, passed_on) = (String::new(), Blobs::Inline, Vec::new());
+    let mut writer = Writer { json, blobs, depth_max, bytes_left: bytes_max, passed_on };
     writer.value(value, 0)?;
     Ok(writer.json)
 }
@@ -86,6 +93,8 @@ impl Writer {
             self.blob(&blob)
         } else if let Ok(character) = value.as_char() {
             self.text(character.encode_utf8(&mut [0; 4]))
+        } else if let Some(attachment) = value.read_lock::<Attachment>() {
+            self.attachment(&attachment)
         } else {
             Err(Unsendable::NoJson)
         }
@@ -120,13 +129,28 @@ impl Writer {
         self.push("]")
     }
 
-    fn blob(&mut self, blob: &rhai::Blob) -> Result<(), Unsendable> {
+    /// What came in may go out again, once in each value, whatever its size.
+    fn attachment(&mut self, attachment: &Attachment) -> Result<(), Unsendable> {
+        let bytes = attachment.bytes();
+        let goes_beside = matches!(self.blobs, Blobs::Attach(_));
+        if goes_beside && !self.passed_on.iter().any(|one| Arc::ptr_eq(one, bytes)) {
+            self.passed_on.push(bytes.clone());
+            return self.write_blob(bytes);
+        }
+        self.blob(bytes)
+    }
+
+    fn blob(&mut self, blob: &[u8]) -> Result<(), Unsendable> {
         self.charge(blob.len())?;
+        self.write_blob(blob)
+    }
+
+    fn write_blob(&mut self, blob: &[u8]) -> Result<(), Unsendable> {
         match &mut self.blobs {
             Blobs::Attach(blobs) if blobs.len() >= ATTACHMENTS_MAX => Err(Unsendable::TooLarge),
             Blobs::Attach(blobs) => {
                 let placeholder = format!("{{\"_placeholder\":true,\"num\":{}}}", blobs.len());
-                blobs.push(blob.clone());
+                blobs.push(blob.to_vec());
                 self.push(&placeholder)
             }
             Blobs::Inline => {

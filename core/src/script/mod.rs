@@ -4,6 +4,7 @@
 //! [`Host`]: what it can do to the world, live or recorded. This module must not know where
 //! scripts come from, nor what carries their emits.
 
+mod attachment;
 mod calls;
 mod engine;
 mod failure;

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use rhai::{Array, Dynamic};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::attachment::Attachment;
 use super::json::PLACEHOLDER;
 
 use super::outside::from_outside;
@@ -18,13 +20,13 @@ const MASKED_BYTES_MIN: usize = 4;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arguments {
     json: Box<str>,
-    attachments: Vec<Vec<u8>>,
+    attachments: Vec<Arc<Vec<u8>>>,
 }
 
 impl Arguments {
     /// From the array of a Socket.IO event packet.
     pub fn from_packet(json: &str, attachments: Vec<Vec<u8>>) -> Self {
-        Self { json: json.into(), attachments }
+        Self { json: json.into(), attachments: attachments.into_iter().map(Arc::new).collect() }
     }
 
     /// One argument.
@@ -52,7 +54,7 @@ impl Arguments {
 
     /// The size in memory.
     pub fn bytes(&self) -> usize {
-        self.json.len() + self.attachments.iter().map(Vec::len).sum::<usize>()
+        self.json.len() + self.attachments.iter().map(|blob| blob.len()).sum::<usize>()
     }
 
     /// A text without the texts of the arguments, for a log that holds no payloads. What is as short as
@@ -91,10 +93,10 @@ impl Arguments {
         let blob = value.as_map_ref().ok().and_then(|map| {
             let is_placeholder = map.get("_placeholder")?.as_bool().ok()?;
             let number = usize::try_from(map.get("num")?.as_int().ok()?).ok()?;
-            is_placeholder.then(|| self.attachments.get(number).cloned())?
+            is_placeholder.then(|| self.attachments.get(number).map(Attachment::value))?
         });
         if let Some(blob) = blob {
-            *value = Dynamic::from_blob(blob);
+            *value = blob;
         } else if let Ok(mut map) = value.as_map_mut() {
             map.values_mut().for_each(|value| self.attach(value));
         } else if let Ok(mut array) = value.as_array_mut() {
@@ -254,8 +256,9 @@ mod tests {
         .read()
         .unwrap();
         assert_eq!(arguments.len(), 4);
-        assert_eq!(*arguments[1].as_blob_ref().unwrap(), vec![1]);
-        assert_eq!(arguments[0].as_map_ref().unwrap()["a"].clone().into_blob().unwrap(), vec![2, 3]);
+        let bytes = |value: &Dynamic| value.clone().cast::<Attachment>().bytes().to_vec();
+        assert_eq!(bytes(&arguments[1]), [1]);
+        assert_eq!(bytes(&arguments[0].as_map_ref().unwrap()["a"]), [2, 3]);
         assert!(arguments[2].is_unit());
     }
 

@@ -410,6 +410,36 @@ await scenario({
     assert.equal((await run(client, "make", 10_001)).code, "SCRIPT_MEMORY_LIMIT");
   },
 
+  async "an attachment passes through a script in any size"() {
+    const events = {
+      echo: "let all = [@BODY.file, #{ again: [@BODY.file] }]; return #{ all: all, size: @BODY.file.len() };",
+      share: "@SOCKET.join(\"files\"); @SOCKET.emitToCurrentRoom(\"files\", \"file\", #{ deep: [@BODY] });",
+      text: "return #{ text: @BODY.toText(), blob: @BODY.toBlob().len(), first: @BODY[0], same: @BODY == @BODY, printed: `${@BODY}` };",
+      outside: "return @BODY[9];",
+      blob: "return @BODY.toBlob().len();",
+    };
+    await gateway("/attachments", events, { limits: { messageBytes: 4_000_000 } });
+    for (const options of transports) {
+      const [client, other] = [await connect("/attachments", options), await connect("/attachments", options)];
+      await run(other, "share", Buffer.from("x"));
+      const file = Buffer.alloc(900_000, "gatewright");
+      const { result } = await run(client, "echo", { file });
+      assert.ok(file.equals(result.all[0]) && file.equals(result.all[1].again[0]));
+      assert.equal(result.size, file.length);
+      const large = Buffer.alloc(3_000_000, "large");
+      const shared = next(other, "file", ({ deep }) => deep[0].length > 1);
+      assert.equal((await run(client, "share", large)).success, true);
+      assert.ok(large.equals((await shared).deep[0]));
+      // Once more in the same value counts as the script's own.
+      assert.equal((await run(client, "echo", { file: large })).code, "SCRIPT_OUTPUT_LIMIT");
+      const asked = await run(client, "text", Buffer.from("ä text"));
+      assert.deepEqual(asked.result, { text: "ä text", blob: 7, first: 0xc3, same: true, printed: "blob of 7 bytes" });
+      assert.deepEqual([(await run(client, "text", Buffer.from([0xff]))).code], ["VALIDATION_ERROR"]);
+      assert.equal((await run(client, "outside", Buffer.from("ab"))).code, "SCRIPT_EXECUTION_ERROR");
+      assert.equal((await run(client, "blob", large)).code, "SCRIPT_MEMORY_LIMIT");
+    }
+  },
+
   // A name that JSON has to escape never gets here: the protocol library ends such a connection.
   async "any other text is a name"() {
     await gateway("/names", { "*": "return @EVENT;", "say hi": "return \"exact\";" });
