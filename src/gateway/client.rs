@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use gatewright_core::auth::User;
+use gatewright_core::filter::Filter;
 use gatewright_core::payload::Payload;
 use gatewright_core::run::{self, Client, ErrorPacket, JobKind, ResultPacket, Runner, raw};
 use gatewright_core::script::{Call, RunOutput, Socket};
 use gatewright_core::{ErrorCode, Failure};
 use serde_json::Value as Json;
+use uuid::Uuid;
 
 use super::connection::{Connection, Stage};
 use super::packets::{self, Outgoing, RateLimitedPacket};
-use super::rooms::NotJoined;
+use super::rooms::{NotJoined, NotSubscribed};
 
 impl Socket for Connection {
     fn id(&self) -> &str {
@@ -30,15 +32,24 @@ impl Socket for Connection {
     fn join(&self, room: &str) -> Result<(), Failure> {
         match self.namespace.join_room(self, room) {
             Ok(()) | Err(NotJoined::Already | NotJoined::Gone) => Ok(()),
-            Err(NotJoined::Full) => {
-                let limit = self.namespace.gateway.load().limits.subscriptions_per_connection;
-                let packet =
-                    RateLimitedPacket { message: "Too many subscriptions", limit, retry_after_ms: 0 };
-                self.send_or_end(packets::RATE_LIMITED, &packet);
-                let message = format!("More than {limit} rooms for one connection; leave one first");
-                Err(Failure::new(ErrorCode::RateLimitExceeded, message))
-            }
+            Err(NotJoined::Full) => Err(too_many(self)),
         }
+    }
+
+    fn subscribe(&self, id: Uuid, topic: &str, filter: Filter) -> Result<(), Failure> {
+        let most = self.namespace.gateway.load().limits.subscriptions_per_connection as usize;
+        let subscribed = self.namespace.rooms.subscribe(self.id, id, (topic, filter), most);
+        subscribed.map_err(|refused| match refused {
+            NotSubscribed::Full => too_many(self),
+            NotSubscribed::TooManyFilters => {
+                let message = "The topic has too many different filters; subscribe with one that others have";
+                Failure::new(ErrorCode::RateLimitExceeded, message)
+            }
+        })
+    }
+
+    fn unsubscribe(&self, id: Uuid) -> bool {
+        self.namespace.rooms.unsubscribe(self.id, id)
     }
 
     fn leave(&self, room: &str) {
@@ -92,6 +103,15 @@ impl Client for Connection {
             JobKind::Disconnect => {}
         }
     }
+}
+
+/// Tells a client that it is in as many rooms and topics as it may be.
+fn too_many(connection: &Connection) -> Failure {
+    let limit = connection.namespace.gateway.load().limits.subscriptions_per_connection;
+    let packet = RateLimitedPacket { message: "Too many subscriptions", limit, retry_after_ms: 0 };
+    connection.send_or_end(packets::RATE_LIMITED, &packet);
+    let message = format!("More than {limit} rooms and topics for one connection; leave one first");
+    Failure::new(ErrorCode::RateLimitExceeded, message)
 }
 
 /// The result or the error, to the sender.

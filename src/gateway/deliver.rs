@@ -1,16 +1,21 @@
 //! Publications on their way to the sockets of this node.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gatewright_core::broker::{Action, Channel, Member, Publication, Room, Sockets, Target};
+use gatewright_core::filter::Filter;
+use gatewright_core::payload::Payload;
 use gatewright_core::script::Socket;
+use serde_json::{Map, Value as Json};
 
 use super::connection::Connection;
 use super::hub::Hub;
 use super::namespace::Namespace;
-use super::packets::Outgoing;
+use super::packets::{self, EventPacket, Outgoing};
 use super::rooms;
+use super::topics::Subscriber;
 
 impl Sockets for Hub {
     fn deliver(&self, publication: &Publication) {
@@ -20,6 +25,7 @@ impl Sockets for Hub {
                 let data = Outgoing::new(payload);
                 self.each(target, |connection| connection.send_or_end(event, &data));
             }
+            Action::Event { data, timestamp } => self.tell_topic(target, data, timestamp),
             // Who is in as many rooms as they may be is told so.
             Action::Join(room) => self.each(target, |connection| drop(Socket::join(connection, room))),
             Action::Leave(room) => self.each(target, |connection| Socket::leave(connection, room)),
@@ -64,6 +70,24 @@ impl Sockets for Hub {
 }
 
 impl Hub {
+    /// Tells each subscription of a topic whose filter an event meets. Each filter is looked at once.
+    fn tell_topic(&self, target: &Target, payload: &Payload, timestamp: &str) {
+        let Target::Topic { gateway, topic } = target else { return };
+        let data = Outgoing::new(payload);
+        let fields = OnceCell::new();
+        let meets =
+            |filter: &Filter| filter.is_all() || filter.matches(fields.get_or_init(|| fields_of(payload)));
+        for topic in self.topics(gateway.as_deref(), topic) {
+            for subscribers in topic.by_filter().iter().filter(|subscribers| meets(subscribers.filter())) {
+                for Subscriber { id, connection } in subscribers.all().iter() {
+                    let packet =
+                        EventPacket { subscription_id: *id, topic: &topic.name, data: &data, timestamp };
+                    connection.send_or_end(packets::EVENT, &packet);
+                }
+            }
+        }
+    }
+
     /// Does something to each socket that is meant.
     fn each(&self, target: &Target, act: impl Fn(&Connection)) {
         match target {
@@ -104,6 +128,12 @@ impl Hub {
                 let connections = namespace.flat_map(|namespace| namespace.rooms.connections());
                 connections.for_each(|connection| act(&connection));
             }
+            Target::Topic { gateway, topic } => {
+                let topics = self.topics(gateway.as_deref(), topic);
+                let subscribers = topics.flat_map(|topic| topic.by_filter().to_vec());
+                let subscribers = subscribers.flat_map(|subscribers| subscribers.all().to_vec());
+                subscribers.for_each(|subscriber| act(&subscriber.connection));
+            }
             Target::All => {
                 let namespaces = self.namespaces();
                 let connections = namespaces.values().flat_map(|namespace| namespace.rooms.connections());
@@ -111,4 +141,9 @@ impl Hub {
             }
         }
     }
+}
+
+/// What filters look at; of a value that is no object, nothing.
+fn fields_of(payload: &Payload) -> Map<String, Json> {
+    serde_json::from_str(&payload.json).unwrap_or_default()
 }

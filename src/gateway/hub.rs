@@ -22,6 +22,7 @@ use super::handshake::AddressRates;
 use super::namespace::Namespace;
 use super::rooms;
 use super::tokens::Expiries;
+use super::topics::Topic;
 
 /// Bytes that a WebSocket reads at once; each connection keeps a buffer of that size.
 const READ_BUFFER_BYTES: usize = 1024;
@@ -189,11 +190,21 @@ impl Hub {
 
     /// Those of a gateway's rooms, or of all gateways', that are meant.
     pub(super) fn rooms(&self, room: Room<'_>) -> impl Iterator<Item = Arc<rooms::Room>> {
-        let namespaces: Vec<_> = match room.gateway {
+        let namespaces = self.namespace_or_all(room.gateway).into_iter();
+        namespaces.filter_map(move |namespace| namespace.rooms.room(room.name))
+    }
+
+    /// The topics of this name of a gateway, or of all.
+    pub(super) fn topics(&self, gateway: Option<&str>, name: &str) -> impl Iterator<Item = Arc<Topic>> {
+        let namespaces = self.namespace_or_all(gateway).into_iter();
+        namespaces.filter_map(move |namespace| namespace.rooms.topic(name))
+    }
+
+    fn namespace_or_all(&self, path: Option<&str>) -> Vec<Arc<Namespace>> {
+        match path {
             Some(path) => self.namespace(path).into_iter().collect(),
             None => self.namespaces().values().cloned().collect(),
-        };
-        namespaces.into_iter().filter_map(move |namespace| namespace.rooms.room(room.name))
+        }
     }
 
     /// A place for another connection; none when the server is full.

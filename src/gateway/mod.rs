@@ -20,6 +20,7 @@ mod presence;
 mod reconcile;
 mod rooms;
 mod tokens;
+mod topics;
 mod watch;
 
 pub use guard::GuardLayer;

@@ -23,6 +23,8 @@ pub const TOKEN_EXPIRED: &str = "token_expired";
 pub const TOKEN_REFRESH: &str = "token_refresh";
 /// Sent by clients: what has become of a durable event.
 pub const JOB_STATUS: &str = "job_status";
+/// An event of a topic.
+pub const EVENT: &str = "event";
 /// Who joins and leaves a room.
 pub const PRESENCE: &str = "presence";
 
@@ -159,6 +161,16 @@ pub struct RateLimitedPacket {
     pub retry_after_ms: u64,
 }
 
+/// `event`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventPacket<'a> {
+    pub subscription_id: Uuid,
+    pub topic: &'a str,
+    pub data: &'a Outgoing<'a>,
+    pub timestamp: &'a str,
+}
+
 /// `presence`.
 #[derive(Serialize)]
 pub struct PresencePacket<'a> {
@@ -255,6 +267,12 @@ impl Packet for ErrorPacket<'_> {
         // Details are bounded with the results of scripts, and rare.
         let details = self.details.map_or(0, |details| details.to_string().len());
         AROUND_BYTES + self.message.len() + self.logs.get().len() + details
+    }
+}
+
+impl Packet for EventPacket<'_> {
+    fn bytes(&self) -> usize {
+        AROUND_BYTES + self.topic.len() + self.data.bytes
     }
 }
 

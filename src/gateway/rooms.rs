@@ -1,5 +1,5 @@
-//! The connections of a gateway and the rooms that they are in: both directions under one lock, so
-//! that no room has a connection that is gone.
+//! The connections of a gateway and the rooms and topics that they are in: both directions under one
+//! lock, so that none has a connection that is gone.
 //!
 //! Rooms are our own rather than socketioxide's: whoever sends must know which socket could not
 //! take a packet, presence must know who joined when, and no room name may reach a private room.
@@ -10,11 +10,14 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use gatewright_core::broker::Member;
+use gatewright_core::filter::Filter;
 use gatewright_core::store::{self, Time};
 use parking_lot::{Mutex, RwLock};
+use uuid::Uuid;
 
 use super::connection::{Connection, SocketId};
 use super::presence::Changes;
+use super::topics::{Subscriber, Subscription, TooManyFilters, Topic, Topics};
 
 /// The connections of a gateway and its rooms.
 #[derive(Default)]
@@ -26,12 +29,21 @@ pub struct Rooms {
 struct State {
     connections: HashMap<SocketId, Occupant>,
     rooms: HashMap<Box<str>, Arc<Room>>,
+    topics: Topics,
 }
 
 /// A connection, with its rooms in the order in which it joined them.
 struct Occupant {
     connection: Arc<Connection>,
     rooms: Vec<Arc<Room>>,
+    subscriptions: HashMap<Uuid, Subscription>,
+}
+
+impl Occupant {
+    /// Whether it is in as many rooms and topics as it may be; 0: in any number.
+    fn is_full(&self, most: usize) -> bool {
+        most > 0 && self.rooms.len() + self.subscriptions.len() >= most
+    }
 }
 
 /// A room that somebody is in.
@@ -66,6 +78,15 @@ pub enum NotJoined {
     Gone,
 }
 
+/// Why a connection does not subscribe to a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotSubscribed {
+    /// It is in as many rooms and topics as it may be.
+    Full,
+    /// The topic has as many different filters as it may have.
+    TooManyFilters,
+}
+
 impl Rooms {
     /// Adds a connection, which is in no room. False when there is one of this id: a transport has one
     /// connection to a gateway, by whichever of its names.
@@ -73,7 +94,8 @@ impl Rooms {
         match self.state.write().connections.entry(connection.id) {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
-                place.insert(Occupant { connection: connection.clone(), rooms: Vec::new() });
+                let (rooms, subscriptions) = (Vec::new(), HashMap::new());
+                place.insert(Occupant { connection: connection.clone(), rooms, subscriptions });
                 true
             }
         }
@@ -86,20 +108,21 @@ impl Rooms {
         if !std::ptr::eq(&*state.connections.get(&id)?.connection, connection) {
             return None;
         }
-        let Occupant { rooms, .. } = state.connections.remove(&id)?;
+        let Occupant { rooms, subscriptions, .. } = state.connections.remove(&id)?;
+        subscriptions.iter().for_each(|(id, subscription)| state.topics.remove(*id, subscription));
         rooms.iter().for_each(|room| state.take_out(id, room));
         Some(rooms)
     }
 
-    /// Puts a connection into a room, unless it is in `most` rooms; 0: in any number.
+    /// Puts a connection into a room, unless it is in `most` rooms and topics; 0: in any number.
     pub fn join(&self, id: SocketId, name: &str, most: usize) -> Result<Arc<Room>, NotJoined> {
         let mut state = self.state.write();
-        let State { connections, rooms } = &mut *state;
+        let State { connections, rooms, .. } = &mut *state;
         let occupant = connections.get_mut(&id).ok_or(NotJoined::Gone)?;
         if occupant.rooms.iter().any(|room| *room.name == *name) {
             return Err(NotJoined::Already);
         }
-        if most > 0 && occupant.rooms.len() >= most {
+        if occupant.is_full(most) {
             return Err(NotJoined::Full);
         }
         let room = rooms.get(name).cloned().unwrap_or_else(|| {
@@ -121,6 +144,44 @@ impl Rooms {
         let room = rooms.remove(place);
         state.take_out(id, &room);
         Some(room)
+    }
+
+    /// Subscribes a connection to a topic, unless it is in `most` rooms and topics; 0: in any number.
+    pub fn subscribe(
+        &self,
+        id: SocketId,
+        subscription: Uuid,
+        (topic, filter): (&str, Filter),
+        most: usize,
+    ) -> Result<(), NotSubscribed> {
+        let mut state = self.state.write();
+        let State { connections, topics, .. } = &mut *state;
+        // One that has gone gets nothing any more.
+        let Some(occupant) = connections.get_mut(&id) else { return Ok(()) };
+        if occupant.is_full(most) {
+            return Err(NotSubscribed::Full);
+        }
+        let subscriber = Subscriber { id: subscription, connection: occupant.connection.clone() };
+        let kept =
+            topics.add(topic, filter, subscriber).map_err(|TooManyFilters| NotSubscribed::TooManyFilters)?;
+        occupant.subscriptions.insert(subscription, kept);
+        Ok(())
+    }
+
+    /// Ends a subscription of a connection; false when it has none of this id.
+    pub fn unsubscribe(&self, id: SocketId, subscription: Uuid) -> bool {
+        let mut state = self.state.write();
+        let State { connections, topics, .. } = &mut *state;
+        let kept = connections.get_mut(&id).and_then(|occupant| occupant.subscriptions.remove(&subscription));
+        kept.is_some_and(|kept| {
+            topics.remove(subscription, &kept);
+            true
+        })
+    }
+
+    /// A topic by its name, if anybody subscribed to it.
+    pub fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+        self.state.read().topics.topic(name)
     }
 
     /// The names of the rooms that a connection is in.

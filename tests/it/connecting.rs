@@ -51,6 +51,19 @@ fn rooms() {
 }
 
 #[test]
+fn pings() {
+    let settings = [("LIMITS__PING_INTERVAL_MS", "100"), ("LIMITS__PING_TIMEOUT_MS", "5000")];
+    run_scenario(&Server::start_with(&settings, &[]), "pings");
+}
+
+#[test]
+fn topics() {
+    let server = Server::start_with(&[("LIMITS__EVENTS_PER_SECOND", "0"), LOGS], &[]);
+    run_scenario(&server, "topics");
+    check_log(server);
+}
+
+#[test]
 fn sockets() {
     let server = Server::start_with(&[LOGS], &[]);
     run_scenario(&server, "sockets");

@@ -65,6 +65,13 @@ pub enum Target {
     Gateway(Arc<str>),
     /// Every socket of every gateway.
     All,
+    /// Those with a subscription to a topic: an event of it goes to each subscription whose filter it meets.
+    Topic {
+        /// The gateway's path; none: the topics of this name in all gateways.
+        gateway: Option<Arc<str>>,
+        /// The topic's name.
+        topic: Box<str>,
+    },
 }
 
 /// What is done to sockets.
@@ -76,6 +83,13 @@ pub enum Action {
         event: Box<str>,
         /// Its data.
         payload: Payload,
+    },
+    /// An event of a topic; for those of a topic alone.
+    Event {
+        /// What happened.
+        data: Payload,
+        /// When, in RFC 3339.
+        timestamp: Box<str>,
     },
     /// They come into a room of the gateway that they are in.
     Join(Box<str>),
@@ -228,7 +242,7 @@ mod tests {
 
     fn publications() -> Vec<Publication> {
         let payload = Payload { json: "{\"a\":[1,\"ü\"]}".to_owned(), attachments: vec![vec![0, 255]] };
-        let emit = Action::Emit { event: "e".into(), payload };
+        let emit = Action::Emit { event: "e".into(), payload: payload.clone() };
         let targets = [
             Target::Room { gateway: "/a".into(), room: "r".into(), except: Some("s".into()) },
             Target::RoomOfAll("r".into()),
@@ -239,10 +253,12 @@ mod tests {
             Target::Connection { gateway: "/a".into(), socket: "s".into() },
             Target::Gateway("/a".into()),
             Target::All,
+            Target::Topic { gateway: Some("/a".into()), topic: "t".into() },
         ];
         let with = |target: Target| {
             let (join, leave) = (Action::Join("r".into()), Action::Leave("r".into()));
-            let actions = [emit.clone(), join, leave, Action::Disconnect, Action::CheckSession];
+            let event = Action::Event { data: payload.clone(), timestamp: "2026-01-01T00:00:00Z".into() };
+            let actions = [emit.clone(), event, join, leave, Action::Disconnect, Action::CheckSession];
             actions.map(|action| Publication { target: target.clone(), action })
         };
         targets.into_iter().flat_map(with).collect()

@@ -109,6 +109,11 @@ impl Filter {
         Self(Condition::All(Vec::new()))
     }
 
+    /// Whether it is the filter that every row meets, as it is written.
+    pub fn is_all(&self) -> bool {
+        matches!(&self.0, Condition::All(conditions) if conditions.is_empty())
+    }
+
     /// The filter that no row meets.
     pub fn nothing() -> Self {
         Self(Condition::Any(Vec::new()))

@@ -48,7 +48,7 @@ impl Host for LiveHost {
     }
 
     fn publish(&self, publication: Publication) -> Result<(), Failure> {
-        if let Action::Emit { .. } = publication.action {
+        if let Action::Emit { .. } | Action::Event { .. } = publication.action {
             self.metrics.emitted.inc();
         }
         self.broker.publish(publication)

@@ -42,6 +42,8 @@ impl Runner {
             Target::Users(users) => users.iter().map(|user| presence.connections_of_user(user)).sum(),
             Target::Gateway(path) => Ok(presence.connections()?.get(&**path).copied().unwrap_or_default()),
             Target::All => Ok(presence.connections()?.values().sum()),
+            // Filters are looked at where the sockets are.
+            Target::Topic { .. } => Ok(0),
             // One, if it is there: whoever names a socket knows no more.
             Target::UserIn { .. } | Target::Socket(_) | Target::Connection { .. } => Ok(1),
         }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::broker::{Presence, Publication};
 use crate::cache::Cache;
 use crate::error::Failure;
+use crate::filter::Filter;
 use crate::jobs::LaterJob;
 use crate::payload::Payload;
 
@@ -65,6 +66,13 @@ pub trait Socket: Send + Sync {
     fn leave(&self, room: &str);
     /// The rooms that it is in.
     fn rooms(&self) -> Vec<String>;
+    /// Has it get the events of a topic that meet the filter, under this id.
+    ///
+    /// # Errors
+    /// `RATE_LIMIT_EXCEEDED` when it is in as many rooms and topics as it may be.
+    fn subscribe(&self, id: Uuid, topic: &str, filter: Filter) -> Result<(), Failure>;
+    /// Ends one of its subscriptions; false when it has none of this id.
+    fn unsubscribe(&self, id: Uuid) -> bool;
     /// Ends its connection once what was emitted before has been sent.
     fn disconnect(&self);
     /// A value that is kept with it, as JSON.

@@ -1,6 +1,6 @@
 //! The host of test runs: everything is recorded or simulated, nothing leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -12,6 +12,7 @@ use super::host::{Host, Socket};
 use crate::broker::{Action, Channel, Member, Presence, Publication, Room, Target};
 use crate::cache::{Cache, MemoryCache};
 use crate::error::Failure;
+use crate::filter::Filter;
 use crate::jobs::LaterJob;
 use crate::payload::Payload;
 use crate::store::{self, Time};
@@ -63,6 +64,7 @@ struct State {
     /// The first is the one that triggered the run, or would have.
     sockets: Vec<SimulatedSocket>,
     values: BTreeMap<String, Arc<str>>,
+    subscriptions: BTreeSet<Uuid>,
 }
 
 struct SimulatedSocket {
@@ -103,6 +105,7 @@ impl SimulatedSocket {
             Target::Connection { gateway, socket } => self.is_of(Some(gateway)) && *self.id == **socket,
             Target::Gateway(path) => self.is_of(Some(path)),
             Target::All => true,
+            Target::Topic { .. } => false,
         }
     }
 }
@@ -181,7 +184,7 @@ impl Host for RecordedHost {
             match &action {
                 Action::Join(room) => drop(socket.rooms.entry(room.to_string()).or_insert_with(store::now)),
                 Action::Leave(room) => drop(socket.rooms.remove(&**room)),
-                Action::Emit { .. } | Action::Disconnect | Action::CheckSession => {}
+                Action::Emit { .. } | Action::Event { .. } | Action::Disconnect | Action::CheckSession => {}
             }
         }
         Ok(())
@@ -274,6 +277,15 @@ impl Socket for RecordedHost {
 
     fn rooms(&self) -> Vec<String> {
         self.state.lock().sockets[0].rooms.keys().cloned().collect()
+    }
+
+    fn subscribe(&self, id: Uuid, _topic: &str, _filter: Filter) -> Result<(), Failure> {
+        self.state.lock().subscriptions.insert(id);
+        Ok(())
+    }
+
+    fn unsubscribe(&self, id: Uuid) -> bool {
+        self.state.lock().subscriptions.remove(&id)
     }
 
     fn disconnect(&self) {}

@@ -10,6 +10,7 @@ pub(crate) mod pack;
 pub(crate) mod socket;
 pub(crate) mod table;
 pub(crate) mod throw;
+mod topics;
 
 use std::sync::Arc;
 
@@ -96,6 +97,7 @@ pub(crate) fn register(
     pack::register(engine, mounts);
     socket::register(engine);
     others::register(engine);
+    topics::register(engine);
     throw::register(engine);
     helpers::register(engine, limits, secret);
     cache::register(engine);

@@ -121,7 +121,7 @@ fn register_emits(engine: &mut Engine) {
             },
         )
         .register_fn("emitToSocket", |_: &mut SocketMacro, id: Text, event: Text, data: Dynamic| -> Outcome {
-            publish("emitToSocket", &[&id], &event, &data, || Target::Socket((&*id).into()))
+            publish("emitToSocket", &[&id], &event, &data, || one_socket(&id))
         })
         .register_fn(
             "emitToGateway",
@@ -178,7 +178,7 @@ fn register_connection(engine: &mut Engine) {
             act_on("disconnectUser", &[&id], Target::User((&*id).into()), Action::Disconnect)
         })
         .register_fn("disconnectSocket", |_: &mut SocketMacro, id: Text| -> Outcome {
-            act_on("disconnectSocket", &[&id], Target::Socket((&*id).into()), Action::Disconnect)
+            act_on("disconnectSocket", &[&id], one_socket(&id), Action::Disconnect)
         })
         .register_fn("get", |_: &mut SocketMacro, key: Text| -> Outcome<Dynamic> {
             let value = triggering("get")?.0.get(&key);
@@ -216,6 +216,15 @@ fn id_in_admission() -> Option<String> {
     })
 }
 
+/// A socket by its id: of the gateway whose script this is, or in routes and hooks of any.
+fn one_socket(id: &str) -> Target {
+    let own = with_run(|run| run.origin.gateway().filter(|_| run.hook_depth == 0).cloned());
+    match own {
+        Some(gateway) => Target::Connection { gateway, socket: id.into() },
+        None => Target::Socket(id.into()),
+    }
+}
+
 /// Whether this run is for a job, and not for a hook of what it writes.
 fn is_job() -> bool {
     with_run(|run| run.origin.job().is_some() && run.hook_depth == 0)
@@ -231,7 +240,7 @@ fn own_gateway(call: &str) -> Outcome<Arc<str>> {
 }
 
 /// The triggering socket and its gateway's path.
-fn triggering(call: &str) -> Outcome<(Arc<dyn Socket>, Arc<str>)> {
+pub(super) fn triggering(call: &str) -> Outcome<(Arc<dyn Socket>, Arc<str>)> {
     let (origin, is_hook) = with_run(|run| (run.origin.clone(), run.hook_depth > 0));
     let context = match origin {
         _ if is_hook => {
@@ -302,7 +311,7 @@ fn refuse_in_admission(method: &str) -> Outcome {
     run::refuse_in_admission(&format!("@SOCKET.{method}"))
 }
 
-/// An event's data on its way out, within what the run may emit. It is made uncounted.
+/// An event's data on its way out.
 fn outgoing(
     method: &'static str,
     args: &dyn Fn() -> Vec<Json>,
@@ -311,6 +320,22 @@ fn outgoing(
 ) -> Outcome<(Arc<dyn Host>, Payload)> {
     refuse_in_admission(method)?;
     check_emitted(event).map_err(raise)?;
+    let args = || {
+        let mut args = args();
+        args.push(json!(event));
+        args
+    };
+    payload_of(method, &args, data)
+}
+
+/// Data on its way out by a call with these arguments before it, within what the run may emit. It is
+/// made uncounted.
+pub(super) fn payload_of(
+    method: &'static str,
+    args: &dyn Fn() -> Vec<Json>,
+    data: &Dynamic,
+) -> Outcome<(Arc<dyn Host>, Payload)> {
+    refuse_in_admission(method)?;
     count_emit()?;
     let (host, payload) = with_run(|run| {
         let payload = uncounted(|| json::to_payload(data, run.limits.value_depth, run.limits.result_bytes));
@@ -328,7 +353,7 @@ fn outgoing(
     uncounted(|| {
         host.note(method, &|| {
             let mut args = args();
-            args.extend([json!(event), payload.to_value()]);
+            args.push(payload.to_value());
             args
         });
     });

@@ -7,7 +7,7 @@ const fn value(signature: &'static str, gives: &'static str, about: &'static str
 }
 
 pub(super) const ENTRIES: [Entry; 24] = [
-    value("@BODY", "the value as it was sent", "What the client sent with the event, or the body of a request; a missing one is `#{}`. In an admission and a connection script `#{ id, ip, headers, auth, query }`, in a disconnection script `#{ reason, rooms, connectedAt }`, in a hook the row.")
+    value("@BODY", "the value as it was sent", "What the client sent with the event, or the body of a request; a missing one is `#{}`. Binary attachments are values with `len()`, `toText()` and `toBlob()` that go on as they are, in any size; a blob that a script makes, `toBlob()` too, has at most 10,000 bytes. In an admission and a connection script `#{ id, ip, headers, auth, query }`, in a disconnection script `#{ reason, rooms, connectedAt }`, in a hook the row.")
         .example("let name = @BODY.name;\nreturn `Hello, ${name}`;"),
     value("@DATA", "the row in a hook, else what `@BODY` gives", "The same as `@BODY`. In a hook it is the row: as it would be written in a `before` hook, as it is in an `after` hook, as it was when it is deleted.")
         .example("return #{ text: @DATA.text };"),

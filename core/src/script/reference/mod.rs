@@ -63,8 +63,8 @@ pub const GROUPS: [Group; 10] = [
     Group { of: "", about: "What a script begins with.", entries: &macros::ENTRIES },
     Group {
         of: "@SOCKET",
-        about: "The clients. Emits leave in the order of the calls, as they are called. A room, an event and a user id \
-                have 1 to 256 bytes; a room and a user id may be a number too.",
+        about: "The clients. Emits leave in the order of the calls, as they are called. A room, a topic, an \
+                event and a user id have 1 to 256 bytes; all but an event may be a number too.",
         entries: &socket::ENTRIES,
     },
     Group {

@@ -20,7 +20,7 @@ const fn others(signature: &'static str, about: &'static str) -> Entry {
     )
 }
 
-pub(super) const ENTRIES: [Entry; 36] = [
+pub(super) const ENTRIES: [Entry; 40] = [
     emit("reply(event, data)", "To the client that sent the event.").only(Place::Socket)
         .example("@SOCKET.reply(\"welcome\", #{ id: @SOCKET.id });"),
     emit("broadcastToRoom(room, event, data)", "To a room of this gateway, without the sender.").only(Place::Socket)
@@ -35,7 +35,7 @@ pub(super) const ENTRIES: [Entry; 36] = [
         .example("@SOCKET.emitToUser(\"u1\", \"notification\", #{ text: \"hi\" });"),
     emit("emitToUsers(userIds, event, data)", "To all sockets of these users, at most 1,000, in all gateways: one emit.")
         .example("@SOCKET.emitToUsers([\"u1\", \"u2\"], \"invited\", #{ lobby: \"blue\" });"),
-    emit("emitToSocket(socketId, event, data)", "To one socket.")
+    emit("emitToSocket(socketId, event, data)", "To one socket of this gateway, or in routes and hooks of any.")
         .example("@SOCKET.emitToSocket(\"some-id\", \"poke\", ());"),
     emit("emitToGateway(path, event, data)", "To every socket of a gateway; `RESOURCE_NOT_FOUND` for an unknown path.")
         .example("@SOCKET.emitToGateway(\"/chat\", \"news\", #{ text: \"hi\" });"),
@@ -48,6 +48,15 @@ pub(super) const ENTRIES: [Entry; 36] = [
         .example("@SOCKET.leave(\"lobby\");"),
     call("rooms()", "an array of names", "The rooms of the socket.").only(Place::Socket)
         .example("if !(\"lobby\" in @SOCKET.rooms()) { @SOCKET.join(\"lobby\"); }"),
+    call("subscribe(topic, filter?)", "the id of the subscription", "Has the socket get the events of a topic of this gateway that meet the filter, as `event {subscriptionId, topic, data, timestamp}`. The filter has the operators of tables, on the fields of `data`; one of a client goes through `@HELPERS.filter`. It ends with the socket.").only(Place::Socket)
+        .errors("`RATE_LIMIT_EXCEEDED` past the gateway's `subscriptionsPerConnection`, rooms and topics together, or with more than 10,000 different filters of one topic; `VALIDATION_ERROR` for a filter over 4 KiB")
+        .example("return @SOCKET.subscribe(\"prices\", #{ symbol: #{ _in: [\"A\", \"B\"] } });"),
+    call("unsubscribe(subscriptionId)", "whether it had this subscription", "Ends a subscription of the socket.").only(Place::Socket)
+        .example("@SOCKET.unsubscribe(@BODY.subscriptionId);"),
+    emit("publish(topic, data)", "To the subscriptions of a topic whose filter `data` meets: of this gateway, or in routes and hooks of all.")
+        .example("@SOCKET.publish(\"prices\", #{ symbol: \"A\", price: 7 });"),
+    emit("publish(path, topic, data)", "The same of the gateway with this path; `RESOURCE_NOT_FOUND` where there is none.")
+        .example("@SOCKET.publish(\"/shop\", \"prices\", #{ symbol: \"A\", price: 7 });"),
     others("joinUser(userId, room)", "Puts all sockets that a user has in this gateway into a room.")
         .example("@SOCKET.joinUser(\"u1\", \"lobby\");"),
     others("joinUser(path, userId, room)", "The same in the gateway with this path.")
@@ -86,7 +95,7 @@ pub(super) const ENTRIES: [Entry; 36] = [
         .example("@SOCKET.reply(\"bye\", ());\n@SOCKET.disconnect();"),
     call("disconnectUser(userId)", "", "Ends all connections of a user.")
         .example("@SOCKET.disconnectUser(\"u1\");"),
-    call("disconnectSocket(socketId)", "", "Ends the connection of one socket.")
+    call("disconnectSocket(socketId)", "", "Ends the connection of one socket of this gateway, or in routes and hooks of any.")
         .example("@SOCKET.disconnectSocket(\"some-id\");"),
     call("get(key)", "the value or `()`", "A value that this connection keeps.").only(Place::Socket)
         .example("let step = @SOCKET.get(\"step\");"),
