@@ -40,6 +40,21 @@ fn hubtel() {
     run_scenario(&Server::start_with(&[], &["--pack", "hubtel"]), "hubtel");
 }
 
+/// In the root namespace, and moved.
+fn socket_service(database: Database) {
+    run_scenario(&Server::start_on(database, &[], &["--pack", "socket-service"]), "socket_service");
+}
+
+fn socket_service_mounted(database: Database) {
+    let server = Server::start_on(database, &[], &[]);
+    let install = json!({ "name": "socket-service", "mount": "/apps/sockets" });
+    let installed = server.admin(&server.admin_token(), "POST", "/admin/packs", Some(&install));
+    assert_eq!(installed.status, 201, "{}", installed.body);
+    run_scenario(&server, "socket_service");
+}
+
+on_each_database!(socket_service, socket_service_mounted);
+
 /// A client by hand, over polling: the signal has to come while its job runs, and only this
 /// process may send it.
 #[test]
