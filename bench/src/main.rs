@@ -15,11 +15,13 @@ mod frame;
 mod idle;
 mod measure;
 mod packet;
+mod presence;
 mod proc;
 mod report;
 mod rows;
 mod soak;
 mod target;
+mod topics;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -81,6 +83,10 @@ enum Command {
     Backlog(backlog::BacklogArgs),
     /// Fan-out: one publisher, many subscribers in one room, every delivery checked
     Fanout(fanout::FanoutArgs),
+    /// Topics: what a publish costs, by how many different filters the subscriptions have
+    Topics(topics::TopicsArgs),
+    /// Presence: what joins and leaves of a large room cost, with and without a debounce
+    Presence(presence::PresenceArgs),
     /// Memory: many connected sockets that do nothing
     Idle(idle::IdleArgs),
     /// Latency: one event at a time on an otherwise idle server
@@ -119,6 +125,12 @@ fn main() -> Result<()> {
         }
         Some(Command::Backlog(args)) => {
             return client_runtime(cli.client_threads)?.block_on(backlog::run(&args, &cli.compare.start));
+        }
+        Some(Command::Topics(args)) => {
+            return client_runtime(cli.client_threads)?.block_on(topics::run(&args, &cli.compare.start));
+        }
+        Some(Command::Presence(args)) => {
+            return client_runtime(cli.client_threads)?.block_on(presence::run(&args, &cli.compare.start));
         }
         Some(Command::Events(args)) => vec![Scenario::Events(args)],
         Some(Command::Rows(args)) => args.scenarios(),

@@ -99,9 +99,12 @@ pub const ADMIN_EMAIL: &str = "admin@localhost";
 /// That admin's password.
 pub const ADMIN_PASSWORD: &str = "only for a bench";
 
-const PACK: [(&str, &str); 8] = [
+const PACK: [(&str, &str); 11] = [
     ("pack.toml", include_str!("../pack/pack.toml")),
     ("events/message.rhai", include_str!("../pack/events/message.rhai")),
+    ("events/leave.rhai", include_str!("../pack/events/leave.rhai")),
+    ("events/subscribe.rhai", include_str!("../pack/events/subscribe.rhai")),
+    ("events/tick.rhai", include_str!("../pack/events/tick.rhai")),
     ("events/join.rhai", include_str!("../pack/events/join.rhai")),
     ("events/publish.rhai", include_str!("../pack/events/publish.rhai")),
     ("events/create.rhai", include_str!("../pack/events/create.rhai")),
