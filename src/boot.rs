@@ -130,11 +130,8 @@ pub fn made_up_password() -> String {
     bytes.iter().step_by(16).map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])).collect()
 }
 
-/// The page that a demo adds, by its path.
-pub type DemoPage = &'static str;
-
-/// Runs a server until a signal stops it.
-pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<ExitCode> {
+/// Runs a server until a signal stops it. `demos`: the packs whose pages it serves.
+pub async fn serve(sources: Sources, demos: &[String]) -> anyhow::Result<ExitCode> {
     let config = config::load(&sources)?.config;
     init_logs(&config)?;
     let watched = config.watch.clone().map(packs::Watched::start).transpose()?;
@@ -173,7 +170,7 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
         None => None,
     };
 
-    let router = http::router(state.clone(), demo.is_some());
+    let router = http::router(state.clone(), demos);
     let guarded = http::ClientLayer.layer(GuardLayer(hub.clone()).layer(router));
     let service = tower::util::MapResponseLayer::new(http::guarded).layer(guarded);
     let (stop, stopped) = watch::channel(false);
@@ -193,7 +190,7 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     if let Some(watched) = watched {
         tasks.spawn(watched.keep_installed(app.catalog.clone(), until(stopped)));
     }
-    announce(address, demo);
+    announce(address, demos);
 
     signals.next().await;
     tracing::info!("stopping: accepted events finish first");
@@ -243,9 +240,13 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 }
 
 /// One line that says where everything is, and what others can reach.
-fn announce(address: SocketAddr, demo: Option<DemoPage>) {
+fn announce(address: SocketAddr, demos: &[String]) {
     let base = format!("http://{address}");
-    let demo = demo.map_or_else(String::new, |page| format!(", demo at {base}{page}"));
+    let demo = match demos {
+        [] => String::new(),
+        [pack] => format!(", demo at {base}/demo/{pack}"),
+        _ => format!(", demos at {base}/demo"),
+    };
     say(&format!("Gatewright listens on {base}{demo}, API and admin API at {base}/docs"));
     if !address.ip().is_loopback() {
         say("Exposed beyond this machine: sockets, sign-in, the admin API and /docs. Put TLS in front.");

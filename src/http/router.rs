@@ -31,8 +31,8 @@ use super::{HttpState, auth, data, demo, health, jobs, openapi, pages, routes, s
 )]
 struct Description;
 
-/// The whole HTTP side; `with_demo` adds the page to try the chat.
-pub fn router(state: HttpState, with_demo: bool) -> Router {
+/// The whole HTTP side; `demos` are the packs whose pages are served to try them.
+pub fn router(state: HttpState, demos: &[String]) -> Router {
     let (router, mut api) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh_token))
@@ -65,8 +65,9 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
     let swagger = Router::from(swagger()).layer(middleware::map_response(async |page| pages::own_page(page)));
     let router = router.layer(middleware::map_response(async |answer| pages::not_kept(answer)));
     let mut router = router.merge(description).merge(swagger);
-    if with_demo {
-        router = router.merge(demo());
+    if !demos.is_empty() {
+        let own_page = middleware::map_response(async |page| pages::own_page(page));
+        router = router.merge(demo::router(demos).layer(own_page));
     }
     router
         .merge(Router::new().fallback(routes::serve).with_state(state.clone()))
@@ -79,14 +80,6 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
 /// The page that shows the API. Its badge, which asks a host elsewhere, is off.
 fn swagger() -> SwaggerUi {
     SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none"))
-}
-
-/// The page to try the chat pack.
-fn demo() -> Router {
-    Router::new()
-        .route("/demo/chat", get(demo::chat))
-        .route("/demo/chat.js", get(demo::chat_script))
-        .layer(middleware::map_response(async |page| pages::own_page(page)))
 }
 
 /// `/metrics` alone, for a listener of its own.
