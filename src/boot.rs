@@ -142,6 +142,9 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     let turn = app.store.turn().await?;
     app.bootstrap_admin().await?;
     packs::install_configured(&app).await?;
+    if demo.is_some() {
+        packs::install_demos(&app).await?;
+    }
     drop(turn);
     let broker = Arc::new(MemoryBroker::default());
     let jobs = Jobs::open(app.store.clone(), &app.config, app.metrics.clone()).await?;

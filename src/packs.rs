@@ -18,6 +18,9 @@ use crate::boot::App;
 /// Editors write a file in several steps; a change is taken over when it has been quiet for so long.
 const QUIET: Duration = Duration::from_millis(150);
 
+/// Packs of `gatewright demo`, and where their pages look for them.
+const DEMOS: [(&str, &str); 1] = [("engagefabric", "/engage")];
+
 /// The packs of this repository.
 #[derive(Embed)]
 #[folder = "scripts/"]
@@ -98,6 +101,16 @@ pub async fn install_configured(app: &App) -> anyhow::Result<()> {
             }
             installed => drop(installed.with_context(|| format!("cannot install pack {name}"))?),
         }
+    }
+    Ok(())
+}
+
+/// Installs what the pages of a demo need besides the chat: packs with the root namespace are mounted apart.
+pub async fn install_demos(app: &App) -> anyhow::Result<()> {
+    for (name, mount) in DEMOS {
+        let pack = find(name)?.mounted(mount);
+        let installed = install(&app.catalog, &pack, InstallOptions::default()).await;
+        installed.with_context(|| format!("cannot install pack {name}"))?;
     }
     Ok(())
 }

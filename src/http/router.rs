@@ -5,7 +5,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use gatewright_admin_api::error::ErrorAnswer;
 use gatewright_admin_api::request::{ACCESS_COOKIE, APP_KEY_HEADER, REFRESH_COOKIE, cookie};
 use gatewright_admin_api::{ApiError, check_origin};
@@ -31,7 +31,7 @@ use super::{HttpState, auth, data, demo, health, jobs, openapi, pages, routes, s
 )]
 struct Description;
 
-/// The whole HTTP side; `with_demo` adds the page to try the chat.
+/// The whole HTTP side; `with_demo` adds the pages to try the packs.
 pub fn router(state: HttpState, with_demo: bool) -> Router {
     let (router, mut api) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(auth::login))
@@ -66,7 +66,7 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
     let router = router.layer(middleware::map_response(async |answer| pages::not_kept(answer)));
     let mut router = router.merge(description).merge(swagger);
     if with_demo {
-        router = router.merge(demo());
+        router = router.merge(demo(state.clone()));
     }
     router
         .merge(Router::new().fallback(routes::serve).with_state(state.clone()))
@@ -81,11 +81,13 @@ fn swagger() -> SwaggerUi {
     SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none"))
 }
 
-/// The page to try the chat pack.
-fn demo() -> Router {
+/// The pages to try the packs.
+fn demo(state: HttpState) -> Router {
     Router::new()
-        .route("/demo/chat", get(demo::chat))
-        .route("/demo/chat.js", get(demo::chat_script))
+        .route("/demo", get(demo::index))
+        .route("/demo/{name}", get(demo::file))
+        .route("/demo/engagefabric/players", post(demo::players))
+        .with_state(state)
         .layer(middleware::map_response(async |page| pages::own_page(page)))
 }
 

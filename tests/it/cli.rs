@@ -658,7 +658,11 @@ fn cli_demo() {
     assert!(client.body.contains("socket.io") || client.body.contains("Socket.IO"));
     let mut guest = Polling::try_connect(&url, "/chat", None).unwrap();
     assert_eq!(guest.run("joinRoom", &json!({ "roomId": "7" }))["result"], json!({ "joined": "7" }));
+    let index = send(&url, "GET", "/demo", &[], b"");
+    assert!(index.body.contains("/demo/chat") && index.body.contains("/demo/engagefabric"), "{}", index.body);
+    assert_eq!(send(&url, "GET", "/demo/nothing", &[], b"").status, 404);
     run_in_browser(&url, "chat");
+    run_in_browser(&url, "engagefabric");
     assert_eq!(running.stop().0, Some(0));
     assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 0, "a demo leaves nothing behind");
 }
