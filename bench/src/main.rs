@@ -3,6 +3,7 @@
 
 #![expect(unreachable_pub, reason = "a program has no outside: pub says what other modules use")]
 
+mod admin;
 mod backlog;
 mod baseline;
 mod client;
@@ -13,6 +14,7 @@ mod events;
 mod fanout;
 mod frame;
 mod idle;
+mod leaderboard;
 mod measure;
 mod packet;
 mod proc;
@@ -79,6 +81,8 @@ enum Command {
     Durable(durable::DurableArgs),
     /// Backlog: how fast jobs are taken up that wait in the database, when few wait and when very many do
     Backlog(backlog::BacklogArgs),
+    /// Leaderboard: scores of the pack engagefabric on a large board; --database-url for PostgreSQL
+    Leaderboard(leaderboard::LeaderboardArgs),
     /// Fan-out: one publisher, many subscribers in one room, every delivery checked
     Fanout(fanout::FanoutArgs),
     /// Memory: many connected sockets that do nothing
@@ -119,6 +123,9 @@ fn main() -> Result<()> {
         }
         Some(Command::Backlog(args)) => {
             return client_runtime(cli.client_threads)?.block_on(backlog::run(&args, &cli.compare.start));
+        }
+        Some(Command::Leaderboard(args)) => {
+            return client_runtime(cli.client_threads)?.block_on(leaderboard::run(&args, &cli.compare));
         }
         Some(Command::Events(args)) => vec![Scenario::Events(args)],
         Some(Command::Rows(args)) => args.scenarios(),
