@@ -1,6 +1,7 @@
 //! The command line.
 
 mod jobs;
+mod types;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use crate::examples::*;
 
 pub use jobs::{FilterArgs, JobsArgs, JobsCommand, SelectedArgs};
+pub use types::TypesArgs;
 
 /// The file that is read when no other is named.
 const CONFIG_FILE: &str = "gatewright.toml";
@@ -63,6 +65,9 @@ pub enum Command {
     /// Lists durable events and jobs for later, runs them again, and discards them
     #[command(after_long_help = JOBS_EXAMPLES)]
     Jobs(JobsArgs),
+    /// Writes TypeScript types of gateways, events, tables and routes
+    #[command(after_long_help = TYPES_EXAMPLES)]
+    Types(TypesArgs),
     /// Prints the effective configuration, and where each value came from
     #[command(after_long_help = CONFIG_EXAMPLES)]
     Config(ServeArgs),
@@ -170,9 +175,15 @@ pub enum PackCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Shows how a pack differs from what is installed
+    /// Shows what installing a pack would change, as a unified diff of scripts and settings
     #[command(after_long_help = PACK_DIFF_EXAMPLES)]
-    Diff(PackSelector),
+    Diff {
+        #[command(flatten)]
+        pack: PackSelector,
+        /// Exit with 1 when something would change, not only when it cannot be told
+        #[arg(long)]
+        exit_code: bool,
+    },
     /// Writes what came from a pack, or gateways, as a pack
     #[command(after_long_help = PACK_EXPORT_EXAMPLES)]
     Export {
@@ -192,9 +203,10 @@ pub enum PackCommand {
 pub struct PackSelector {
     /// A name, or the path of a folder
     pub pack: String,
-    /// A path to put the pack's gateways and routes under: `/` becomes the path itself
-    #[arg(long, value_name = "PATH", default_value = "")]
-    pub mount: String,
+    /// A path to put the pack's gateways and routes under: `/` becomes the path itself. Without it a pack that is
+    /// installed stays where it is; `--mount /` takes it back
+    #[arg(long, value_name = "PATH")]
+    pub mount: Option<String>,
     #[command(flatten)]
     pub database: DatabaseArgs,
 }

@@ -56,7 +56,7 @@ pub const PACK_INSTALL_EXAMPLES: &str = "\
 Examples:
   gatewright pack install chat --dry-run       say what would change: + new, ~ changed, - gone, ! refused
   gatewright pack install chat
-  gatewright pack install chat --mount /app    its gateway /chat becomes /app/chat
+  gatewright pack install chat --mount /app    its gateway /chat becomes /app/chat, also when it is installed again
   gatewright pack install ./mine --force       also what an admin has edited since";
 
 pub const PACK_UNINSTALL_EXAMPLES: &str = "\
@@ -64,8 +64,9 @@ Example:
   gatewright pack uninstall chat";
 
 pub const PACK_DIFF_EXAMPLES: &str = "\
-Example:
-  gatewright pack diff ./mine                  + new, ~ changed, - gone, and the lines that differ";
+Examples:
+  gatewright pack diff ./mine                  + new, ~ changed, - gone, and the lines that differ
+  gatewright pack diff ./mine --exit-code      for scripts: 0 when nothing would change, else 1";
 
 pub const PACK_EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -166,6 +167,17 @@ Examples:
   gatewright config                            every setting, its value and where it came from
   gatewright config --config prod.toml | grep limits
   GATEWRIGHT_LIMITS__BURST=500 gatewright config";
+
+pub const TYPES_EXAMPLES: &str = "\
+Examples:
+  gatewright types --out src/gatewright.ts             from the database
+  gatewright types --out src/gatewright.ts --check     in CI
+  gatewright types --url https://gateway.example --token \"$TOKEN\" --gateway /chat
+
+Payloads have the types of their payloadSchema, results of resultSchema; what has no schema is unknown. With the npm
+package gatewright: createRealtime<Gateways>(url).gateway(\"/chat\").call(…) is checked.
+
+Exit status: 0 done or current, 1 not current or failed.";
 
 pub const MIGRATE_EXAMPLES: &str = "\
 Examples:

@@ -9,6 +9,7 @@ mod commands;
 mod examples;
 mod gateway;
 mod http;
+mod pack_errors;
 mod packs;
 
 use std::io::{ErrorKind, Write};
@@ -40,6 +41,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(args) => commands::user::token(args).await,
         Command::AppKey(args) => commands::app_key::run(args).await,
         Command::Jobs(args) => commands::jobs::run(args).await,
+        Command::Types(args) => commands::types::run(args).await,
         Command::Config(args) => commands::config::run(&args),
         Command::Migrate(args) => commands::database::migrate(args).await,
         Command::Backup(args) => commands::database::backup(args).await,

@@ -7,16 +7,19 @@ use std::time::Duration;
 
 use anyhow::Context;
 use gatewright_core::catalog::Catalog;
-use gatewright_core::pack::{self, ChangeKind, InstallOptions, Pack, PackFiles, Plan};
+use gatewright_core::pack::{self, ChangeKind, InstallOptions, Pack, PackError, PackFiles, Plan};
 use gatewright_core::{Error, ErrorCode};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use rust_embed::Embed;
 use tokio::sync::mpsc;
 
 use crate::boot::App;
+use crate::pack_errors::errors_of;
 
 /// Editors write a file in several steps; a change is taken over when it has been quiet for so long.
-const QUIET: Duration = Duration::from_millis(150);
+const QUIET: Duration = Duration::from_millis(100);
+/// And after so long whatever else changes: something may write beside the scripts all the time.
+const LONGEST: Duration = Duration::from_millis(400);
 
 /// Packs of `gatewright demo`, and where their pages look for them.
 const DEMOS: [(&str, &str); 1] = [("engagefabric", "/engage")];
@@ -65,8 +68,11 @@ fn built_in_names() -> Vec<String> {
     names
 }
 
-/// The packs in a folder: itself, or its subfolders.
-pub fn in_folder(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Pack)>> {
+/// A folder with a pack, and the pack or why it cannot be read.
+pub type InFolder = (PathBuf, Result<Pack, PackError>);
+
+/// The packs in a folder: itself, or its subfolders. One that cannot be read is no matter of the others.
+pub fn in_folder(folder: &Path) -> anyhow::Result<Vec<InFolder>> {
     let is_pack = |folder: &Path| folder.join("pack.toml").is_file();
     let mut folders = Vec::new();
     if is_pack(folder) {
@@ -77,11 +83,11 @@ pub fn in_folder(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Pack)>> {
         folders.extend(entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| is_pack(path)));
         folders.sort();
     }
-    folders.into_iter().map(|folder| Ok((folder.clone(), Pack::from_folder(&folder)?))).collect()
+    Ok(folders.into_iter().map(|folder| (folder.clone(), Pack::from_folder(&folder))).collect())
 }
 
 /// The packs in a folder, of which there must be one.
-pub fn some_in_folder(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Pack)>> {
+pub fn some_in_folder(folder: &Path) -> anyhow::Result<Vec<InFolder>> {
     let packs = in_folder(folder)?;
     anyhow::ensure!(
         !packs.is_empty(),
@@ -94,7 +100,8 @@ pub fn some_in_folder(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Pack)>> {
 /// Installs the packs that the configuration names.
 pub async fn install_configured(app: &App) -> anyhow::Result<()> {
     for name in &app.config.packs {
-        match install(&app.catalog, &find(name)?, InstallOptions::default()).await {
+        let pack = find(name)?.placed(&app.store, None).await?;
+        match install(&app.catalog, &pack, InstallOptions::default()).await {
             // An admin's edits stand; the server starts with them.
             Err(Error::Refused(conflict)) if conflict.code == ErrorCode::DuplicateResource => {
                 tracing::warn!(pack = name, "not installed: {}", conflict.message);
@@ -166,24 +173,45 @@ impl Watched {
     /// Waits until files have changed and are quiet again; none when they are not watched any more.
     async fn change(&mut self) -> Option<()> {
         let changed = self.changes.recv().await;
-        while tokio::time::timeout(QUIET, self.changes.recv()).await.is_ok_and(|change| change.is_some()) {}
+        let until = tokio::time::Instant::now() + LONGEST;
+        let mut quiet_at = tokio::time::Instant::now() + QUIET;
+        while tokio::time::timeout_at(quiet_at.min(until), self.changes.recv())
+            .await
+            .is_ok_and(|change| change.is_some())
+        {
+            quiet_at = tokio::time::Instant::now() + QUIET;
+        }
         changed
     }
 }
 
-/// What does not install is logged; what was live stays.
+/// What does not install is logged with its place; what was live stays.
 async fn install_folder(folder: &Path, catalog: &Catalog) {
     let packs = match in_folder(folder) {
         Ok(packs) => packs,
         Err(error) => return tracing::error!(error = format!("{error:#}"), "cannot read the packs"),
     };
     for (path, pack) in packs {
-        // Who edits files means the files; but a table that is missing for a moment keeps its rows.
-        let options = InstallOptions { overwrite: true, lose_values: false };
-        if let Err(error) = install(catalog, &pack, options).await {
-            tracing::error!(pack = pack.name, folder = %path.display(), %error, "the pack is not installed");
+        let pack = match pack {
+            Ok(pack) => pack,
+            Err(error) => {
+                tracing::error!(folder = %path.display(), "the pack cannot be read; what was live stays\n{error}");
+                continue;
+            }
+        };
+        if let Err(error) = install_watched(catalog, pack.clone()).await {
+            let places = errors_of(catalog, &path, &pack).await.unwrap_or_default();
+            let why = if places.is_empty() { error.to_string() } else { places.join("\n\n") };
+            tracing::error!(pack = pack.name, "the pack is not installed; what was live stays\n{why}");
         }
     }
+}
+
+/// Who edits files means the files; but a table that is missing for a moment keeps its rows.
+async fn install_watched(catalog: &Catalog, pack: Pack) -> gatewright_core::Result<()> {
+    let pack = pack.placed(catalog.store(), None).await?;
+    let options = InstallOptions { overwrite: true, lose_values: false };
+    install(catalog, &pack, options).await.map(drop)
 }
 
 /// One line for each change, for people.

@@ -25,6 +25,8 @@ pub(crate) struct PackView {
     /// Whether it comes with the server, and can be installed by its name.
     is_built_in: bool,
     is_installed: bool,
+    /// The path that its gateways and routes are under; empty: none.
+    mount: String,
     /// What it holds, as it was installed, else as it would be.
     tables: Vec<String>,
     gateways: Vec<String>,
@@ -53,9 +55,9 @@ pub(crate) struct PackView {
 pub(crate) struct InstallBody {
     /// Of a pack that is built in; others are installed with the command line.
     name: String,
-    /// A path to put its gateways and routes under: `/` becomes the path itself.
-    #[serde(default)]
-    mount: String,
+    /// A path to put its gateways and routes under: `/` becomes the path itself. Without it one that is installed stays
+    /// where it is.
+    mount: Option<String>,
     /// Overwrite what an admin has edited since, and lose values of columns and tables that go.
     #[serde(default)]
     force: bool,
@@ -69,6 +71,13 @@ pub(crate) struct InstallBody {
 pub(crate) struct InstallAnswer {
     #[serde(flatten)]
     pack: PackView,
+    /// Empty: it is installed as it is.
+    changes: Vec<ChangeView>,
+}
+
+/// What installing a pack would change.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DiffAnswer {
     /// Empty: it is installed as it is.
     changes: Vec<ChangeView>,
 }
@@ -89,6 +98,8 @@ pub(crate) struct ChangeView {
     before: String,
     /// The settings and scripts after; empty for what is deleted.
     after: String,
+    /// The same as a unified diff.
+    diff: String,
 }
 
 /// How to remove a pack.
@@ -127,7 +138,7 @@ pub(crate) async fn install(
 ) -> Result<(StatusCode, axum::Json<InstallAnswer>)> {
     let pack = state.packs.iter().find(|pack| pack.name == body.name);
     let pack = pack.ok_or_else(|| Failure::not_found("built-in pack", &body.name))?;
-    let pack = pack.clone().mounted(&body.mount);
+    let pack = pack.clone().placed(state.catalog.store(), body.mount.as_deref()).await?;
     let options = InstallOptions::forced(body.force);
     let (status, plan) = if body.dry_run {
         (StatusCode::OK, pack::plan(&state.catalog, &pack, options).await?)
@@ -147,6 +158,21 @@ pub(crate) async fn get(
     Path(name): Path<String>,
 ) -> Result<axum::Json<PackView>> {
     Ok(axum::Json(view_of(&state, &name).await?))
+}
+
+/// What installing a pack that is built in, as it is mounted, would change, what an admin has edited included.
+#[utoipa::path(get, path = "/admin/packs/{name}/diff", operation_id = "diffPack", tag = "packs",
+    responses((status = 200, body = DiffAnswer)))]
+pub(crate) async fn diff(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(name): Path<String>,
+) -> Result<axum::Json<DiffAnswer>> {
+    let pack = state.packs.iter().find(|pack| pack.name == name);
+    let pack = pack.ok_or_else(|| Failure::not_found("built-in pack", &name))?;
+    let pack = pack.clone().placed(state.catalog.store(), None).await?;
+    let plan = pack::plan(&state.catalog, &pack, InstallOptions::forced(true)).await?;
+    Ok(axum::Json(DiffAnswer { changes: changes_of(&plan) }))
 }
 
 /// Deletes all that came from a pack. What an admin has edited since, and tables with rows, only
@@ -196,6 +222,7 @@ impl PackView {
             description,
             is_built_in: true,
             is_installed: false,
+            mount: String::new(),
             tables: of("table"),
             gateways: of("gateway"),
             events: of("event"),
@@ -212,6 +239,7 @@ impl PackView {
         Self {
             is_built_in,
             is_installed: true,
+            mount: pack.mount,
             installed_at: Some(pack.created_at),
             updated_at: Some(pack.updated_at),
             ..Self::new(pack.name, pack.description, &pack.things)
@@ -234,6 +262,7 @@ fn changes_of(plan: &Plan) -> Vec<ChangeView> {
             note: change.note.clone(),
             before,
             after,
+            diff: change.unified_diff(),
         }
     };
     plan.changes.iter().map(view).collect()

@@ -44,6 +44,7 @@ pub fn router(state: AdminState) -> OpenApiRouter {
         .routes(routes!(app_keys::get, app_keys::update, app_keys::delete))
         .routes(routes!(packs::list, packs::install))
         .routes(routes!(packs::get, packs::uninstall))
+        .routes(routes!(packs::diff))
         .routes(routes!(script::validate))
         .routes(routes!(test_run::run))
         .routes(routes!(gateways::pause))

@@ -136,6 +136,7 @@ pub(crate) async fn run(
         move_on: None,
         source: subject.source,
         within: Within { libraries: state.catalog.libraries(), pack: subject.pack },
+        checked_by: subject.checked_by,
         trigger: subject.trigger,
         app: body.app.clone(),
         event: subject.event,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gatewright_core::catalog::{Gateway, Hook, SavedScript, ScriptSelector};
 use gatewright_core::run::Trigger;
-use gatewright_core::script::HttpRequest;
+use gatewright_core::script::{Handler, HttpRequest};
 use gatewright_core::{ErrorCode, Failure};
 
 use crate::error::Result;
@@ -20,6 +20,8 @@ pub(crate) struct Subject {
     pub source: String,
     /// The pack whose script it is.
     pub pack: Option<Arc<str>>,
+    /// The event whose schema the payload has to fit.
+    pub checked_by: Option<Arc<Handler>>,
     pub trigger: Trigger,
     pub event: String,
     /// Of the saved script; none: the configured one.
@@ -60,7 +62,8 @@ async fn of_hook(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
         return Err(Failure::new(ErrorCode::MissingScript, message).into());
     };
     let gateway = body.gateway_path.clone().unwrap_or_else(|| "/".to_owned());
-    Ok(Subject { source, pack, trigger: Trigger::Gateway(gateway), event: operation, timeout: None })
+    let trigger = Trigger::Gateway(gateway);
+    Ok(Subject { source, pack, checked_by: None, trigger, event: operation, timeout: None })
 }
 
 /// A script of a socket, or of nothing.
@@ -68,10 +71,13 @@ async fn of_socket(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     let event = event_of(body)?;
     let (gateway, saved) = saved_script(state, body, event.as_deref()).await?;
     let live = state.catalog.live();
-    let handler = event.as_deref().and_then(|event| live.get(gateway.as_str())?.handler(event));
-    let pack = live.get(gateway.as_str()).and_then(|gateway| gateway.pack.clone());
+    let live = live.get(gateway.as_str());
+    let pack = live.and_then(|gateway| gateway.pack.clone());
     let pack = saved.as_ref().map_or(pack, |saved| saved.pack.clone());
-    let is_job = body.kind == "websocket_event" && handler.is_some_and(|handler| handler.durable.is_some());
+    let name = saved.as_ref().map(|saved| &saved.event_name).or(event.as_ref());
+    let handler =
+        name.and_then(|name| live?.handler(name)).filter(|_| body.kind == "websocket_event").cloned();
+    let is_job = handler.as_ref().is_some_and(|handler| handler.durable.is_some());
     let trigger = if body.kind == "script" && body.gateway_path.is_none() {
         Trigger::Gateway(gateway)
     } else if body.kind == "websocket_admission" {
@@ -84,6 +90,7 @@ async fn of_socket(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     Ok(Subject {
         source: source_of(body, saved.as_ref())?,
         pack,
+        checked_by: handler,
         trigger,
         timeout: saved.as_ref().map(|saved| saved.timeout),
         event: saved.map_or_else(|| event.unwrap_or_default(), |saved| saved.event_name),
@@ -115,7 +122,8 @@ async fn of_route(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     let query = body.query.clone().unwrap_or_default();
     let request = HttpRequest::new(method, path, "127.0.0.1".to_owned(), params, query);
     let request = request.with_headers(body.headers.clone().unwrap_or_default()).with_app(body.app.clone());
-    Ok(Subject { source, pack, trigger: Trigger::Route(Arc::new(request)), event, timeout })
+    let trigger = Trigger::Route(Arc::new(request));
+    Ok(Subject { source, pack, checked_by: None, trigger, event, timeout })
 }
 
 /// The script that was sent, else the saved one.

@@ -9,4 +9,5 @@ pub mod demo;
 pub mod jobs;
 pub mod pack;
 pub mod test;
+pub mod types;
 pub mod user;

@@ -1,15 +1,16 @@
 //! `gatewright pack`.
 
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use gatewright_core::pack::{self, ChangeKind, InstallOptions, Pack};
+use gatewright_core::pack::{self, InstallOptions, Pack};
+use gatewright_core::{Error, ErrorCode};
 
-use super::test::line_diff;
 use crate::boot::App;
 use crate::cli::{DatabaseArgs, PackArgs, PackCommand, PackSelector};
+use crate::pack_errors::errors_of;
 use crate::packs;
 
 /// Runs a subcommand of `pack`.
@@ -18,7 +19,7 @@ pub async fn run(args: PackArgs) -> anyhow::Result<ExitCode> {
         PackCommand::List(database) => list(database).await,
         PackCommand::Install { pack, dry_run, force } => install(pack, dry_run, force).await,
         PackCommand::Uninstall { name, force, database } => uninstall(&name, force, database).await,
-        PackCommand::Diff(pack) => diff(pack).await,
+        PackCommand::Diff { pack, exit_code } => diff(pack, exit_code).await,
         PackCommand::Export { name, dir, gateway, database } => export(&name, &dir, &gateway, database).await,
     }
 }
@@ -38,14 +39,16 @@ async fn list(database: DatabaseArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn selected(selector: &PackSelector) -> anyhow::Result<Pack> {
-    Ok(packs::find(&selector.pack)?.mounted(&selector.mount))
+async fn selected(selector: &PackSelector, app: &App) -> anyhow::Result<Pack> {
+    Ok(packs::find(&selector.pack)?.placed(&app.store, selector.mount.as_deref()).await?)
 }
 
 async fn install(selector: PackSelector, dry_run: bool, force: bool) -> anyhow::Result<ExitCode> {
-    let pack = selected(&selector)?;
-    let sources = selector.database.sources();
+    let sources = selector.database.clone().sources();
+    // What cannot be read makes no folder for data.
+    packs::find(&selector.pack)?;
     let app = if dry_run { App::existing(sources).await? } else { App::of(sources).await? };
+    let pack = selected(&selector, &app).await?;
     let options = InstallOptions::forced(force);
     let plan = pack::plan(&app.catalog, &pack, options).await?;
     // Whether somebody reads it or not, the pack is to be installed.
@@ -53,10 +56,27 @@ async fn install(selector: PackSelector, dry_run: bool, force: bool) -> anyhow::
     if dry_run {
         shown?;
     } else {
-        pack::install(&app.catalog, &pack, options).await?;
+        if let Err(error) = pack::install(&app.catalog, &pack, options).await {
+            return refused(&app, &selector, &pack, error).await;
+        }
         writeln!(stdout(), "pack {} is installed", pack.name)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says why a pack is not installed: each place that is wrong, else the refusal itself.
+async fn refused(app: &App, selector: &PackSelector, pack: &Pack, error: Error) -> anyhow::Result<ExitCode> {
+    let is_conflict =
+        matches!(&error, Error::Refused(failure) if failure.code == ErrorCode::DuplicateResource);
+    let places = match &error {
+        Error::Refused(_) if !is_conflict => errors_of(&app.catalog, Path::new(&selector.pack), pack).await?,
+        _ => Vec::new(),
+    };
+    if places.is_empty() {
+        return Err(error.into());
+    }
+    writeln!(stderr(), "{}\n\nerror: pack {} is not installed", places.join("\n\n"), pack.name)?;
+    Ok(ExitCode::FAILURE)
 }
 
 async fn uninstall(name: &str, force: bool, database: DatabaseArgs) -> anyhow::Result<ExitCode> {
@@ -66,17 +86,17 @@ async fn uninstall(name: &str, force: bool, database: DatabaseArgs) -> anyhow::R
     Ok(ExitCode::SUCCESS)
 }
 
-async fn diff(selector: PackSelector) -> anyhow::Result<ExitCode> {
-    let pack = selected(&selector)?;
-    let app = App::existing(selector.database.sources()).await?;
+async fn diff(selector: PackSelector, exit_code: bool) -> anyhow::Result<ExitCode> {
+    let app = App::existing(selector.database.clone().sources()).await?;
+    let pack = selected(&selector, &app).await?;
     // Forced, so that what was edited is shown as what would change too.
     let plan = pack::plan(&app.catalog, &pack, InstallOptions::forced(true)).await?;
     writeln!(stdout(), "{}", packs::describe(&plan))?;
-    for change in plan.of(ChangeKind::Update) {
-        let (before, after) = change.texts();
-        writeln!(stdout(), "\n{}\n{}", change.thing().subject(), line_diff(&before, &after))?;
+    for change in &plan.changes {
+        writeln!(stdout(), "\n{}", change.unified_diff().trim_end())?;
     }
-    Ok(ExitCode::SUCCESS)
+    let differs = exit_code && !plan.changes.is_empty();
+    Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn export(

@@ -18,6 +18,7 @@ pub async fn run(args: TestArgs) -> anyhow::Result<ExitCode> {
         for (folder, pack) in packs::some_in_folder(path)? {
             // Its tables are made in a database that goes with the tests.
             let (_place, app) = check::empty_app(&config).await?;
+            let pack = pack?;
             let report = run_tests(&app.catalog, &pack).await;
             let report = report.map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
             for result in &report.results {

@@ -32,7 +32,7 @@ fn cli_help() {
         0,
         &[
             "serve", "demo", "check", "test", "pack", "user", "token", "app-key", "config", "migrate",
-            "backup",
+            "backup", "types",
         ],
     );
     let check = |command: &str, mentions: &[&str]| {
@@ -57,6 +57,7 @@ fn cli_help() {
     check("user passwd", &["--email", "--password", "--data"]);
     check("user list", &["--data"]);
     check("token", &["--user", "--ttl", "--data"]);
+    check("types", &["--out", "--check", "--url", "--token", "--gateway", "--data"]);
     check("app-key", &["create", "list", "delete"]);
     check("app-key create", &["--name", "--scope", "socket:read", "--expires", "--data"]);
     check("config", &["--config"]);

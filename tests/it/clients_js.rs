@@ -4,8 +4,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use serde_json::{Value as Json, json};
+
+use super::cli::data_of;
+use super::support::api::{Api, id};
 use super::support::database::{Data, Database};
 use super::support::node::{node_is_there, run_client, start_client};
+use super::support::place::Place;
 use super::support::server::Server;
 
 /// Ends of the server that calls have to survive: stops and kills in turn.
@@ -81,4 +86,94 @@ fn run(program: &str, args: &[&str]) {
     let output = Command::new(program).args(args).current_dir(folder()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {args:?}\n{text}");
+}
+
+/// Gateways whose names and schemas are as bad as they may be.
+fn define_shop(api: &Api) {
+    let event = |name: &str, payload: Json, result: Json| json!({ "eventName": name, "sourceCode": "", "payloadSchema": payload, "resultSchema": result });
+    let gateway = |path: &str, description: &str, events: &[Json]| {
+        let row = api.make("/admin/gateways", json!({ "path": path, "description": description }));
+        for event in events {
+            api.make(&format!("/admin/gateways/{}/events", id(&row)), event.clone());
+        }
+    };
+    let item = json!({ "type": "string", "description": "What */ it is" });
+    let buy = json!({ "type": "object", "required": ["item"], "properties": { "item": item, "count": { "type": "integer" } } });
+    let order = json!({ "type": "object", "required": ["id", "state"], "additionalProperties": false,
+        "properties": { "id": { "type": "string" }, "state": { "enum": ["paid", "open"] } } });
+    let node = json!({ "type": "object", "properties": { "name": { "type": "string" },
+        "children": { "type": "array", "items": { "$ref": "#/$defs/node" } } } });
+    let tree = json!({ "$ref": "#/$defs/node", "$defs": { "node": node } });
+    let itself = json!({ "$ref": "#/$defs/a", "$defs": { "a": { "anyOf": [{ "$ref": "#/$defs/b" }, { "type": "null" }] },
+        "b": { "allOf": [{ "properties": { "x": { "$ref": "#/$defs/a" } } }, { "$ref": "#/$defs/b" }] } } });
+    let events = [
+        event("buy", buy, order),
+        event("tree", Json::Null, tree),
+        event("itself", itself, json!({ "$ref": "#" })),
+        event("plain", Json::Null, Json::Null),
+        event("chat:*", json!({ "type": "number" }), Json::Null),
+        event("chat:send", json!({ "type": "string" }), Json::Null),
+    ];
+    gateway("/shop", "Sells. */ export const x = 1; /*", &events);
+    gateway(
+        "/other.name~-1/x",
+        "",
+        &[event("a \"b\" ${c} */", Json::Null, Json::Null), event("`${x}\\*", Json::Null, json!(true))],
+    );
+    api.table(
+        "typed",
+        json!([{ "name": "text", "type": "string", "required": true }, { "name": "count", "type": "integer" },
+        { "name": "state", "type": "enum", "values": ["a b", "\"c\""] }, { "name": "data", "type": "json" }]),
+    );
+    api.make("/admin/routes", json!({ "method": "POST", "path": "/typed/{id}/ship", "sourceCode": "" }));
+}
+
+#[test]
+fn clients_js_types() {
+    let api = Api::in_data(Data::on(Database::Sqlite));
+    define_shop(&api);
+    let place = Place::new();
+    let data = data_of(&api.server);
+    let printed = place.run(&["types", "--data", &data]);
+    printed.check(0, &["export interface Gateways", "\"/shop\": {"]);
+    let asked = place.run(&["types", "--url", &api.server.url, "--token", &api.token]);
+    assert_eq!(asked.out, printed.out, "{}", asked.all());
+    place.run(&["types", "--url", &api.server.url, "--token", "x"]).check(1, &["refuses the token"]);
+    place.run(&["types", "--url", &api.server.url]).check(1, &["--token"]);
+    place
+        .run(&["types", "--data", &data, "--gateway", "/sho"])
+        .check(1, &["there is no gateway /sho", "/shop"]);
+    let only = place.run(&["types", "--data", &data, "--gateway", "/shop"]);
+    assert!(!only.out.contains("other.name"), "{}", only.out);
+    if !package_is_built() {
+        return;
+    }
+    let generated = folder().join("test/types/generated");
+    std::fs::create_dir_all(&generated).unwrap();
+    let file = generated.join("gatewright.ts").display().to_string();
+    let _ = std::fs::remove_file(&file);
+    place.run(&["types", "--data", &data, "--out", &file, "--check"]).check(1, &["is not current"]);
+    place.run(&["types", "--data", &data, "--out", &file]).check(0, &[]);
+    place.run(&["types", "--data", &data, "--out", &file, "--check"]).check(0, &[]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), printed.out);
+    run("npx", &["--no-install", "tsc", "--project", "test/types"]);
+}
+
+#[test]
+fn clients_js_examples() {
+    if !package_is_built() {
+        return;
+    }
+    let server = Server::start_in(Data::on(Database::Sqlite), &[], &["--pack", "chat"]);
+    let (place, data) = (Place::new(), data_of(&server));
+    for example in ["browser", "react", "vue", "node"] {
+        let file = folder().join(format!("examples/{example}/src/gatewright.ts")).display().to_string();
+        let mut args = vec!["types", "--data", data.as_str(), "--out", &file];
+        if std::env::var("GATEWRIGHT_WRITE_DOCS").is_err() {
+            args.push("--check");
+        }
+        place.run(&args).check(0, &[]);
+    }
+    run("node", &["examples/check.mjs"]);
+    run_client(&server, "../../clients/js/test/server/examples.mjs");
 }

@@ -9,7 +9,7 @@ use super::support::place::{Done, Place, Running};
 use super::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Server, send};
 
 /// Every command that answers a question; none of them needs a server or data.
-const READERS: [&[&str]; 15] = [
+const READERS: [&[&str]; 16] = [
     &["--help"],
     &["config"],
     &["pack", "list"],
@@ -24,6 +24,7 @@ const READERS: [&[&str]; 15] = [
     &["check", "small"],
     &["test", "small"],
     &["backup", "copy.db"],
+    &["types"],
     &["completions", "bash"],
 ];
 
@@ -180,6 +181,7 @@ fn commands_have_examples_in_their_help() {
         "jobs list",
         "jobs retry",
         "jobs discard",
+        "types",
         "config",
         "migrate",
         "backup",

@@ -29,7 +29,11 @@ fn chat(database: Database) {
     run_scenario(&Server::start_on(database, &[], &["--pack", "chat"]), "chat");
 }
 
-on_each_database!(chat);
+fn oneentry(database: Database) {
+    run_scenario(&Server::start_on(database, &[], &["--pack", "oneentry"]), "oneentry");
+}
+
+on_each_database!(chat, oneentry);
 
 #[test]
 fn hubtel() {

@@ -78,10 +78,10 @@ export function createRealtime<G extends object = AnyGateways>(
     clientKey: clientKey ?? globalThis.crypto?.randomUUID?.() ?? `${Math.random()}`,
   };
   // A moment later, so that whoever listens after a gateway was made hears that it connects.
-  const tell = (event: "connection" | "error", data: unknown) =>
+  const tell = (event: "connection" | "error", data: ConnectionEvent | GatewrightError) =>
     queueMicrotask(() => {
       const all = listeners[event]!;
-      if (event === "error" && !all.size) console.error("gatewright:", data);
+      if ("code" in data && !all.size) console.error(`gatewright: ${data.code}: ${data.message}`);
       for (const listener of [...all]) listener(data);
     });
   const gateway = (path: string): Gateway<any> => {

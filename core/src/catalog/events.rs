@@ -43,6 +43,9 @@ pub struct Event {
     /// A JSON Schema.
     #[schema(value_type = Option<Object>)]
     pub payload_schema: Option<Json>,
+    /// A JSON Schema of what it gives back, for types; results are not checked.
+    #[schema(value_type = Option<Object>)]
+    pub result_schema: Option<Json>,
     /// `memory`: gone with the process; or `durable`: once accepted, its effects happen exactly once.
     pub delivery: String,
     /// Whose durable events run one after the other: those of a `socket`, or of a `user`.
@@ -63,6 +66,7 @@ impl Default for Event {
             source_code: String::new(),
             timeout_ms: None,
             payload_schema: None,
+            result_schema: None,
             delivery: MEMORY.to_owned(),
             order_by: "socket".to_owned(),
             retries: None,
@@ -91,6 +95,7 @@ impl Definition for Event {
             source_code: row.source_code,
             timeout_ms: row.timeout_ms,
             payload_schema: row.payload_schema,
+            result_schema: row.result_schema,
             delivery: row.delivery,
             order_by: row.order_by,
             retries: row.retries,
@@ -110,6 +115,7 @@ impl Definition for Event {
             source_code: saved.definition.source_code,
             timeout_ms: saved.definition.timeout_ms,
             payload_schema: saved.definition.payload_schema,
+            result_schema: saved.definition.result_schema,
             delivery: saved.definition.delivery,
             order_by: saved.definition.order_by,
             retries: saved.definition.retries,
@@ -124,10 +130,13 @@ impl Definition for Event {
         check_description(&self.description)?;
         check_text("sourceCode", &self.source_code)?;
         check_timeout("timeoutMs", self.timeout_ms, &catalog.config)?;
-        if let Some(schema) = &self.payload_schema {
-            check_json("payloadSchema", schema)?;
+        for (field, schema) in
+            [("payloadSchema", &self.payload_schema), ("resultSchema", &self.result_schema)]
+        {
+            let Some(schema) = schema else { continue };
+            check_json(field, schema)?;
             Schema::new(schema)
-                .map_err(|error| Failure::invalid("payloadSchema", format!("is no JSON Schema: {error}")))?;
+                .map_err(|error| Failure::invalid(field, format!("is no JSON Schema: {error}")))?;
         }
         check_word("delivery", &self.delivery, [MEMORY, DURABLE])?;
         check_word("orderBy", &self.order_by, ["socket", ORDER_BY_USER])?;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::EntityTrait;
+use sea_orm::{EntityTrait, QuerySelect, Select};
 use uuid::Uuid;
 
 use super::events::{DURABLE, ON_DEAD_STOP, ORDER_BY_USER};
@@ -16,10 +16,10 @@ use crate::config::Config;
 use crate::data::{Tables, USERS};
 use crate::error::Result;
 use crate::script::{
-    Durable, Handler, HandlerSource, SCRIPT_ADMISSION, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT,
-    ScriptWork, run_on_script_thread,
+    Durable, Handler, HandlerSource, Mounts, SCRIPT_ADMISSION, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION,
+    SCRIPT_EVENT, ScriptWork, run_on_script_thread,
 };
-use crate::store::{Concerns, definitions_number, event, gateway, hook, library, route, table};
+use crate::store::{Concerns, definitions_number, event, gateway, hook, library, pack, route, table};
 
 /// A gateway as events and connections see it.
 pub struct LiveGateway {
@@ -122,6 +122,8 @@ struct Rows {
     hooks: Vec<hook::Model>,
     libraries: Vec<library::Model>,
     tables: Vec<table::Model>,
+    /// Names of packs, and where they are mounted.
+    packs: Vec<(String, String)>,
     /// Of the last edit that they are of.
     number: i64,
 }
@@ -137,6 +139,7 @@ impl Catalog {
         if let Some(users) = data.and_then(|data| data.users_by_name(USERS)) {
             of_hooks.entry(USERS.into()).or_insert(users);
         }
+        let mounts = mounts_of(&rows);
         let (engine, metrics, config, before) =
             (self.engine.clone(), self.metrics.clone(), self.config.clone(), self.handlers());
         let (built_in, libraries_before) = (self.built_in_paths, self.libraries());
@@ -162,6 +165,7 @@ impl Catalog {
         let handlers = hooks.values().flatten().map(|hook| hook.handler.clone()).collect();
         self.live_hooks.store(Arc::new(handlers));
         self.engine.set_hooks(hooks);
+        self.engine.set_mounts(mounts);
         self.forget_gone_series();
         Ok(number)
     }
@@ -177,6 +181,7 @@ impl Catalog {
                 hooks: hook::Entity::find().all(on).await?,
                 libraries: library::Entity::find().all(on).await?,
                 tables: table::Entity::find().all(on).await?,
+                packs: mounts_query().into_tuple().all(on).await?,
             })
         });
         read.await
@@ -191,6 +196,24 @@ impl Catalog {
             live.contains(&(gateway, event)) || (event.is_empty() && gateways.contains_key(gateway))
         });
     }
+}
+
+/// The names of packs and their mounts, without all that else is kept of them.
+fn mounts_query() -> Select<pack::Entity> {
+    pack::Entity::find().select_only().column(pack::Column::Name).column(pack::Column::Mount)
+}
+
+fn mounts_of(rows: &Rows) -> Mounts {
+    let mut mounts = Mounts::default();
+    for (name, mount) in &rows.packs {
+        mounts.add_pack(name, mount.clone());
+    }
+    for gateway in &rows.gateways {
+        if let Some(pack) = &gateway.pack {
+            mounts.add_gateway(pack, &gateway.path);
+        }
+    }
+    mounts
 }
 
 fn snapshot(

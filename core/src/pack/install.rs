@@ -14,7 +14,7 @@ use super::thing::{TableSpec, Thing, of_kind};
 use crate::catalog::{Catalog, Definition, LibrariesChange, Place, Saved, remove, saved};
 use crate::data::{Table, TableChange, USERS};
 use crate::error::{Error, ErrorCode, Failure, Result};
-use crate::script::{Libraries, Within, full_name};
+use crate::script::{CompileError, Libraries, ScriptWork, Within, full_name, run_on_script_thread};
 use crate::store::Concerns;
 
 /// Installs a pack, all of it or nothing; what it did.
@@ -36,6 +36,37 @@ pub async fn install(catalog: &Catalog, pack: &Pack, options: InstallOptions) ->
 pub async fn problems(catalog: &Catalog, pack: &Pack) -> Result<Vec<Failure>> {
     let plan = plan(catalog, pack, InstallOptions::forced(true)).await?;
     Ok(check(catalog, &plan, &pack.name, &pack.things).await?.into_iter().map(Error::into_failure).collect())
+}
+
+/// What does not compile of a pack, if it were installed: files of it, and where in them.
+///
+/// # Errors
+/// When that cannot be told.
+pub async fn script_errors(catalog: &Catalog, pack: &Pack) -> Result<Vec<(String, CompileError)>> {
+    let plan = plan(catalog, pack, InstallOptions::forced(true)).await?;
+    let mut tables: BTreeSet<String> = plan.tables.keys().map(|name| String::from(&**name)).collect();
+    tables.extend(pack.table_names().into_iter().map(str::to_owned));
+    for change in plan.of(ChangeKind::Delete) {
+        change.thing().table_name().map(|name| tables.remove(name));
+    }
+    let libraries = libraries_after(catalog, &plan, &pack.name, &pack.things).await?;
+    let (engine, pack) = (catalog.engine().clone(), pack.clone());
+    let work = move || {
+        let within = Within { libraries, pack: Some(pack.name.as_str().into()) };
+        let check = |(file, library): (&String, &Option<String>)| {
+            let source = pack.files.get(file)?;
+            let checked = match library {
+                Some(name) => {
+                    let name = full_name(Some(&pack.name), name);
+                    engine.check_library(&within.libraries, &name, Some(&tables))
+                }
+                None => engine.check(source, &within, Some(&tables)).map(drop),
+            };
+            Some((file.clone(), checked.err()?))
+        };
+        pack.script_files.iter().filter_map(check).collect()
+    };
+    run_on_script_thread(ScriptWork::Compile, work).await
 }
 
 /// Deletes all that came from a pack, or nothing; what it did.
@@ -229,6 +260,17 @@ async fn check(catalog: &Catalog, plan: &Plan, pack: &str, wanted: &[Thing]) -> 
     Ok(wrong)
 }
 
+/// What the libraries will be.
+async fn libraries_after(
+    catalog: &Catalog,
+    plan: &Plan,
+    pack: &str,
+    wanted: &[Thing],
+) -> Result<Arc<Libraries>> {
+    let of_others = plan.others.iter().filter_map(|other| other.thing.library(other.owner.as_deref()));
+    catalog.compile_libraries(of_others.chain(libraries_of(pack, wanted)).collect()).await
+}
+
 /// What the libraries will be; adds why they cannot be that to what is `wrong`.
 async fn check_libraries(
     catalog: &Catalog,
@@ -238,10 +280,9 @@ async fn check_libraries(
     tables: &BTreeSet<String>,
     wrong: &mut Vec<Error>,
 ) -> Result<Arc<Libraries>> {
-    let of_others = plan.others.iter().filter_map(|other| other.thing.library(other.owner.as_deref()));
-    let own = libraries_of(pack, wanted);
-    let own_names: Vec<_> = own.iter().map(|library| full_name(Some(pack), &library.name)).collect();
-    let after = catalog.compile_libraries(of_others.chain(own).collect()).await?;
+    let own = libraries_of(pack, wanted).into_iter();
+    let own_names: Vec<_> = own.map(|library| full_name(Some(pack), &library.name)).collect();
+    let after = libraries_after(catalog, plan, pack, wanted).await?;
     let changes = plan.changes.iter().filter_map(|change| change.thing().library(None));
     let changed = changes.map(|library| full_name(Some(pack), &library.name)).collect();
     let change = LibrariesChange { before: catalog.libraries(), after: after.clone(), changed };

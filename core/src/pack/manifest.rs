@@ -6,11 +6,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::form::{Form, FormWith, Parts};
+use super::present::installed_pack;
 use super::thing::{TableSpec, Thing, in_order};
 use crate::catalog::{Event, Gateway, Hook, Library, Route, Schedule, normal_method, normal_path};
 use crate::error::Failure;
 use crate::nearest::did_you_mean;
-use crate::script::LibrarySource;
+use crate::script::{LibrarySource, mounted_path};
+use crate::store::Store;
 
 /// Files of a pack, at most, and bytes of all together.
 const FILES_MAX: usize = 2000;
@@ -132,12 +134,7 @@ impl Pack {
             if let Thing::Gateway(gateway) = thing { Some(gateway.path.clone()) } else { None }
         };
         let own: BTreeSet<_> = self.things.iter().filter_map(gateway).collect();
-        let under = |path: &mut String| {
-            *path = match path.as_str() {
-                "/" if !mount.is_empty() => mount.to_owned(),
-                path => format!("{mount}{path}"),
-            };
-        };
+        let under = |path: &mut String| *path = mounted_path(mount, path);
         for thing in &mut self.things {
             under(match thing {
                 Thing::Gateway(gateway) => {
@@ -159,6 +156,20 @@ impl Pack {
     /// Its libraries.
     pub fn libraries(&self) -> Vec<LibrarySource> {
         libraries_of(&self.name, &self.things)
+    }
+
+    /// The same pack where it is to be: at `mount`, else where it is installed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn placed(self, store: &Store, mount: Option<&str>) -> crate::Result<Self> {
+        match mount {
+            Some(mount) => Ok(self.mounted(mount)),
+            None => {
+                let mount = installed_pack(store, &self.name).await?.map(|pack| pack.mount);
+                Ok(self.mounted(&mount.unwrap_or_default()))
+            }
+        }
     }
 
     /// The names of its tables, those that others reference first.

@@ -1,4 +1,4 @@
-//! Packs: folders of tables, gateways, events, routes and hooks that install together, and their
+//! Packs: folders of tables, gateways, events, routes, hooks and libraries that install together, and their
 //! script tests.
 //!
 //! A pack is `pack.toml` and the scripts beside it. Here it is read, compared with the database,
@@ -16,7 +16,7 @@ mod test_job;
 mod thing;
 
 pub use export::export;
-pub use install::{install, problems, uninstall};
+pub use install::{install, problems, script_errors, uninstall};
 pub use manifest::{Pack, PackError, PackFiles};
 pub use plan::{Change, ChangeKind, InstallOptions, Plan, plan};
 pub use present::{Installed, installed, installed_pack};

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::DatabaseTransaction;
+use similar::TextDiff;
 
 use super::install::table_change;
 use super::manifest::Pack;
@@ -92,6 +93,18 @@ impl Change {
         self.after.as_ref().or(before).expect("a change has a thing before or after it")
     }
 
+    /// What changes of it, as a unified diff of its settings and scripts.
+    pub fn unified_diff(&self) -> String {
+        let (before, after) = self.texts();
+        let subject = self.thing().subject();
+        let name = |side: &str, thing: bool| {
+            if thing { format!("{side}/{subject}") } else { "/dev/null".to_owned() }
+        };
+        let (old, new) = (name("a", self.before.is_some()), name("b", self.after.is_some()));
+        let diff = TextDiff::from_lines(before.as_str(), after.as_str());
+        diff.unified_diff().context_radius(3).header(&old, &new).to_string()
+    }
+
     /// The text before and after.
     pub fn texts(&self) -> (String, String) {
         let before = self.before.as_ref().map(|before| before.thing.text());
@@ -145,6 +158,10 @@ pub(super) async fn plan_for(
     for thing in wanted {
         let before = concerned.remove(&thing.key());
         match before {
+            // Packs may use one table together, and it stays that of the first.
+            Some(before) if before.thing == *thing && is_table_of_another(&before, pack) => {
+                plan.others.push(before);
+            }
             Some(before) if before.thing == *thing => {
                 if before.owner.as_deref() != Some(pack) {
                     plan.adopted.push(before);
@@ -164,6 +181,11 @@ pub(super) async fn plan_for(
         plan.changes.push(delete(catalog, on, before, is_own, options).await?);
     }
     Ok(plan)
+}
+
+fn is_table_of_another(present: &Present, pack: &str) -> bool {
+    let owner = present.owner.as_deref();
+    matches!(present.thing, Thing::Table(_)) && owner.is_some_and(|owner| owner != pack)
 }
 
 /// Splits what is there: what the pack has or wants to have, by key, and all else. Hooks and libraries of others

@@ -18,7 +18,7 @@ use super::thing::Thing;
 use crate::catalog::{Catalog, Event, EventTable, Found, Gateway, Hook, RouteTable, normal_method};
 use crate::data::Row;
 use crate::run::{MoveOn, TestCall, Trigger, run_test};
-use crate::script::{CallUser, HttpRequest, OtherSocket, Within};
+use crate::script::{CallUser, Handler, HttpRequest, OtherSocket, Within};
 
 /// What came of one test.
 #[derive(Debug, Clone)]
@@ -175,9 +175,11 @@ async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(S
     let mut ordered: Vec<_> =
         pack.table_names().into_iter().filter_map(|name| rows.remove_entry(name)).collect();
     ordered.extend(rows);
+    let checked_by = checked_by(catalog, test.kind, &subject);
     let call = TestCall {
         source: subject.source,
         within: Within { libraries: catalog.libraries(), pack: Some(pack.name.as_str().into()) },
+        checked_by,
         trigger: subject.trigger,
         app: test.app,
         event: subject.event,
@@ -197,6 +199,16 @@ async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(S
     let outcome = run_test(catalog.engine(), call).await;
     let outcome = outcome.map_err(|error| error.into_failure().to_string())?;
     Ok(difference(&test.expect, &outcome))
+}
+
+/// The event whose schema the payload of a test has to fit, as that of a client.
+fn checked_by(catalog: &Catalog, kind: TestKind, subject: &Subject) -> Option<Arc<Handler>> {
+    match &subject.trigger {
+        Trigger::Socket { gateway, .. } | Trigger::Job { gateway, .. } if kind == TestKind::Event => {
+            catalog.handler(gateway, &subject.event)
+        }
+        _ => None,
+    }
 }
 
 impl Test {

@@ -14,8 +14,8 @@ use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::moment::from_ms;
 use crate::script::{
-    Arguments, Call, CallUser, Emitted, HttpRequest, HttpResponse, JobOrigin, Later, Origin, OtherSocket,
-    RecordedHost, RunOutput, Script, ScriptEngine, ScriptWork, Socket, TestInputs, Within,
+    Arguments, Call, CallUser, Emitted, Handler, HttpRequest, HttpResponse, JobOrigin, Later, Origin,
+    OtherSocket, RecordedHost, RunOutput, Script, ScriptEngine, ScriptWork, Socket, TestInputs, Within,
     run_on_script_thread,
 };
 use crate::store::{self, Time};
@@ -27,6 +27,8 @@ pub struct TestCall {
     pub source: String,
     /// What it is compiled within.
     pub within: Within,
+    /// The live event whose schema the payload has to fit; none: any will do.
+    pub checked_by: Option<Arc<Handler>>,
     /// What starts it.
     pub trigger: Trigger,
     /// `@APP` of a socket.
@@ -197,9 +199,17 @@ fn run(engine: &ScriptEngine, mut test: TestCall, session: Option<Arc<Session>>)
     let script = match engine.compile(&test.source, &test.within) {
         Ok(script) => script,
         Err(error) => {
-            return not_compiled(Failure { code: ErrorCode::ScriptExecution, ..Failure::from(error) });
+            return not_run(Failure { code: ErrorCode::ScriptExecution, ..Failure::from(error) });
         }
     };
+    let arguments = Arguments::one(&test.payload);
+    let checked = test
+        .checked_by
+        .take()
+        .map_or(Ok(()), |handler| handler.check_payload(&arguments, engine.memory_bytes()));
+    if let Err(failure) = checked {
+        return not_run(failure);
+    }
     let host = Arc::new(host_of(&mut test));
     let stage = Stage { engine, host: host.clone(), session: session.clone(), is_live: test.is_live };
     let (request_id, origin) = origin_of(test.trigger, &host);
@@ -207,7 +217,7 @@ fn run(engine: &ScriptEngine, mut test: TestCall, session: Option<Arc<Session>>)
         origin,
         event: test.event.into(),
         request_id,
-        arguments: Arguments::one(&test.payload),
+        arguments,
         user: test.user.clone(),
         timeout: test.timeout,
         test: Some(TestInputs { session, old: test.old, clock_ms: test.clock_ms, waiting: test.waiting }),
@@ -272,7 +282,7 @@ fn origin_of(trigger: Trigger, host: &Arc<RecordedHost>) -> (Uuid, Origin) {
     (new_id(), origin)
 }
 
-fn not_compiled(failure: Failure) -> TestOutcome {
+fn not_run(failure: Failure) -> TestOutcome {
     TestOutcome {
         result: Err(failure),
         response: HttpResponse::default(),

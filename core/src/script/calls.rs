@@ -298,7 +298,7 @@ fn macro_of(expression: &Expr) -> Option<&'static str> {
         ("#", _) => Some("#table"),
         ("@", "REPOS") if name(1).is_some() => Some("#table"),
         ("@", of) => {
-            let all = ["@SOCKET", "@THROW", "@CACHE", "@HELPERS", "@JOB", "@REPOS"];
+            let all = ["@SOCKET", "@THROW", "@CACHE", "@HELPERS", "@JOB", "@PACK", "@REPOS"];
             all.into_iter().find(|known| known[1..] == *of)
         }
         _ => None,

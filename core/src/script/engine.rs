@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use rhai::packages::{
     BasicArrayPackage, BasicBlobPackage, BasicMapPackage, BasicMathPackage, BitFieldPackage, CorePackage,
     LogicPackage, MoreStringPackage, Package,
@@ -16,9 +17,10 @@ use super::calls::{self, Functions};
 use super::failure::Place;
 use super::host::Host;
 use super::later::Later;
-use super::library::{IMPORTS_MAX, Imports, Libraries, OwnImports, Within, with_imports};
+use super::library::{IMPORTS_MAX, Libraries, Own, OwnImports, Within, with_own};
 use super::memory::{counted, held_bytes, uncounted};
 use super::outside::from_outside;
+use super::own_pack::Mounts;
 use super::request::HttpResponse;
 use super::rows::Rows;
 use super::rows::hooks::{HookRun, Hooks};
@@ -38,6 +40,7 @@ pub struct ScriptEngine {
     engine: Engine,
     limits: Arc<config::Scripts>,
     rows: Option<Arc<Rows>>,
+    mounts: Arc<ArcSwap<Mounts>>,
     /// All that a script can call, once one is checked.
     functions: OnceLock<Functions>,
 }
@@ -46,19 +49,18 @@ pub struct ScriptEngine {
 #[derive(Clone)]
 pub struct Script {
     ast: AST,
-    /// The libraries that it was compiled with.
-    imports: Imports,
+    own: Own,
 }
 
 impl Script {
     /// Evaluates it within the run that this thread is in.
     pub(super) fn evaluate(&self, engine: &Engine) -> Result<Dynamic, Box<EvalAltResult>> {
-        with_imports(&self.imports, || engine.eval_ast_with_scope(&mut Scope::new(), &self.ast))
+        with_own(&self.own, || engine.eval_ast_with_scope(&mut Scope::new(), &self.ast))
     }
 
     /// Whether it would be the same if it were compiled with these libraries, as a script of this pack.
     pub fn is_of(&self, libraries: &Libraries, pack: Option<&str>) -> bool {
-        libraries.are_same(&self.imports, pack)
+        libraries.are_same(&self.own.imports, pack)
     }
 }
 
@@ -101,8 +103,14 @@ impl ScriptEngine {
         require::register(&mut engine);
         outside::register(&mut engine);
         let rows = data.map(|data| Arc::new(Rows::new(data)));
-        macros::register(&mut engine, &limits, secret, rows.clone());
-        Self { engine, limits, rows, functions: OnceLock::new() }
+        let mounts = Arc::<ArcSwap<Mounts>>::default();
+        macros::register(&mut engine, &limits, secret, rows.clone(), mounts.clone());
+        Self { engine, limits, rows, mounts, functions: OnceLock::new() }
+    }
+
+    /// Bytes that one run may hold.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.limits.memory_bytes
     }
 
     /// The tables that scripts work with.
@@ -117,6 +125,11 @@ impl ScriptEngine {
         }
     }
 
+    /// Takes over where the gateways of packs are from now on.
+    pub fn set_mounts(&self, mounts: Mounts) {
+        self.mounts.store(Arc::new(mounts));
+    }
+
     /// Compiles a script as [`Self::compile`], and refuses calls that do not exist, and tables that are
     /// not among `tables`, where those are known.
     ///
@@ -129,7 +142,7 @@ impl ScriptEngine {
         tables: Option<&BTreeSet<String>>,
     ) -> Result<Script, CompileError> {
         let script = macros::table::with_known_tables(tables, || self.compile(source, within))?;
-        calls::check(&script.ast, &script.imports, self.functions())?;
+        calls::check(&script.ast, &script.own.imports, self.functions())?;
         Ok(script)
     }
 
@@ -160,7 +173,7 @@ impl ScriptEngine {
     pub fn compile(&self, source: &str, within: &Within) -> Result<Script, CompileError> {
         let ast = self.parse(source)?;
         let imports = within.imports(&ast)?;
-        Ok(Script { ast, imports })
+        Ok(Script { ast, own: Own { imports, pack: within.pack.clone() } })
     }
 
     /// Parses a script or a library.

@@ -323,8 +323,8 @@ impl Build<'_> {
         }
         let imports = Imports::from(imports);
         let (functions, constants) = (functions_of(&ast), constants_of(&ast)?);
-        let module =
-            with_imports(&imports, || Module::eval_ast_as_new(Scope::new(), &ast, self.engine.rhai()));
+        let own = Own { imports: imports.clone(), pack: None };
+        let module = with_own(&own, || Module::eval_ast_as_new(Scope::new(), &ast, self.engine.rhai()));
         let module = module.map_err(|error| wrong(error.to_string(), error.position()))?;
         Ok(Compiled { ast, imports, functions, constants, module: module.into() })
     }
@@ -377,17 +377,31 @@ fn constants_of(ast: &AST) -> Result<BTreeSet<String>, CompileError> {
     Ok(exported)
 }
 
-thread_local! {
-    /// What the script that this thread runs imports.
-    static IMPORTS: RefCell<Option<Imports>> = const { RefCell::new(None) };
+/// What a script has of its own, beside its text.
+#[derive(Clone, Default)]
+pub(super) struct Own {
+    /// The libraries that it was compiled with.
+    pub imports: Imports,
+    /// The pack that it belongs to.
+    pub pack: Option<Arc<str>>,
 }
 
-/// Does work of Rhai in which these can be imported.
-pub(super) fn with_imports<T>(imports: &Imports, work: impl FnOnce() -> T) -> T {
-    let before = IMPORTS.replace((!imports.is_empty()).then(|| imports.clone()));
+thread_local! {
+    /// Of the script that this thread runs.
+    static OWN: RefCell<Own> = RefCell::default();
+}
+
+/// Does work of Rhai for the script, or the library, that has these.
+pub(super) fn with_own<T>(own: &Own, work: impl FnOnce() -> T) -> T {
+    let before = OWN.replace(own.clone());
     let done = work();
-    IMPORTS.set(before);
+    OWN.set(before);
     done
+}
+
+/// The pack of the script that this thread runs.
+pub(super) fn own_pack() -> Option<Arc<str>> {
+    OWN.with_borrow(|own| own.pack.clone())
 }
 
 /// Finds what the script that this thread runs imports, and nothing else.
@@ -401,8 +415,8 @@ impl ModuleResolver for OwnImports {
         path: &str,
         position: Position,
     ) -> Result<Shared<Module>, Box<EvalAltResult>> {
-        let module = IMPORTS.with_borrow(|imports| {
-            let import = imports.iter().flat_map(|all| all.iter()).find(|import| import.path == path)?;
+        let module = OWN.with_borrow(|own| {
+            let import = own.imports.iter().find(|import| import.path == path)?;
             Some(import.compiled()?.module.clone())
         });
         module.ok_or_else(|| EvalAltResult::ErrorModuleNotFound(path.to_owned(), position).into())

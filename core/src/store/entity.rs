@@ -67,6 +67,7 @@ pub mod event {
         pub source_code: String,
         pub timeout_ms: Option<i64>,
         pub payload_schema: Option<Json>,
+        pub result_schema: Option<Json>,
         pub delivery: String,
         pub order_by: String,
         pub retries: Option<i64>,

@@ -3,6 +3,7 @@
 
 mod gateway_fields;
 mod libraries;
+mod result_schema;
 mod table_unique;
 mod user_profile;
 
@@ -30,8 +31,9 @@ impl MigratorTrait for Migrator {
             Box::new(M0004Jobs),
             Box::new(gateway_fields::GatewayFields),
             Box::new(user_profile::UserProfile),
+            Box::new(libraries::Libraries),
             Box::new(table_unique::TableUnique),
-            Box::new(libraries::M0007Libraries),
+            Box::new(result_schema::ResultSchema),
         ]
     }
 }

@@ -17,7 +17,7 @@ fn admin_api_events() {
         &row,
         json!({
             "gatewayId": gateway_id, "eventName": "plain", "isEnabled": true, "sourceCode": "return 1;",
-            "timeoutMs": null, "payloadSchema": null, "delivery": "memory",
+            "timeoutMs": null, "payloadSchema": null, "resultSchema": null, "delivery": "memory",
         }),
     );
     let path = format!("/admin/events/{}", row["id"].as_str().unwrap());
@@ -25,10 +25,10 @@ fn admin_api_events() {
     assert_eq!(api.get(&events)["data"], json!([row]));
     let all = json!({
         "eventName": "chat:*", "description": "d", "isEnabled": false, "sourceCode": "return 2;", "timeoutMs": 1,
-        "payloadSchema": { "type": "object", "required": ["a"] }, "delivery": "memory",
+        "payloadSchema": { "type": "object", "required": ["a"] }, "resultSchema": { "type": "string" }, "delivery": "memory",
     });
     check_row(&api.patch(&path, all.clone()), all);
-    let nulls = json!({ "timeoutMs": null, "payloadSchema": null });
+    let nulls = json!({ "timeoutMs": null, "payloadSchema": null, "resultSchema": null });
     let cleared = api.patch(&path, nulls.clone());
     check_row(&cleared, nulls);
     assert_eq!((&cleared["sourceCode"], &cleared["description"]), (&json!("return 2;"), &json!("d")));
@@ -104,6 +104,7 @@ fn admin_api_events_refuse() {
         json!({ "required": "a" }),
     ] {
         check(json!({ "payloadSchema": schema }), INVALID, &["payloadSchema"]);
+        check(json!({ "resultSchema": schema }), INVALID, &["resultSchema"]);
     }
     for (field, value) in [
         ("eventName", json!(5)),

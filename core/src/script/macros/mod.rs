@@ -6,12 +6,14 @@ mod fetch;
 pub(crate) mod helpers;
 pub(crate) mod job;
 mod others;
+pub(crate) mod pack;
 pub(crate) mod socket;
 pub(crate) mod table;
 pub(crate) mod throw;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rhai::{
     Dynamic, Engine, EvalAltResult, EvalContext, Expression, ImmutableString, LexError, ParseError, Position,
 };
@@ -19,6 +21,7 @@ use rhai::{
 use self::cache::CacheMacro;
 use self::helpers::Helpers;
 use self::job::JobMacro;
+use self::pack::PackMacro;
 use self::socket::SocketMacro;
 use self::table::Repos;
 use self::throw::Throw;
@@ -26,6 +29,7 @@ use crate::auth::Secret;
 use crate::config;
 use crate::nearest::did_you_mean;
 use crate::script::outside::from_outside;
+use crate::script::own_pack::Mounts;
 use crate::script::request;
 use crate::script::rows::Rows;
 use crate::script::run::{self, CallUser, with_run};
@@ -38,7 +42,7 @@ type Outcome = Result<Dynamic, Box<EvalAltResult>>;
 type Value = fn() -> Outcome;
 
 /// The macros that are a value, with how it is made. A macro is known by its place here.
-const VALUES: [(&str, Value); 17] = [
+const VALUES: [(&str, Value); 18] = [
     ("BODY", body),
     ("DATA", body),
     ("ARGS", args),
@@ -51,6 +55,7 @@ const VALUES: [(&str, Value); 17] = [
     ("THROW", || Ok(Dynamic::from(Throw))),
     ("CACHE", || Ok(Dynamic::from(CacheMacro::Own))),
     ("JOB", || Ok(Dynamic::from(JobMacro))),
+    ("PACK", || Ok(Dynamic::from(PackMacro))),
     ("HELPERS", || Ok(Dynamic::from(Helpers))),
     ("PARAMS", request::params),
     ("QUERY", request::query),
@@ -86,7 +91,9 @@ pub(crate) fn register(
     limits: &config::Scripts,
     secret: Arc<Secret>,
     rows: Option<Arc<Rows>>,
+    mounts: Arc<ArcSwap<Mounts>>,
 ) {
+    pack::register(engine, mounts);
     socket::register(engine);
     others::register(engine);
     throw::register(engine);

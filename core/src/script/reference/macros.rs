@@ -6,7 +6,7 @@ const fn value(signature: &'static str, gives: &'static str, about: &'static str
     Entry::new("", signature, gives, about)
 }
 
-pub(super) const ENTRIES: [Entry; 23] = [
+pub(super) const ENTRIES: [Entry; 24] = [
     value("@BODY", "the value as it was sent", "What the client sent with the event, or the body of a request; a missing one is `#{}`. In an admission and a connection script `#{ id, ip, headers, auth, query }`, in a disconnection script `#{ reason, rooms, connectedAt }`, in a hook the row.")
         .example("let name = @BODY.name;\nreturn `Hello, ${name}`;"),
     value("@DATA", "the row in a hook, else what `@BODY` gives", "The same as `@BODY`. In a hook it is the row: as it would be written in a `before` hook, as it is in an `after` hook, as it was when it is deleted.")
@@ -33,6 +33,8 @@ pub(super) const ENTRIES: [Entry; 23] = [
         .example("@CACHE.incr(\"visits\");"),
     value("@JOB", "`@JOB`", "Jobs for later, and the job that a script runs for: see below.")
         .example("return @JOB.attempt;"),
+    value("@PACK", "`@PACK`", "The pack that the script belongs to: see below.")
+        .example("let path = @PACK.path(\"/\");"),
     value("@HELPERS", "`@HELPERS`", "Useful things: see below.")
         .example("return @HELPERS.uuid();"),
     value("@PARAMS", "a map of texts, empty outside of routes", "The parameters of a route's path, decoded.")

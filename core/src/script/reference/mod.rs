@@ -6,6 +6,7 @@ mod cache;
 mod helpers;
 mod job;
 mod macros;
+mod pack;
 mod rows;
 mod socket;
 mod throw;
@@ -58,7 +59,7 @@ pub struct Group {
 }
 
 /// The whole table.
-pub const GROUPS: [Group; 9] = [
+pub const GROUPS: [Group; 10] = [
     Group { of: "", about: "What a script begins with.", entries: &macros::ENTRIES },
     Group {
         of: "@SOCKET",
@@ -93,6 +94,7 @@ pub const GROUPS: [Group; 9] = [
         about: "Jobs: what is to be handled later, and how often this has been tried.",
         entries: &job::ENTRIES,
     },
+    Group { of: "@PACK", about: "The pack that a script belongs to.", entries: &pack::ENTRIES },
     Group { of: "@HELPERS", about: "Time, ids, hashes, and requests to others.", entries: &helpers::ENTRIES },
     Group { of: "@HELPERS.jwt", about: "Tokens of your own.", entries: &helpers::JWT },
     Group { of: "@REPOS", about: "The same tables under another spelling.", entries: &[] },

@@ -101,7 +101,7 @@ fn what_does_not_exist_is_refused() {
         ("import \"text\" as t; t::marks::quoted(1)", "import marks here too"),
         ("text::shout(1)", "text"),
         ("let a = 1; import \"text\" as t;", "imports stand at the top"),
-        ("if true { import \"text\" as t; }", "imports stand at the top"),
+        ("if @BODY.n == 1 { import \"text\" as t; }", "imports stand at the top"),
         ("fn f() { import \"text\" as t; 1 } f()", "imports stand at the top"),
         ("let f = || { import \"text\" as t; 1 };", "imports stand at the top"),
         ("import `${1}` as t;", "constant text"),

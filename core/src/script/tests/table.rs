@@ -402,6 +402,7 @@ fn a_test_run_leaves_nothing_and_says_what_it_wrote() {
             app: None,
             source: source.to_owned(),
             within: Within::default(),
+            checked_by: None,
             trigger: Trigger::Socket { gateway: "/".into(), rooms: Vec::new() },
             event: "e".into(),
             payload: json!({}),

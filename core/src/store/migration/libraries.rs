@@ -6,16 +6,16 @@ use sea_orm_migration::prelude::*;
 use super::column;
 use crate::store::entity::{library, pack};
 
-pub(super) struct M0007Libraries;
+pub(super) struct Libraries;
 
-impl MigrationName for M0007Libraries {
+impl MigrationName for Libraries {
     fn name(&self) -> &str {
         "0007_libraries"
     }
 }
 
 #[async_trait::async_trait]
-impl MigrationTrait for M0007Libraries {
+impl MigrationTrait for Libraries {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.create_table(libraries()).await?;
         let mount = column(pack::Entity, ColumnDef::new(pack::Column::Mount).string().not_null().default(""));
