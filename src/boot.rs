@@ -130,8 +130,11 @@ pub fn made_up_password() -> String {
     bytes.iter().step_by(16).map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])).collect()
 }
 
-/// Runs a server until a signal stops it. `demos`: the packs whose pages it serves.
-pub async fn serve(sources: Sources, demos: &[String]) -> anyhow::Result<ExitCode> {
+/// The page that a demo adds, by its path.
+pub type DemoPage = &'static str;
+
+/// Runs a server until a signal stops it.
+pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<ExitCode> {
     let config = config::load(&sources)?.config;
     init_logs(&config)?;
     let watched = config.watch.clone().map(packs::Watched::start).transpose()?;
@@ -139,6 +142,9 @@ pub async fn serve(sources: Sources, demos: &[String]) -> anyhow::Result<ExitCod
     let turn = app.store.turn().await?;
     app.bootstrap_admin().await?;
     packs::install_configured(&app).await?;
+    if demo.is_some() {
+        packs::install_demos(&app).await?;
+    }
     drop(turn);
     let broker = Arc::new(MemoryBroker::default());
     let jobs = Jobs::open(app.store.clone(), &app.config, app.metrics.clone()).await?;
@@ -170,7 +176,7 @@ pub async fn serve(sources: Sources, demos: &[String]) -> anyhow::Result<ExitCod
         None => None,
     };
 
-    let router = http::router(state.clone(), demos);
+    let router = http::router(state.clone(), demo.is_some());
     let guarded = http::ClientLayer.layer(GuardLayer(hub.clone()).layer(router));
     let service = tower::util::MapResponseLayer::new(http::guarded).layer(guarded);
     let (stop, stopped) = watch::channel(false);
@@ -190,7 +196,7 @@ pub async fn serve(sources: Sources, demos: &[String]) -> anyhow::Result<ExitCod
     if let Some(watched) = watched {
         tasks.spawn(watched.keep_installed(app.catalog.clone(), until(stopped)));
     }
-    announce(address, demos);
+    announce(address, demo);
 
     signals.next().await;
     tracing::info!("stopping: accepted events finish first");
@@ -240,13 +246,9 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 }
 
 /// One line that says where everything is, and what others can reach.
-fn announce(address: SocketAddr, demos: &[String]) {
+fn announce(address: SocketAddr, demo: Option<DemoPage>) {
     let base = format!("http://{address}");
-    let demo = match demos {
-        [] => String::new(),
-        [pack] => format!(", demo at {base}/demo/{pack}"),
-        _ => format!(", demos at {base}/demo"),
-    };
+    let demo = demo.map_or_else(String::new, |page| format!(", demo at {base}{page}"));
     say(&format!("Gatewright listens on {base}{demo}, API and admin API at {base}/docs"));
     if !address.ip().is_loopback() {
         say("Exposed beyond this machine: sockets, sign-in, the admin API and /docs. Put TLS in front.");

@@ -41,7 +41,7 @@ pub enum Command {
     /// finish, sockets are closed over the drain time; a second signal ends it at once.
     #[command(after_long_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
-    /// Runs a server on a temporary folder, with the chat pack or others and a page to try it
+    /// Runs a server on a temporary folder, with packs and pages to try them
     #[command(after_long_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
     /// Checks packs and scripts for all that installing would refuse; exits with 1 when there is any
@@ -126,9 +126,6 @@ pub struct ServeArgs {
 
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Packs to try: chat, socket-service
-    #[arg(value_name = "PACK", default_value = "chat")]
-    pub packs: Vec<String>,
     /// Where to listen, such as localhost:4000; port 0 is any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4000")]
     pub listen: ListenAddress,

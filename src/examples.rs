@@ -26,7 +26,6 @@ Exit status: 0 after a stop, 1 when it cannot start, 130 after a second signal."
 pub const DEMO_EXAMPLES: &str = "\
 Examples:
   gatewright demo                              then open http://127.0.0.1:4000/demo/chat twice
-  gatewright demo socket-service               sign in with the admin that it prints
   gatewright demo --listen localhost:0         on any free port, which it prints";
 
 pub const CHECK_EXAMPLES: &str = "\

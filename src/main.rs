@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Serve(args) => boot::serve(args.sources(), &[]).await,
+        Command::Serve(args) => boot::serve(args.sources(), None).await,
         Command::Demo(args) => commands::demo::run(args).await,
         Command::Check(args) => commands::check::run(args).await,
         Command::Test(args) => commands::test::run(args).await,

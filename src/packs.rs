@@ -14,6 +14,7 @@ use rust_embed::Embed;
 use tokio::sync::mpsc;
 
 use crate::boot::App;
+use crate::http::mounts;
 use crate::pack_errors::errors_of;
 
 /// Editors write a file in several steps; a change is taken over when it has been quiet for so long.
@@ -105,6 +106,16 @@ pub async fn install_configured(app: &App) -> anyhow::Result<()> {
             }
             installed => drop(installed.with_context(|| format!("cannot install pack {name}"))?),
         }
+    }
+    Ok(())
+}
+
+/// Installs the packs that have a page to try them, apart from each other.
+pub async fn install_demos(app: &App) -> anyhow::Result<()> {
+    for (name, mount) in mounts() {
+        let pack = find(name)?.mounted(mount);
+        let installed = install(&app.catalog, &pack, InstallOptions::default()).await;
+        installed.with_context(|| format!("cannot install pack {name}"))?;
     }
     Ok(())
 }

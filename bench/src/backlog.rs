@@ -65,7 +65,8 @@ async fn run_once(jobs: usize, first: usize, start: &StartArgs) -> Result<f64> {
     Ok(rate)
 }
 
-async fn open(server: &Server) -> Result<DatabaseConnection> {
+/// The server's database, beside it.
+pub async fn open(server: &Server) -> Result<DatabaseConnection> {
     let url = match server.database_url() {
         Some(url) => url,
         None => format!("sqlite://{}", server.database().display()),

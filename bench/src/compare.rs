@@ -41,7 +41,7 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub start: StartArgs,
     #[command(flatten)]
-    phases: PhaseArgs,
+    pub phases: PhaseArgs,
 }
 
 /// Runs every scenario and prints a table after each.

@@ -3,6 +3,7 @@
 
 #![expect(unreachable_pub, reason = "a program has no outside: pub says what other modules use")]
 
+mod admin;
 mod backlog;
 mod baseline;
 mod client;
@@ -13,6 +14,7 @@ mod events;
 mod fanout;
 mod frame;
 mod idle;
+mod leaderboard;
 mod measure;
 mod packet;
 mod presence;
@@ -81,6 +83,8 @@ enum Command {
     Durable(durable::DurableArgs),
     /// Backlog: how fast jobs are taken up that wait in the database, when few wait and when very many do
     Backlog(backlog::BacklogArgs),
+    /// Leaderboard: scores of the pack engagefabric on a large board; --database-url for PostgreSQL
+    Leaderboard(leaderboard::LeaderboardArgs),
     /// Fan-out: one publisher, many subscribers in one room, every delivery checked
     Fanout(fanout::FanoutArgs),
     /// Topics: what a publish costs, by how many different filters the subscriptions have
@@ -131,6 +135,9 @@ fn main() -> Result<()> {
         }
         Some(Command::Presence(args)) => {
             return client_runtime(cli.client_threads)?.block_on(presence::run(&args, &cli.compare.start));
+        }
+        Some(Command::Leaderboard(args)) => {
+            return client_runtime(cli.client_threads)?.block_on(leaderboard::run(&args, &cli.compare));
         }
         Some(Command::Events(args)) => vec![Scenario::Events(args)],
         Some(Command::Rows(args)) => args.scenarios(),

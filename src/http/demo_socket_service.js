@@ -1,6 +1,8 @@
 // The page of the socket-service pack: channels with presence, as any client would use them.
 const $ = (id) => document.getElementById(id);
 const LINES_MAX = 500;
+/** Where the pack is mounted. */
+const MOUNT = "/channels";
 /** What is known of each channel that was joined, by its name. */
 const channels = new Map();
 let socket = null, me = null, current = null, tokens = null;
@@ -76,7 +78,7 @@ function openChannel(name) {
 
 /** Asks who was there before; only admins may, others see who comes and goes from now on. */
 async function readMembers(name) {
-  const url = `/api/socket/channels/${encodeURIComponent(name)}/members`;
+  const url = `/api/socket/channels/${encodeURIComponent(name)}/members?gateway=${encodeURIComponent(MOUNT)}`;
   const answer = await fetch(url, { headers: { authorization: `Bearer ${tokens.accessToken}` } }).catch(() => null);
   const here = channels.get(name);
   if (!answer?.ok || !here) return;
@@ -145,7 +147,7 @@ async function renew() {
 }
 
 function connect() {
-  socket = io("/", { path: "/socket.io", auth: (give) => give({ token: tokens.accessToken }) });
+  socket = io(MOUNT, { path: "/socket.io", auth: (give) => give({ token: tokens.accessToken }) });
   socket.on("connect", () => {
     show("connected");
     // A new connection is in no channel.

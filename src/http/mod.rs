@@ -32,7 +32,7 @@ use gatewright_core::run::Runner;
 pub use body::TimedBody;
 pub use built_in::BUILT_IN_PATHS;
 pub use client::ClientLayer;
-pub use demo::{demo_of, packs_with_demos};
+pub use demo::mounts;
 pub use listener::{Patience, serve};
 pub use pages::guarded;
 pub use reads::ReadPlaces;

@@ -5,7 +5,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use gatewright_admin_api::error::ErrorAnswer;
 use gatewright_admin_api::request::{ACCESS_COOKIE, APP_KEY_HEADER, REFRESH_COOKIE, cookie};
 use gatewright_admin_api::{ApiError, check_origin};
@@ -31,8 +31,8 @@ use super::{HttpState, auth, data, demo, health, jobs, openapi, pages, routes, s
 )]
 struct Description;
 
-/// The whole HTTP side; `demos` are the packs whose pages are served to try them.
-pub fn router(state: HttpState, demos: &[String]) -> Router {
+/// The whole HTTP side; `with_demo` adds the pages to try the packs.
+pub fn router(state: HttpState, with_demo: bool) -> Router {
     let (router, mut api) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh_token))
@@ -65,9 +65,8 @@ pub fn router(state: HttpState, demos: &[String]) -> Router {
     let swagger = Router::from(swagger()).layer(middleware::map_response(async |page| pages::own_page(page)));
     let router = router.layer(middleware::map_response(async |answer| pages::not_kept(answer)));
     let mut router = router.merge(description).merge(swagger);
-    if !demos.is_empty() {
-        let own_page = middleware::map_response(async |page| pages::own_page(page));
-        router = router.merge(demo::router(demos).layer(own_page));
+    if with_demo {
+        router = router.merge(demo(state.clone()));
     }
     router
         .merge(Router::new().fallback(routes::serve).with_state(state.clone()))
@@ -80,6 +79,16 @@ pub fn router(state: HttpState, demos: &[String]) -> Router {
 /// The page that shows the API. Its badge, which asks a host elsewhere, is off.
 fn swagger() -> SwaggerUi {
     SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none"))
+}
+
+/// The pages to try the packs.
+fn demo(state: HttpState) -> Router {
+    Router::new()
+        .route("/demo", get(demo::index))
+        .route("/demo/{name}", get(demo::file))
+        .route("/demo/engagefabric/players", post(demo::players))
+        .with_state(state)
+        .layer(middleware::map_response(async |page| pages::own_page(page)))
 }
 
 /// `/metrics` alone, for a listener of its own.

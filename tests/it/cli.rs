@@ -640,7 +640,8 @@ fn cli_listening() {
 #[test]
 fn cli_demo() {
     let place = Place::new();
-    let mut running = Running::spawn(place.command(&["demo", "--listen", "127.0.0.1:0"], &[]));
+    let admin = [("ADMIN_EMAIL", ADMIN_EMAIL), ("ADMIN_PASSWORD", ADMIN_PASSWORD)];
+    let mut running = Running::spawn(place.command(&["demo", "--listen", "127.0.0.1:0"], &admin));
     let (lines, url) = running.started();
     assert!(lines.last().unwrap().contains(&format!("{url}/demo/chat")), "{lines:?}");
     let page = send(&url, "GET", "/demo/chat", &[], b"");
@@ -659,32 +660,18 @@ fn cli_demo() {
     assert!(client.body.contains("socket.io") || client.body.contains("Socket.IO"));
     let mut guest = Polling::try_connect(&url, "/chat", None).unwrap();
     assert_eq!(guest.run("joinRoom", &json!({ "roomId": "7" }))["result"], json!({ "joined": "7" }));
-    run_in_browser(&url, "chat");
-    assert_eq!(running.stop().0, Some(0));
-    assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 0, "a demo leaves nothing behind");
-}
-
-/// A demo of another pack, whose page signs in.
-#[test]
-fn cli_demo_of_a_pack() {
-    let place = Place::new();
-    let refused = place.run(&["demo", "nothing"]);
-    refused.check(1, &["no demo of nothing", "chat, socket-service"]);
-    let admin = [("ADMIN_EMAIL", ADMIN_EMAIL), ("ADMIN_PASSWORD", ADMIN_PASSWORD)];
-    let args = ["demo", "chat", "socket-service", "--listen", "127.0.0.1:0"];
-    let mut running = Running::spawn(place.command(&args, &admin));
-    let (lines, url) = running.started();
-    assert!(lines.last().unwrap().contains(&format!("demos at {url}/demo")), "{lines:?}");
     let index = send(&url, "GET", "/demo", &[], b"");
-    for pack in ["chat", "socket-service"] {
+    for pack in ["chat", "engagefabric", "socket-service"] {
         let page = format!("/demo/{pack}");
         assert!(index.body.contains(&format!("href=\"{page}\"")), "{}", index.body);
-        let answer = send(&url, "GET", &page, &[], b"");
-        assert_eq!(answer.status, 200, "{page}");
-        let policy = answer.headers["content-security-policy"].to_str().unwrap();
-        assert!(policy.contains("script-src 'self';"), "{policy}");
+        let policy = send(&url, "GET", &page, &[], b"").headers["content-security-policy"].clone();
+        assert!(policy.to_str().unwrap().contains("script-src 'self';"), "{page}: {policy:?}");
         assert_eq!(send(&url, "GET", &format!("{page}.js"), &[], b"").status, 200);
     }
+    assert_eq!(send(&url, "GET", "/demo/nothing", &[], b"").status, 404);
+    run_in_browser(&url, "chat");
+    run_in_browser(&url, "engagefabric");
     run_in_browser(&url, "socket_service");
     assert_eq!(running.stop().0, Some(0));
+    assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 0, "a demo leaves nothing behind");
 }

@@ -26,6 +26,9 @@ const SESSIONS_AT_ONCE: usize = 500;
 /// Bytes of a token; a longer one is refused unread.
 const TOKEN_BYTES_MAX: usize = 16 << 10;
 
+/// Hears of a changed user.
+type TellUserChange = Box<dyn Fn(&UserChanged) + Send + Sync>;
+
 /// All that concerns users and their tokens.
 pub struct Accounts {
     pub(super) store: Store,
@@ -39,7 +42,7 @@ pub struct Accounts {
     pub(super) hashing: Hashing,
     listeners: Listeners,
     /// Hears of every user that is made, changed or deleted here.
-    pub(super) user_changes: OnceLock<Box<dyn Fn(&UserChanged) + Send + Sync>>,
+    pub(super) user_changes: OnceLock<TellUserChange>,
 }
 
 /// What became of a user.
