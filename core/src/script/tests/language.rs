@@ -20,7 +20,7 @@ fn errors(sources: &[&str]) -> Vec<(String, usize, usize)> {
     let sources: Vec<String> = sources.iter().map(|source| (*source).to_owned()).collect();
     let check = move || {
         let engine = engine();
-        let tables = BTreeSet::from(["message".to_owned(), "todo".to_owned()]);
+        let tables = BTreeSet::from(["message", "room", "todo"].map(str::to_owned));
         let error = |source: &String| match engine.check(source, &Within::default(), Some(&tables)) {
             Ok(_) => (String::new(), 0, 0),
             Err(error) => (error.message, error.line, error.column),
