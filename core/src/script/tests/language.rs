@@ -20,7 +20,7 @@ fn errors(sources: &[&str]) -> Vec<(String, usize, usize)> {
     let sources: Vec<String> = sources.iter().map(|source| (*source).to_owned()).collect();
     let check = move || {
         let engine = engine();
-        let tables = BTreeSet::from(["message".to_owned(), "todo".to_owned()]);
+        let tables = BTreeSet::from(["message", "room", "todo"].map(str::to_owned));
         let error = |source: &String| match engine.check(source, &Within::default(), Some(&tables)) {
             Ok(_) => (String::new(), 0, 0),
             Err(error) => (error.message, error.line, error.column),
@@ -308,13 +308,14 @@ fn hints_of_a_run() {
 impl ScriptEngine {
     /// Calls that are registered on a macro: what on, its name, and how many arguments it takes.
     fn registered_on_macros(&self) -> Vec<(String, String, usize)> {
-        let types: [(TypeId, &str); 7] = [
+        let types: [(TypeId, &str); 8] = [
             (TypeId::of::<macros::socket::SocketMacro>(), "@SOCKET"),
             (TypeId::of::<macros::table::TableMacro>(), "#table"),
             (TypeId::of::<macros::throw::Throw>(), "@THROW"),
             (TypeId::of::<macros::cache::CacheMacro>(), "@CACHE"),
             (TypeId::of::<macros::helpers::Helpers>(), "@HELPERS"),
             (TypeId::of::<macros::job::JobMacro>(), "@JOB"),
+            (TypeId::of::<macros::pack::PackMacro>(), "@PACK"),
             (TypeId::of::<macros::helpers::Jwt>(), "@HELPERS.jwt"),
         ];
         let on = |function: rhai::FuncInfo| {
