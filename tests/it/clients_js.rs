@@ -39,8 +39,9 @@ fn clients_js_calls() {
 #[test]
 fn clients_js_runs_the_snippets_of_others() {
     if package_is_built() {
-        let server = Server::start_in(Data::on(Database::Sqlite), &[], &[]);
-        run_client(&server, "../../clients/js/test/server/seeds.mjs");
+        let server = |flags| Server::start_in(Data::on(Database::Sqlite), &[], flags);
+        run_client(&server(&[]), "../../clients/js/test/server/socket_service.mjs");
+        run_client(&server(&["--pack", "oneentry"]), "../../clients/js/test/server/oneentry.mjs");
     }
 }
 
@@ -92,7 +93,10 @@ fn run(program: &str, args: &[&str]) {
 fn define_shop(api: &Api) {
     let event = |name: &str, payload: Json, result: Json| json!({ "eventName": name, "sourceCode": "", "payloadSchema": payload, "resultSchema": result });
     let gateway = |path: &str, description: &str, events: &[Json]| {
-        let row = api.make("/admin/gateways", json!({ "path": path, "description": description }));
+        let emits = (path == "/shop")
+            .then(|| json!({ "sold": { "$ref": "#/$defs/n", "$defs": { "n": { "type": "integer" } } } }));
+        let fields = json!({ "path": path, "description": description, "emits": emits, "aliases": [format!("{path}/alias")] });
+        let row = api.make("/admin/gateways", fields);
         for event in events {
             api.make(&format!("/admin/gateways/{}/events", id(&row)), event.clone());
         }
@@ -118,7 +122,7 @@ fn define_shop(api: &Api) {
     gateway(
         "/other.name~-1/x",
         "",
-        &[event("a \"b\" ${c} */", Json::Null, Json::Null), event("`${x}\\*", Json::Null, json!(true))],
+        &[event("a \"b\" ${c} //", Json::Null, Json::Null), event("`${x}\\*", Json::Null, json!(true))],
     );
     api.table(
         "typed",

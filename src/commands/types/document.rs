@@ -92,8 +92,8 @@ fn events(events: &[Json], path: &str, definitions: &mut Definitions) -> String 
 /// Whether the gateway has events that this one, a prefix, would take if they were not there.
 fn is_narrowed(name: &str, events: &[Json]) -> bool {
     let Some(prefix) = name.strip_suffix('*') else { return false };
-    let others = events.iter().filter_map(|event| event["eventName"].as_str());
-    others.into_iter().any(|other| other != name && other.starts_with(prefix))
+    let mut others = events.iter().filter_map(|event| event["eventName"].as_str());
+    others.any(|other| other != name && other.starts_with(prefix))
 }
 
 fn emits(emits: &Json, path: &str, definitions: &mut Definitions) -> String {

@@ -7,8 +7,8 @@ use serde_json::{Map, Value as Json};
 
 use super::text::{Block, comment, key, literal, pascal};
 
-/// Schemas within schemas, at most; deeper ones are `unknown`.
-const DEPTH_MAX: usize = 40;
+/// Schemas within schemas, references included, at most; deeper ones are `unknown`.
+const DEPTH_MAX: usize = 200;
 /// What is written of one schema and its definitions, at most.
 const BYTES_MAX: usize = 256 << 10;
 
@@ -86,7 +86,7 @@ impl Writer<'_> {
         }
         let mut all = Vec::new();
         if let Some(Json::String(pointer)) = schema.get("$ref") {
-            all.push(self.part(pointer));
+            all.push(self.part(pointer, depth));
         }
         all.push(self.own(schema, indent, depth));
         for (word, is_union) in [("allOf", false), ("anyOf", true), ("oneOf", true)] {
@@ -182,7 +182,7 @@ impl Writer<'_> {
 
     /// The name of a part of this schema; what lies elsewhere is `unknown`. A type may be made of itself only inside of
     /// an object or a list: anywhere else, a part that is not finished is `unknown`, so that no two are made of each other.
-    fn part(&mut self, pointer: &str) -> String {
+    fn part(&mut self, pointer: &str, depth: usize) -> String {
         if !self.is_within && self.unfinished.contains(pointer) {
             return "unknown".to_owned();
         }
@@ -196,7 +196,7 @@ impl Writer<'_> {
         self.parts.insert(pointer.to_owned(), name.clone());
         self.unfinished.insert(pointer.to_owned());
         let before = std::mem::replace(&mut self.is_within, false);
-        let written = self.schema(found, 0, 0);
+        let written = self.schema(found, 0, depth);
         self.is_within = before;
         self.unfinished.remove(pointer);
         let said = comment(found, 0);
@@ -338,7 +338,7 @@ mod tests {
         check(
             json!({ "$ref": "#/$defs/a", "$defs": { "a": { "anyOf": [{ "$ref": "#/$defs/b" }, { "type": "string" }] },
                 "b": { "anyOf": [{ "$ref": "#/$defs/a" }, { "type": "number" }] } } }),
-            "AA type AB = unknown; type AA = unknown;",
+            "AA type AB = unknown; type AA = AB | string;",
         );
         let wide: Map<String, Json> = (0..40)
             .map(|n| {

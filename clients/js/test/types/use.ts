@@ -32,9 +32,13 @@ export async function calls(): Promise<void> {
   void [id, state, anything];
 }
 
+shop.on("sold", (count) => count satisfies number);
+// @ts-expect-error It sends no such event.
+shop.on("bought", () => {});
+rt.gateway("/shop/alias").call("buy", { item: "book" }).then(({ id }) => id satisfies string);
 shop.on("presence", ({ member }) => member.socketId satisfies string);
 shop.keep("buy", { item: "book" }, ({ id }) => id satisfies string);
-rt.gateway("/other.name~-1/x").call("a \"b\" ${c} */");
+rt.gateway("/other.name~-1/x").call("a \"b\" ${c} //");
 
 export function Part(): null {
   useEvent(shop, "rate_limited", ({ retryAfterMs }) => retryAfterMs satisfies number);

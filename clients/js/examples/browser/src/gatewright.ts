@@ -68,7 +68,44 @@ export interface Gateways {
       };
     };
     emits: {
-      [event: string]: unknown;
+      connected: {
+        message: string;
+        userId: string;
+      };
+      kicked: {
+        reason: string;
+      };
+      newMessage: {
+        createdAt: string;
+        id: string;
+        roomId: unknown;
+        text: string;
+        userId: string;
+      };
+      notification: {
+        payload: unknown;
+        type: string;
+      };
+      orderUpdate: {
+        orderId: string;
+        status: string;
+      };
+      statusUpdated: {
+        status: string;
+        userId: string;
+      };
+      typing: {
+        isTyping: boolean;
+        roomId: unknown;
+        userId: string;
+      };
+      userJoined: {
+        name: string;
+        userId: string;
+      };
+      userLeft: {
+        userId: string;
+      };
     };
   };
 }

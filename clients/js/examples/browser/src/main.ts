@@ -11,7 +11,7 @@ function show({ userId, text }: Message): void {
 
 rt.on("connection", ({ state }) => (find("state").textContent = state));
 rt.on("error", (error) => (find("error").textContent = error.message));
-chat.on("newMessage", (message) => show(message as Message));
+chat.on("newMessage", show);
 
 // In the room now, and again after each reconnect; what was said before, or meanwhile, is read then.
 chat.keep("joinRoom", { roomId }, async () => {

@@ -4,10 +4,3 @@ import type { Gateways } from "./gatewright.js";
 
 export const rt = createRealtime<Gateways>(process.env.GATEWAY_URL ?? "http://127.0.0.1:4000");
 export const chat = rt.gateway("/chat");
-
-/** What is said in a room. */
-export interface Message {
-  id: string;
-  text: string;
-  userId: string;
-}

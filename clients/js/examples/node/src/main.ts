@@ -1,11 +1,11 @@
 // Says something in a room and prints what others say there: `npm start -- Hello`.
 import { GatewrightError } from "gatewright";
-import { chat, rt, type Message } from "./chat.js";
+import { chat, rt } from "./chat.js";
 
 const [roomId, text] = ["lobby", process.argv[2]];
 
 rt.on("error", ({ code, message }) => console.error(code, message));
-chat.on("newMessage", (message) => console.log(`${(message as Message).userId}: ${(message as Message).text}`));
+chat.on("newMessage", ({ userId, text }) => console.log(`${userId}: ${text}`));
 chat.keep("joinRoom", { roomId }, () => console.log(`in the room ${roomId}`));
 
 try {

@@ -10,7 +10,7 @@ function Room({ roomId }: { roomId: string }) {
   const joined = useKeep(chat, "joinRoom", { roomId });
   const sent = useCall(chat, "message");
 
-  useEvent(chat, "newMessage", (message) => setMessages((all) => [...all, message as Message]));
+  useEvent(chat, "newMessage", (message) => setMessages((all) => [...all, message]));
   // What was said before, or while the connection was away.
   useEffect(() => {
     if (joined.result) chat.call("history", { roomId }).then(setMessages, console.error);

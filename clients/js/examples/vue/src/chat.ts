@@ -9,8 +9,4 @@ export const rt = createRealtime<Gateways>(URL);
 export const chat = rt.gateway("/chat");
 
 /** What is said in a room. */
-export interface Message {
-  id: string;
-  text: string;
-  userId: string;
-}
+export type Message = Gateways["/chat"]["emits"]["newMessage"];

@@ -10,7 +10,7 @@ const Room = defineComponent({
     const joined = useKeep(chat, "joinRoom", () => ({ roomId: props.roomId }));
     const sent = useCall(chat, "message");
 
-    useEvent(chat, "newMessage", (message) => messages.value.push(message as Message));
+    useEvent(chat, "newMessage", (message) => messages.value.push(message));
     // What was said before, or while the connection was away.
     watch(joined.result, async (isIn) => {
       if (isIn) messages.value = await chat.call("history", { roomId: props.roomId });

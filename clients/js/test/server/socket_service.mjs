@@ -1,8 +1,8 @@
-// The snippets of two products' documentation, as their readers paste them: only addresses, tokens and names of
-// placeholders are filled in. The gateway at `/` does what the packs do.
+// The snippets of a product's documentation, as its readers paste them: only addresses, tokens and names of
+// placeholders are filled in. The gateway at `/` does what a pack would.
 import assert from "node:assert/strict";
-import { createRealtime, defineOneEntry } from "gatewright";
-import { admin, call, gateway, scenario, until, url, user } from "../../../../tests/client/lib.mjs";
+import { createRealtime } from "gatewright";
+import { admin, gateway, scenario, until, url, user } from "../../../../tests/client/lib.mjs";
 
 const members = `if !@SOCKET.rooms().contains(@BODY.channel) { @THROW.forbidden("Join the channel first"); }`;
 await gateway("/", {
@@ -14,7 +14,6 @@ await gateway("/", {
   directMessage: "@SOCKET.emitToSocket(@BODY.socketId, @BODY.event, #{ data: @BODY.data, from: @SOCKET.id }); return #{ sent: true };",
   subscribe: "return #{ subscriptionId: @SOCKET.id + \"-\" + @BODY.topic };",
   unsubscribe: "return @BODY;",
-  my_event: "@SOCKET.emitToUser(@USER.id, \"my_event\", #{ attributes: @BODY });",
 }, { requireAuth: true, presence: true });
 const ada = await user({ name: "Ada" });
 const eve = await user({ name: "Eve" });
@@ -66,36 +65,5 @@ await scenario({
     await until(async () => (await inside()) === 1, "the channel");
     realtime.close();
     other.close();
-  },
-
-  async "OneEntry"() {
-    const key = (await admin("POST", "/admin/app-keys", { name: "project", scopes: ["data:read"] })).key;
-    const { WS, AuthProvider } = defineOneEntry(
-    url, {
-    "token": key
-    }
-    );
-    await assert.rejects(WS.connect(), { code: "AUTH_REQUIRED", message: /AuthProvider\.auth/ });
-    await assert.rejects(AuthProvider.auth({ email: ada.email, password: "wrong" }), { name: "GatewrightError" });
-    const fields = [{ marker: "password_reg", value: ada.password }, { marker: "email_reg", value: ada.email }];
-    const session = await AuthProvider.auth("email", { authData: fields });
-    assert.deepEqual([session.userIdentifier, session.authProviderIdentifier], [ada.email, "email"]);
-
-    const socket = await WS.connect();
-    const updates = [];
-    const connected = new Promise((resolve) => socket.on("connect", resolve));
-    socket.on('my_event', (payload) => {
-    updates.push(payload);
-    // Instant notification, no polling!
-    });
-    await connected;
-    socket.emit("my_event", { price: 7 });
-    await until(() => updates.length === 1, "the update");
-    assert.deepEqual(updates, [{ attributes: { price: 7 } }]);
-
-    await AuthProvider.logout();
-    await until(() => !socket.connected, "the end");
-    await assert.rejects(WS.connect(), { code: "AUTH_REQUIRED" });
-    assert.equal((await call("GET", "/me", undefined, { token: session.accessToken })).status, 401);
   },
 });
