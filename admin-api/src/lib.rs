@@ -33,6 +33,8 @@ pub use extract::{
     Admin, Identity, Json, OptionalJson, Path, Query, body_of, check_origin, has_cookies_that_count, is_json,
 };
 pub use list::{ListAnswer, ListParams};
+pub use logs::{RunQuery, RunView};
 pub use router::router;
 pub use state::{AdminState, Live};
+pub use stats::Figures;
 pub use users::UserView;

@@ -54,5 +54,6 @@ pub fn router(state: AdminState) -> OpenApiRouter {
         .routes(routes!(jobs::discard))
         .routes(routes!(logs::list))
         .routes(routes!(stats::get))
+        .routes(routes!(stats::history))
         .with_state(state)
 }

@@ -8,7 +8,7 @@ use gatewright_core::catalog::Catalog;
 use gatewright_core::config::Config;
 use gatewright_core::jobs::Jobs;
 use gatewright_core::pack::Pack;
-use gatewright_core::run::RunLog;
+use gatewright_core::run::{History, RunLog};
 
 /// What the admin API needs to know of the running gateway: one of the two trait borders.
 pub trait Live: Send + Sync {
@@ -16,8 +16,6 @@ pub trait Live: Send + Sync {
     fn connections(&self) -> BTreeMap<String, usize>;
     /// Jobs that wait or run.
     fn queue_depth(&self) -> usize;
-    /// Runs finished in the last second.
-    fn runs_per_second(&self) -> f64;
 }
 
 /// What the handlers work with.
@@ -31,6 +29,8 @@ pub struct AdminState {
     pub catalog: Arc<Catalog>,
     /// The last runs.
     pub runs: Arc<RunLog>,
+    /// How the server has fared.
+    pub history: Arc<History>,
     /// Durable events, and jobs for later.
     pub jobs: Arc<Jobs>,
     /// The running gateway.

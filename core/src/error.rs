@@ -99,6 +99,8 @@ codes! {
     AppKeyRequired = "APP_KEY_REQUIRED", 401;
     /// The app key is unknown or has expired.
     AppKeyInvalid = "APP_KEY_INVALID", 401;
+    /// The socket's user may not connect here.
+    Forbidden = "FORBIDDEN", 403;
     /// The server is draining or full.
     Unavailable = "UNAVAILABLE", 503;
     /// The request's `Origin` is not in the allowed list.

@@ -30,6 +30,7 @@ fn admin_api_openapi() {
         ("/admin/test/run", "post"),
         ("/admin/logs", "get"),
         ("/admin/stats", "get"),
+        ("/admin/stats/history", "get"),
         ("/auth/login", "post"),
         ("/auth/refresh-token", "post"),
         ("/auth/logout", "post"),
