@@ -25,6 +25,7 @@ mod stats;
 mod tables;
 mod test_run;
 mod test_subject;
+mod tree;
 mod users;
 
 pub use caller::Caller;

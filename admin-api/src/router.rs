@@ -6,7 +6,7 @@ use utoipa_axum::routes;
 use crate::state::AdminState;
 use crate::{
     app_keys, events, gateways, hooks, jobs, libraries, logs, packs, routes, schedules, script, stats,
-    tables, test_run, users,
+    tables, test_run, tree, users,
 };
 
 /// What there is for each kind of definition.
@@ -45,7 +45,9 @@ pub fn router(state: AdminState) -> OpenApiRouter {
         .routes(routes!(packs::list, packs::install))
         .routes(routes!(packs::get, packs::uninstall))
         .routes(routes!(packs::diff))
+        .routes(routes!(tree::get))
         .routes(routes!(script::validate))
+        .routes(routes!(script::api))
         .routes(routes!(test_run::run))
         .routes(routes!(gateways::pause))
         .routes(routes!(jobs::list))

@@ -51,6 +51,8 @@ codes! {
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405;
     /// A unique value is taken.
     DuplicateResource = "DUPLICATE_RESOURCE", 409;
+    /// Somebody else has saved it since it was read.
+    Conflict = "CONFLICT", 409;
     /// A value breaks its rule.
     Validation = "VALIDATION_ERROR", 422;
     /// Too many requests.

@@ -111,7 +111,7 @@ await scenario({
     const one = await watcher();
     await watch(one, "catalog");
     for (const make of [
-      () => gateway("/changed", { event: "return 1;" }),
+      () => gateway("/changed", { one: "return 1;" }),
       () => admin("POST", "/admin/routes", { method: "GET", path: "/changed", sourceCode: "return 1;", access: "public" }),
       () => admin("POST", "/admin/tables", { name: "changed", columns: [{ name: "a", type: "string" }] }),
     ]) {

@@ -27,6 +27,8 @@ fn admin_api_openapi() {
         ("/admin/users", "get post"),
         ("/admin/users/{id}", "delete get patch"),
         ("/admin/script/validate", "post"),
+        ("/admin/script/api", "get"),
+        ("/admin/tree", "get"),
         ("/admin/test/run", "post"),
         ("/admin/logs", "get"),
         ("/admin/stats", "get"),
