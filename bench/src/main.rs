@@ -3,6 +3,7 @@
 
 #![expect(unreachable_pub, reason = "a program has no outside: pub says what other modules use")]
 
+mod admin;
 mod backlog;
 mod baseline;
 mod client;
@@ -22,6 +23,7 @@ mod rows;
 mod soak;
 mod target;
 mod topics;
+mod watched;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -81,6 +83,8 @@ enum Command {
     Durable(durable::DurableArgs),
     /// Backlog: how fast jobs are taken up that wait in the database, when few wait and when very many do
     Backlog(backlog::BacklogArgs),
+    /// Events while an admin watches their runs, beside the same while nobody does
+    Watched(events::EventsArgs),
     /// Fan-out: one publisher, many subscribers in one room, every delivery checked
     Fanout(fanout::FanoutArgs),
     /// Topics: what a publish costs, by how many different filters the subscriptions have
@@ -135,6 +139,7 @@ fn main() -> Result<()> {
         Some(Command::Events(args)) => vec![Scenario::Events(args)],
         Some(Command::Rows(args)) => args.scenarios(),
         Some(Command::Durable(args)) => args.scenarios(),
+        Some(Command::Watched(args)) => vec![Scenario::Watched(args)],
         Some(Command::Fanout(args)) => vec![Scenario::Fanout(args)],
         Some(Command::Idle(args)) => vec![Scenario::Idle(args)],
         Some(Command::Single(args)) => vec![Scenario::Single(args)],

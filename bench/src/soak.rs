@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value as Json, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::admin::{Admin, request};
 use crate::client::{Client, Endpoint, connect_many};
 use crate::events::{self, Socket, TEXT_BYTES};
 use crate::measure::Phase;
 use crate::proc;
-use crate::target::{ADMIN_EMAIL, ADMIN_PASSWORD, Server, StartArgs, Target};
+use crate::target::{Server, StartArgs, Target};
 
 /// More memory at the end than after the first tenth, at most.
 const GROWTH_MAX: f64 = 1.2;
@@ -134,52 +133,4 @@ async fn stale_series(address: SocketAddr) -> Result<usize> {
     admin.call("POST", "/admin/gateways", json!({ "path": "/kept" })).await?;
     let metrics = request(address, "GET", "/metrics", &admin.token, &Json::Null).await?;
     Ok(metrics.1.lines().filter(|line| line.contains("\"/soak-")).count())
-}
-
-/// Calls of the admin API.
-struct Admin {
-    address: SocketAddr,
-    token: String,
-    since: Instant,
-}
-
-impl Admin {
-    async fn sign_in(address: SocketAddr) -> Result<Self> {
-        let body = json!({ "email": ADMIN_EMAIL, "password": ADMIN_PASSWORD });
-        let mut admin = Self { address, token: String::new(), since: Instant::now() };
-        let answer = admin.call("POST", "/auth/login", body).await?;
-        admin.token = answer["accessToken"].as_str().context("no access token")?.to_owned();
-        Ok(admin)
-    }
-
-    async fn call(&self, method: &str, path: &str, body: Json) -> Result<Json> {
-        let (status, text) = request(self.address, method, path, &self.token, &body).await?;
-        ensure!((200..300).contains(&status), "{method} {path}: {status} {text}");
-        Ok(serde_json::from_str(&text).unwrap_or_default())
-    }
-}
-
-/// One request on a connection of its own; the status and the body.
-async fn request(
-    address: SocketAddr,
-    method: &str,
-    path: &str,
-    token: &str,
-    body: &Json,
-) -> Result<(u16, String)> {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let authorization =
-        if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
-    let head = format!(
-        "{method} {path} HTTP/1.0\r\nhost: {address}\r\n{authorization}\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all((head + &body).as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("an answer without an end of its head")?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no status")?;
-    Ok((status, body.to_owned()))
 }
