@@ -20,6 +20,7 @@ mod router;
 mod routes;
 mod schedules;
 mod script;
+mod sessions;
 mod state;
 mod stats;
 mod tables;
@@ -36,6 +37,6 @@ pub use extract::{
 pub use list::{ListAnswer, ListParams};
 pub use logs::{RunQuery, RunView};
 pub use router::router;
-pub use state::{AdminState, Live};
+pub use state::{AdminState, Live, LiveSocket};
 pub use stats::Figures;
 pub use users::UserView;

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::extract::{Admin, Query};
+use crate::extract::{Admin, Path, Query};
 use crate::list::{ListAnswer, ListParams};
 use crate::state::AdminState;
 
@@ -154,6 +154,33 @@ pub(crate) async fn list(
     let runs = state.runs.find(&filter).into_iter().map(RunView::from).map(|run| json!(run)).collect();
     let page = list_values(runs, &FIELDS, &list.query()?)?;
     list.answer_values::<RunView>(page)
+}
+
+/// A run with the hooks of its writes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RunDetail {
+    #[serde(flatten)]
+    run: RunView,
+    /// In their order.
+    hooks: Vec<RunView>,
+}
+
+/// One of the last runs by its request id, with the hooks of its writes.
+#[utoipa::path(get, path = "/admin/logs/{requestId}", operation_id = "getRun", tag = "operation", responses((status = 200, body = RunDetail)))]
+pub(crate) async fn get(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(request_id): Path<Uuid>,
+) -> Result<axum::Json<RunDetail>> {
+    let filter = RunFilter { request_id: Some(request_id), ..RunFilter::default() };
+    let mut runs = state.runs.find(&filter);
+    runs.sort_by_key(|run| (run.kind == RunKind::Hook, run.at));
+    let mut runs = runs.into_iter().map(RunView::from);
+    let Some(run) = runs.next() else {
+        let message = format!("There is no run {request_id} among the last {}", state.config.logs.runs);
+        return Err(Failure::new(ErrorCode::ResourceNotFound, message).into());
+    };
+    Ok(axum::Json(RunDetail { run, hooks: runs.collect() }))
 }
 
 /// What runs can be filtered and sorted by.

@@ -26,11 +26,11 @@ struct TreeGateway {
     is_enabled: bool,
     is_paused: bool,
     connections: usize,
-    /// Runs of its events, and of its connection and disconnection scripts.
+    /// Runs of its events, and of its own scripts.
     count: u64,
     /// Of those, the ones that failed.
     errors: u64,
-    /// Why its connection or disconnection script does not run, if one is suspended.
+    /// Why one of its own scripts does not run, if one is suspended.
     suspended: Option<String>,
     /// By name.
     events: Vec<TreeEvent>,
@@ -68,7 +68,7 @@ fn tree_gateway(gateway: &LiveGateway, connections: usize) -> TreeGateway {
         let (runs, failed) = handler.counts();
         (count, errors) = (count + runs, errors + failed);
     }
-    let own = gateway.connection.iter().chain(&gateway.disconnection);
+    let own = gateway.admission.iter().chain(&gateway.connection).chain(&gateway.disconnection);
     TreeGateway {
         id: gateway.id,
         path: gateway.path.to_string(),

@@ -24,8 +24,7 @@ use super::namespace::Namespace;
 use super::packets::ConnectError;
 
 /// The database fails; or the server is draining or full, which no client hears.
-pub(super) const UNAVAILABLE: ConnectError =
-    ConnectError::new(ErrorCode::Unavailable, "Server unavailable");
+pub(super) const UNAVAILABLE: ConnectError = ConnectError::new(ErrorCode::Unavailable, "Server unavailable");
 
 /// A transport has one connection to a gateway: a second would have the same id.
 const THERE_ALREADY: ConnectError = ConnectError::new(

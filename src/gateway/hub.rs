@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use gatewright_admin_api::Live;
+use gatewright_admin_api::{Live, LiveSocket};
 use gatewright_core::auth::{Accounts, UserId};
 use gatewright_core::broker::{Action, Publication, Room, Sockets, Target};
 use gatewright_core::config::Config;
@@ -308,6 +308,16 @@ impl Hub {
 impl Live for Hub {
     fn connections(&self) -> BTreeMap<String, usize> {
         Sockets::connections(self)
+    }
+
+    fn sockets_of(&self, user_id: &str) -> Vec<LiveSocket> {
+        let socket = |connection: &Arc<Connection>| LiveSocket {
+            socket_id: connection.id_text.to_string(),
+            gateway: connection.namespace.path.to_string(),
+            session_id: connection.identity().and_then(|identity| identity.session_id),
+            connected_at: connection.connected_at,
+        };
+        self.connections_of(user_id).iter().map(socket).collect()
     }
 
     fn queue_depth(&self) -> usize {

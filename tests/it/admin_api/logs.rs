@@ -185,3 +185,37 @@ fn admin_api_stats_history_says_what_is_allowed() {
         refused(&answer, 400, "BAD_REQUEST", mentions);
     }
 }
+
+/// One run by its id, with the hooks of its writes; and those that took long.
+#[test]
+fn admin_api_one_run_and_slow_runs() {
+    let api = Api::start();
+    api.table("noted", json!([{ "name": "a", "type": "string" }]));
+    api.hook("noted", "before", &["create"], "@LOGS(1);");
+    let scripts =
+        [("write", "#noted.create(#{ data: #{ a: \"x\" } }); return 1;"), ("slow", "@HELPERS.sleep(50);")];
+    make_gateway(&api.server, &api.token, json!({ "path": "/one" }), &scripts);
+    let mut socket = Polling::connect(&api.server, "/one", None);
+    let id = socket.run("write", &json!({}))["requestId"].as_str().unwrap().to_owned();
+    let slow = socket.run("slow", &json!({}))["requestId"].clone();
+    let run = until("the run", || {
+        let answer = api.admin("GET", &format!("/admin/logs/{id}"), Json::Null);
+        (answer.status == 200).then(|| answer.json())
+    });
+    assert_eq!(
+        (&run["requestId"], &run["kind"], &run["eventName"]),
+        (&json!(id), &json!("event"), &json!("write"))
+    );
+    assert_eq!(run["hooks"].as_array().unwrap().len(), 1, "{run}");
+    assert_eq!((&run["hooks"][0]["kind"], &run["hooks"][0]["requestId"]), (&json!("hook"), &json!(id)));
+    let found = until("the slow run", || {
+        let list = api.get("/admin/logs?gateway=/one&slowerThanMs=49.5&kind=event&eventName=slow");
+        list["data"].as_array().filter(|all| !all.is_empty()).cloned()
+    });
+    assert_eq!(found[0]["requestId"], slow);
+    assert_eq!(api.get("/admin/logs?gateway=/one&slowerThanMs=100000000")["data"], json!([]));
+    let nobody = format!("/admin/logs/{}", super::NOBODY);
+    refused(&api.admin("GET", &nobody, Json::Null), 404, "RESOURCE_NOT_FOUND", "among the last");
+    refused(&api.admin("GET", "/admin/logs/x", Json::Null), 400, "BAD_REQUEST", "path");
+    refused(&api.admin("GET", "/admin/logs?slowerThanMs=-1", Json::Null), 400, "BAD_REQUEST", "slowerThanMs");
+}

@@ -84,7 +84,7 @@ fn admin_api_script_api() {
         calls.iter().find(|one| one["macro"] == of && one["call"] == call).cloned().unwrap_or_default()
     };
     let body = find("@BODY", Json::Null);
-    assert_eq!((&body["signature"], body["contexts"].as_array().unwrap().len()), (&json!("@BODY"), 6));
+    assert_eq!((&body["signature"], body["contexts"].as_array().unwrap().len()), (&json!("@BODY"), 7));
     let reply = find("@SOCKET", "reply".into());
     assert_eq!(reply["signature"], "@SOCKET.reply(event, data)");
     let sockets = ["websocket_event", "websocket_connection", "websocket_disconnection"];
@@ -439,4 +439,69 @@ fn admin_api_test_run_lets_nothing_out() {
     });
     let names: Vec<_> = runs["data"].as_array().unwrap().iter().map(|run| &run["eventName"]).collect();
     assert_eq!(names, ["probe", "enter"], "a test run is no run of the gateway");
+}
+
+/// A test run may begin with rooms and rows, and run an earlier version.
+#[test]
+fn admin_api_test_run_with_rooms_rows_and_a_revision() {
+    let api = Api::start();
+    let run = |body: Json| api.test_run(body);
+    let rooms = json!({ "kind": "websocket_event", "eventName": "e", "script": "return @SOCKET.rooms();", "rooms": ["a", "b"] });
+    assert_eq!(run(rooms.clone())["result"], json!(["a", "b"]));
+    let refuses = |changes: Json, mentions: &str| {
+        let mut body = rooms.clone();
+        body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        api.refuses(("POST", "/admin/test/run"), Some(body), INVALID, &[mentions]);
+    };
+    refuses(json!({ "kind": "script" }), "rooms");
+    refuses(json!({ "rooms": vec!["r"; 1001] }), "1000");
+    refuses(json!({ "revision": 1 }), "revision");
+
+    // In the order of the alphabet, the rows of the first would refer to rows that are not there yet.
+    let column = json!([{ "name": "to", "type": "uuid", "references": "b_target" }]);
+    api.table("b_target", json!([{ "name": "text", "type": "string" }]));
+    api.table("a_source", column);
+    let rows = json!({ "a_source": [{ "to": NOBODY }], "b_target": [{ "id": NOBODY, "text": "there" }] });
+    let script = "return #b_target.findOne(#{ filter: #{ id: #a_source.find().data[0].to } }).text;";
+    let body = json!({ "kind": "script", "script": script, "rows": rows });
+    assert_eq!(run(body)["result"], "there");
+    assert_eq!(api.rows("b_target", &[]), json!([]), "nothing stays");
+    refuses(json!({ "rows": rows, "commit": true }), "commit");
+    refuses(json!({ "rows": { "a_source": vec![json!({}); 1001] } }), "1000");
+    let body = json!({ "kind": "script", "script": "1", "rows": { "nowhere": [{}] } });
+    api.refuses(("POST", "/admin/test/run"), Some(body), MISSING, &["nowhere"]);
+
+    let made = make_gateway(
+        &api.server,
+        &api.token,
+        json!({ "path": "/v", "connectionScript": "return 10;" }),
+        &[("e", "return 1;")],
+    );
+    api.patch(&format!("/admin/events/{}", made.events[0]), json!({ "sourceCode": "return 2;" }));
+    api.patch(&format!("/admin/gateways/{}", made.id), json!({ "disconnectionScript": "return 20;" }));
+    for (kind, revision, result) in [
+        ("websocket_event", json!(1), 1),
+        ("websocket_event", json!(2), 2),
+        ("websocket_event", Json::Null, 2),
+        ("websocket_connection", json!(1), 10),
+        ("websocket_disconnection", json!(2), 20),
+    ] {
+        let body = json!({ "kind": kind, "gatewayPath": "/v", "eventName": "e", "revision": revision });
+        assert_eq!(run(body)["result"], result, "{kind} {revision}");
+    }
+    for (kind, revision) in [("websocket_event", 3), ("websocket_connection", 2)] {
+        let body = json!({ "kind": kind, "gatewayPath": "/v", "eventName": "e", "revision": revision });
+        api.refuses(("POST", "/admin/test/run"), Some(body), MISSING, &["evision"]);
+    }
+    let hook = api.hook("b_target", "before", &["create"], "return 1;");
+    let path = format!("/admin/hooks/{}", hook["id"].as_str().unwrap());
+    api.patch(&path, json!({ "sourceCode": "return 2;" }));
+    assert_eq!(run(json!({ "kind": "table_hook", "hookId": hook["id"], "revision": 1 }))["result"], 1);
+    let route = json!({ "method": "GET", "path": "/v", "sourceCode": "return 1;", "access": "public" });
+    let route = api.make("/admin/routes", route);
+    api.patch(
+        &format!("/admin/routes/{}", route["id"].as_str().unwrap()),
+        json!({ "sourceCode": "return 2;" }),
+    );
+    assert_eq!(run(json!({ "kind": "http_route", "routeId": route["id"], "revision": 1 }))["result"], 1);
 }

@@ -61,7 +61,8 @@ pub enum Context {
 }
 
 /// What scripts may be for, as editors and test runs name it.
-pub const CONTEXTS: [(&str, Context); 6] = [
+pub const CONTEXTS: [(&str, Context); 7] = [
+    ("websocket_admission", Context::Script),
     ("websocket_event", Context::Socket),
     ("websocket_connection", Context::Socket),
     ("websocket_disconnection", Context::Socket),
