@@ -171,7 +171,12 @@ impl<'de, T: Definition> Visitor<'de> for Level<'_, T> {
             let alias = aliases.iter().find(|(alias, _)| *alias == name);
             let name = alias.map_or(name.as_str(), |(_, name)| *name);
             if self.within.is_none() && !T::SCRIPTS.is_empty() && NOTE_FIELDS.contains(&name) {
-                set.insert(name.to_owned(), map.next_value()?);
+                // Each by its type, so that a refusal names the field.
+                let value = match name {
+                    "message" => Json::from(map.next_value::<Option<String>>()?),
+                    _ => Json::from(map.next_value::<Option<i64>>()?),
+                };
+                set.insert(name.to_owned(), value);
                 continue;
             }
             let Some(default) = self.defaults.get(name) else {
