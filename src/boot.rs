@@ -197,6 +197,9 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
         tasks.spawn(watched.keep_installed(app.catalog.clone(), until(stopped)));
     }
     announce(address, demo);
+    if demo.is_some() {
+        announce_sign_in(address, &app).await?;
+    }
 
     signals.next().await;
     tracing::info!("stopping: accepted events finish first");
@@ -253,6 +256,14 @@ fn announce(address: SocketAddr, demo: Option<DemoPage>) {
     if !address.ip().is_loopback() {
         say("Exposed beyond this machine: sockets, sign-in, the admin API and /docs. Put TLS in front.");
     }
+}
+
+/// A link that signs the first admin in, once: whoever tries it out has no password yet.
+async fn announce_sign_in(address: SocketAddr, app: &App) -> anyhow::Result<()> {
+    if let Some(code) = app.accounts.code_for(&app.config.admin_email).await? {
+        say(&format!("Sign in as the admin, once and within 10 minutes: http://{address}/_/#code={code}"));
+    }
+    Ok(())
 }
 
 /// A line for whoever started the server. The server does not end with its reader.

@@ -20,11 +20,13 @@ mod router;
 mod routes;
 mod schedules;
 mod script;
+mod sessions;
 mod state;
 mod stats;
 mod tables;
 mod test_run;
 mod test_subject;
+mod tree;
 mod users;
 
 pub use caller::Caller;
@@ -33,6 +35,8 @@ pub use extract::{
     Admin, Identity, Json, OptionalJson, Path, Query, body_of, check_origin, has_cookies_that_count, is_json,
 };
 pub use list::{ListAnswer, ListParams};
+pub use logs::{RunQuery, RunView};
 pub use router::router;
-pub use state::{AdminState, Live};
+pub use state::{AdminState, Live, LiveSocket};
+pub use stats::Figures;
 pub use users::UserView;

@@ -4,15 +4,63 @@ use axum::extract::State;
 use gatewright_core::run::{RunFilter, RunKind, RunRecord};
 use gatewright_core::store::Time;
 use gatewright_core::store::in_memory::list_values;
+use gatewright_core::{ErrorCode, Failure};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::error::{ApiError, Result};
-use crate::extract::{Admin, Query};
+use crate::error::Result;
+use crate::extract::{Admin, Path, Query};
 use crate::list::{ListAnswer, ListParams};
 use crate::state::AdminState;
+
+/// Which runs: what a list of them and who watches them may ask for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields of a run")]
+pub struct RunQuery {
+    pub request_id: Option<Uuid>,
+    pub kind: Option<String>,
+    pub gateway: Option<String>,
+    pub event_name: Option<String>,
+    pub user_id: Option<String>,
+    pub outcome: Option<String>,
+    pub code: Option<String>,
+    pub slower_than_ms: Option<f64>,
+}
+
+impl RunQuery {
+    /// The filter of the core.
+    ///
+    /// # Errors
+    /// `BAD_REQUEST` for words that are not known.
+    pub fn filter(self) -> std::result::Result<RunFilter, Failure> {
+        let bad = |message: String| Err(Failure::new(ErrorCode::BadRequest, message));
+        let is_failed = match self.outcome.as_deref() {
+            None => None,
+            Some("ok") => Some(false),
+            Some("error") => Some(true),
+            Some(other) => return bad(format!("outcome is ok or error, not {other}")),
+        };
+        if let Some(kind) = self.kind.as_deref().filter(|kind| !RunKind::WORDS.contains(kind)) {
+            return bad(format!("kind is one of {}, not {kind}", RunKind::WORDS.join(", ")));
+        }
+        if let Some(ms) = self.slower_than_ms.filter(|ms| ms.is_nan() || *ms < 0.0) {
+            return bad(format!("slowerThanMs is a number of milliseconds from 0 on, not {ms}"));
+        }
+        Ok(RunFilter {
+            request_id: self.request_id,
+            kind: self.kind,
+            gateway: self.gateway,
+            event_name: self.event_name,
+            user_id: self.user_id,
+            is_failed,
+            code: self.code,
+            slower_than_us: self.slower_than_ms.map(|ms| (ms * 1000.0) as u64),
+        })
+    }
+}
 
 /// Which runs.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -20,7 +68,7 @@ use crate::state::AdminState;
 #[into_params(parameter_in = Query)]
 pub(crate) struct LogParams {
     request_id: Option<Uuid>,
-    /// `connection`, `event`, `disconnection`, `route`, `data` or `hook`.
+    /// `connection`, `event`, `disconnection`, `route`, `data`, `hook` or `job`.
     kind: Option<String>,
     gateway: Option<String>,
     event_name: Option<String>,
@@ -28,6 +76,8 @@ pub(crate) struct LogParams {
     /// `ok` or `error`.
     outcome: Option<String>,
     code: Option<String>,
+    /// Only runs that took longer.
+    slower_than_ms: Option<f64>,
     /// 1 to 1000, 20 by default.
     limit: Option<i64>,
     /// Counts from 1.
@@ -45,10 +95,10 @@ pub(crate) struct LogParams {
 /// One finished run.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct RunView {
+pub struct RunView {
     /// Of the run and of the hooks of its writes.
     request_id: Uuid,
-    /// `connection`, `event`, `disconnection`, `route`, `data` (a write over `/data`) or `hook`.
+    /// `connection`, `event`, `disconnection`, `route`, `data` (a write over `/data`), `hook` or `job`.
     kind: &'static str,
     /// The gateway's path; `routes`, `data` or `hooks` where there is none.
     gateway: String,
@@ -82,25 +132,17 @@ pub(crate) async fn list(
     _: Admin,
     Query(params): Query<LogParams>,
 ) -> Result<axum::Json<ListAnswer<serde_json::Value>>> {
-    let is_failed = match params.outcome.as_deref() {
-        None => None,
-        Some("ok") => Some(false),
-        Some("error") => Some(true),
-        Some(other) => return Err(ApiError::bad_request(format!("outcome is ok or error, not {other}"))),
-    };
-    if let Some(kind) = params.kind.as_deref().filter(|kind| !RunKind::WORDS.contains(kind)) {
-        let known = RunKind::WORDS.join(", ");
-        return Err(ApiError::bad_request(format!("kind is one of {known}, not {kind}")));
-    }
-    let filter = RunFilter {
+    let filter = RunQuery {
         request_id: params.request_id,
         kind: params.kind,
         gateway: params.gateway,
         event_name: params.event_name,
         user_id: params.user_id,
-        is_failed,
+        outcome: params.outcome,
         code: params.code,
-    };
+        slower_than_ms: params.slower_than_ms,
+    }
+    .filter()?;
     let list = ListParams {
         limit: params.limit,
         page: params.page,
@@ -112,6 +154,33 @@ pub(crate) async fn list(
     let runs = state.runs.find(&filter).into_iter().map(RunView::from).map(|run| json!(run)).collect();
     let page = list_values(runs, &FIELDS, &list.query()?)?;
     list.answer_values::<RunView>(page)
+}
+
+/// A run with the hooks of its writes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RunDetail {
+    #[serde(flatten)]
+    run: RunView,
+    /// In their order.
+    hooks: Vec<RunView>,
+}
+
+/// One of the last runs by its request id, with the hooks of its writes.
+#[utoipa::path(get, path = "/admin/logs/{requestId}", operation_id = "getRun", tag = "operation", responses((status = 200, body = RunDetail)))]
+pub(crate) async fn get(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(request_id): Path<Uuid>,
+) -> Result<axum::Json<RunDetail>> {
+    let filter = RunFilter { request_id: Some(request_id), ..RunFilter::default() };
+    let mut runs = state.runs.find(&filter);
+    runs.sort_by_key(|run| (run.kind == RunKind::Hook, run.at));
+    let mut runs = runs.into_iter().map(RunView::from);
+    let Some(run) = runs.next() else {
+        let message = format!("There is no run {request_id} among the last {}", state.config.logs.runs);
+        return Err(Failure::new(ErrorCode::ResourceNotFound, message).into());
+    };
+    Ok(axum::Json(RunDetail { run, hooks: runs.collect() }))
 }
 
 /// What runs can be filtered and sorted by.

@@ -5,8 +5,8 @@ use utoipa_axum::routes;
 
 use crate::state::AdminState;
 use crate::{
-    app_keys, events, gateways, hooks, jobs, libraries, logs, packs, routes, schedules, script, stats,
-    tables, test_run, users,
+    app_keys, events, gateways, hooks, jobs, libraries, logs, packs, routes, schedules, script, sessions,
+    stats, tables, test_run, tree, users,
 };
 
 /// What there is for each kind of definition.
@@ -40,12 +40,16 @@ pub fn router(state: AdminState) -> OpenApiRouter {
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::get, users::update, users::delete))
         .routes(routes!(users::revoke_tokens))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::delete))
         .routes(routes!(app_keys::list, app_keys::create))
         .routes(routes!(app_keys::get, app_keys::update, app_keys::delete))
         .routes(routes!(packs::list, packs::install))
         .routes(routes!(packs::get, packs::uninstall))
         .routes(routes!(packs::diff))
+        .routes(routes!(tree::get))
         .routes(routes!(script::validate))
+        .routes(routes!(script::api))
         .routes(routes!(test_run::run))
         .routes(routes!(gateways::pause))
         .routes(routes!(jobs::list))
@@ -53,6 +57,8 @@ pub fn router(state: AdminState) -> OpenApiRouter {
         .routes(routes!(jobs::retry))
         .routes(routes!(jobs::discard))
         .routes(routes!(logs::list))
+        .routes(routes!(logs::get))
         .routes(routes!(stats::get))
+        .routes(routes!(stats::history))
         .with_state(state)
 }

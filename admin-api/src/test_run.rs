@@ -1,10 +1,12 @@
 //! `POST /admin/test/run`: a script with a recorded host, without a client.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use gatewright_core::Failure;
+use gatewright_core::data::Row;
 use gatewright_core::run::{TestCall, TestOutcome, run_test};
 use gatewright_core::script::{CallUser, Within};
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,11 @@ use crate::error::Result;
 use crate::extract::{Admin, Json as JsonBody};
 use crate::state::AdminState;
 use crate::test_subject::subject_of;
+
+/// Rooms of a test's socket.
+const ROOMS_MAX: usize = 1000;
+/// Rows that a test begins with.
+const ROWS_MAX: usize = 1000;
 
 /// What to run.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -68,6 +75,13 @@ pub(crate) struct TestRunBody {
     /// Whether requests that write may leave, and rows that are written stay.
     #[serde(default)]
     commit: bool,
+    /// Rooms that the socket is in, at most 1000.
+    rooms: Option<Vec<String>>,
+    /// Rows that exist beside those that are there, by table, at most 1000 in all; undone with the rest.
+    #[schema(value_type = Option<Object>)]
+    rows: Option<BTreeMap<String, Vec<Row>>>,
+    /// Runs this revision of the saved script in place of the newest.
+    revision: Option<i64>,
 }
 
 /// What came of it.
@@ -112,6 +126,21 @@ pub(crate) struct TestRunError {
 }
 
 impl TestRunBody {
+    /// Rooms that the socket is in.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for too many, and without a socket.
+    pub(crate) fn rooms(&self) -> Result<Vec<String>> {
+        let rooms = self.rooms.clone().unwrap_or_default();
+        if rooms.len() > ROOMS_MAX {
+            return Err(Failure::invalid("rooms", format!("takes at most {ROOMS_MAX}")).into());
+        }
+        if !rooms.is_empty() && !self.kind.starts_with("websocket_") {
+            return Err(Failure::invalid("rooms", "are of a socket: this kind of test has none").into());
+        }
+        Ok(rooms)
+    }
+
     /// What is done to the row of a hook.
     pub(crate) fn operation(&self) -> Option<String> {
         let on = self.on.as_ref().map(|on| on.get(0).unwrap_or(on));
@@ -128,13 +157,16 @@ pub(crate) async fn run(
     _: Admin,
     JsonBody(body): JsonBody<TestRunBody>,
 ) -> Result<axum::Json<TestRunAnswer>> {
+    body.rooms()?;
+    let rows = rows_of(&state, &body)?;
     let subject = subject_of(&state, &body).await?;
+    let source = source_of(&state, &body, subject.source, subject.saved).await?;
     let call = TestCall {
         clock_ms: None,
         waiting: Vec::new(),
         events: Some(state.catalog.live()),
         move_on: None,
-        source: subject.source,
+        source,
         within: Within { libraries: state.catalog.libraries(), pack: subject.pack },
         checked_by: subject.checked_by,
         trigger: subject.trigger,
@@ -146,11 +178,48 @@ pub(crate) async fn run(
         is_live: body.commit,
         old: body.old.unwrap_or_default(),
         sockets: Vec::new(),
-        rows: Vec::new(),
+        rows,
         rows_of: Vec::new(),
     };
     let outcome = run_test(state.catalog.engine(), call).await?;
     Ok(axum::Json(answer(outcome)))
+}
+
+/// The script, or its version of the revision that is meant.
+async fn source_of(
+    state: &AdminState,
+    body: &TestRunBody,
+    source: String,
+    saved: Option<(Uuid, &'static str)>,
+) -> Result<String> {
+    let Some(number) = body.revision else { return Ok(source) };
+    match saved.filter(|_| body.script.is_none()) {
+        Some((owner, script)) => Ok(state.catalog.source_of_revision(owner, script, number).await?),
+        None => Err(Failure::invalid("revision", "is of a saved script: name it, and send no script").into()),
+    }
+}
+
+/// The rows that exist, those first that others refer to.
+fn rows_of(state: &AdminState, body: &TestRunBody) -> Result<Vec<(String, Vec<Row>)>> {
+    let mut left = body.rows.clone().unwrap_or_default();
+    if !left.is_empty() && body.commit {
+        return Err(Failure::invalid("rows", "are undone with the rest: not with commit").into());
+    }
+    if left.values().map(Vec::len).sum::<usize>() > ROWS_MAX {
+        return Err(Failure::invalid("rows", format!("takes at most {ROWS_MAX} in all")).into());
+    }
+    let tables = state.catalog.data()?.tables();
+    let mut ordered = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let waits = |name: &str| {
+            let columns = tables.get(name).map(|table| table.own_columns()).unwrap_or_default();
+            let mut referred = columns.iter().filter_map(|column| column.references.as_deref());
+            referred.any(|other| other != name && left.contains_key(other))
+        };
+        let next = left.keys().find(|name| !waits(name)).or(left.keys().next()).cloned();
+        ordered.extend(next.and_then(|next| left.remove_entry(&next)));
+    }
+    Ok(ordered)
 }
 
 fn timeout(state: &AdminState, body: &TestRunBody, saved: Option<Duration>) -> Result<Duration> {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use gatewright_core::catalog::{Gateway, Hook, SavedScript, ScriptSelector};
 use gatewright_core::run::Trigger;
-use gatewright_core::script::{Handler, HttpRequest};
+use gatewright_core::script::{Handler, HttpRequest, SCRIPT_EVENT};
 use gatewright_core::{ErrorCode, Failure};
+use uuid::Uuid;
 
 use crate::error::Result;
 use crate::state::AdminState;
@@ -26,6 +27,8 @@ pub(crate) struct Subject {
     pub event: String,
     /// Of the saved script; none: the configured one.
     pub timeout: Option<Duration>,
+    /// The row and the field of the saved script, where there is one.
+    pub saved: Option<(Uuid, &'static str)>,
 }
 
 /// Finds what is to be run.
@@ -62,8 +65,8 @@ async fn of_hook(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
         return Err(Failure::new(ErrorCode::MissingScript, message).into());
     };
     let gateway = body.gateway_path.clone().unwrap_or_else(|| "/".to_owned());
-    let trigger = Trigger::Gateway(gateway);
-    Ok(Subject { source, pack, checked_by: None, trigger, event: operation, timeout: None })
+    let (trigger, saved) = (Trigger::Gateway(gateway), body.hook_id.map(|id| (id, SCRIPT_EVENT)));
+    Ok(Subject { source, pack, checked_by: None, trigger, event: operation, timeout: None, saved })
 }
 
 /// A script of a socket, or of nothing.
@@ -83,9 +86,9 @@ async fn of_socket(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     } else if body.kind == "websocket_admission" {
         Trigger::Admission(gateway)
     } else if is_job {
-        Trigger::Job { gateway, id: uuid::Uuid::now_v7(), attempt: 1, rooms: Some(Vec::new()) }
+        Trigger::Job { gateway, id: Uuid::now_v7(), attempt: 1, rooms: Some(body.rooms()?) }
     } else {
-        Trigger::Socket { gateway, rooms: Vec::new() }
+        Trigger::Socket { gateway, rooms: body.rooms()? }
     };
     Ok(Subject {
         source: source_of(body, saved.as_ref())?,
@@ -93,6 +96,7 @@ async fn of_socket(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
         checked_by: handler,
         trigger,
         timeout: saved.as_ref().map(|saved| saved.timeout),
+        saved: saved.as_ref().map(|saved| (saved.owner, saved.script)),
         event: saved.map_or_else(|| event.unwrap_or_default(), |saved| saved.event_name),
     })
 }
@@ -111,6 +115,7 @@ async fn of_route(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     let source = source_of(body, saved.as_ref().map(|saved| &saved.script))?;
     let pack = saved.as_ref().and_then(|saved| saved.script.pack.clone());
     let path_or_root = path.unwrap_or("/").to_owned();
+    let owner = saved.as_ref().map(|saved| (saved.script.owner, saved.script.script));
     let (method, event, path, params, timeout) = match saved {
         Some(saved) => {
             let path = path.map_or(saved.path, str::to_owned);
@@ -123,7 +128,7 @@ async fn of_route(state: &AdminState, body: &TestRunBody) -> Result<Subject> {
     let request = HttpRequest::new(method, path, "127.0.0.1".to_owned(), params, query);
     let request = request.with_headers(body.headers.clone().unwrap_or_default()).with_app(body.app.clone());
     let trigger = Trigger::Route(Arc::new(request));
-    Ok(Subject { source, pack, checked_by: None, trigger, event, timeout })
+    Ok(Subject { source, pack, checked_by: None, trigger, event, timeout, saved: owner })
 }
 
 /// The script that was sent, else the saved one.

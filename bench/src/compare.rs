@@ -12,9 +12,12 @@ use crate::proc;
 use crate::report::{self, Metric, Table};
 use crate::rows::{self, RowsArgs, Work};
 use crate::target::{Server, StartArgs, Target};
+use crate::watched;
 
 pub enum Scenario {
     Events(EventsArgs),
+    /// The same while an admin watches, and while nobody does.
+    Watched(EventsArgs),
     Rows(Work, RowsArgs),
     Durable(durable::Work, DurableArgs),
     Fanout(FanoutArgs),
@@ -26,6 +29,8 @@ pub enum Scenario {
 #[derive(Clone, Copy)]
 enum Contender {
     Server(Target),
+    /// Gatewright, watched by an admin.
+    Watched,
     /// A loop over SQLite's driver in this process.
     Driver,
 }
@@ -96,6 +101,12 @@ async fn run_once(scenario: &Scenario, contender: Contender, args: &CompareArgs)
             server.stop().await?;
             Ok(metrics)
         }
+        Contender::Watched => {
+            let server = Target::Gatewright.start(&args.start).await?;
+            let metrics = scenario.run_watched(&args.phases, &server).await?;
+            server.stop().await?;
+            Ok(metrics)
+        }
         Contender::Driver => scenario.run_driver(&args.phases, &args.start).await,
     }
 }
@@ -104,6 +115,7 @@ impl Contender {
     fn name(self) -> &'static str {
         match self {
             Self::Server(target) => target.name(),
+            Self::Watched => "watched",
             Self::Driver => "driver",
         }
     }
@@ -112,12 +124,19 @@ impl Contender {
 impl Scenario {
     async fn run(&self, phases: &PhaseArgs, server: &Server) -> Result<Vec<Metric>> {
         match self {
-            Self::Events(args) => events::run(args, phases, server).await,
+            Self::Events(args) | Self::Watched(args) => events::run(args, phases, server).await,
             Self::Rows(work, args) => rows::run(*work, args, phases, server).await,
             Self::Durable(work, args) => durable::run(*work, args, phases, server).await,
             Self::Fanout(args) => fanout::run(args, phases, server).await,
             Self::Idle(args) => idle::run(args, server).await,
             Self::Single(args) => events::run_single(args, phases, server).await,
+        }
+    }
+
+    async fn run_watched(&self, phases: &PhaseArgs, server: &Server) -> Result<Vec<Metric>> {
+        match self {
+            Self::Watched(args) => watched::run(args, phases, server).await,
+            _ => bail!("no admin watches this"),
         }
     }
 
@@ -132,6 +151,7 @@ impl Scenario {
     /// What is measured, of the servers that can be.
     fn contenders(&self, targets: &[Target]) -> Vec<Contender> {
         match self {
+            Self::Watched(_) => vec![Contender::Server(Target::Gatewright), Contender::Watched],
             Self::Rows(..) | Self::Durable(..) => {
                 let gatewright = targets.iter().filter(|target| **target == Target::Gatewright);
                 gatewright.copied().map(Contender::Server).chain([Contender::Driver]).collect()
@@ -144,6 +164,7 @@ impl Scenario {
     fn baseline(&self) -> Contender {
         match self {
             Self::Rows(..) | Self::Durable(..) => Contender::Driver,
+            Self::Watched(_) => Contender::Server(Target::Gatewright),
             _ => Contender::Server(Target::Raw),
         }
     }
@@ -152,6 +173,7 @@ impl Scenario {
     fn sockets(&self) -> usize {
         match self {
             Self::Events(args) => args.sockets,
+            Self::Watched(args) => args.sockets + 1,
             Self::Rows(_, args) => args.sockets + 1,
             Self::Durable(_, args) => args.events.sockets,
             Self::Fanout(args) => args.subscribers + 1,
@@ -163,6 +185,9 @@ impl Scenario {
     fn title(&self) -> String {
         match self {
             Self::Events(args) => format!("events: {} sockets × {} in flight", args.sockets, args.window),
+            Self::Watched(args) => {
+                format!("watched: {} sockets × {} in flight", args.sockets, args.window)
+            }
             Self::Rows(work, args) => {
                 format!("rows, {}: {} sockets × {} in flight", work.name(), args.sockets, args.window)
             }

@@ -24,6 +24,7 @@ mod rows;
 mod soak;
 mod target;
 mod topics;
+mod watched;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -85,6 +86,8 @@ enum Command {
     Backlog(backlog::BacklogArgs),
     /// Leaderboard: scores of the pack engagefabric on a large board; --database-url for PostgreSQL
     Leaderboard(leaderboard::LeaderboardArgs),
+    /// Events while an admin watches their runs, beside the same while nobody does
+    Watched(events::EventsArgs),
     /// Fan-out: one publisher, many subscribers in one room, every delivery checked
     Fanout(fanout::FanoutArgs),
     /// Topics: what a publish costs, by how many different filters the subscriptions have
@@ -142,6 +145,7 @@ fn main() -> Result<()> {
         Some(Command::Events(args)) => vec![Scenario::Events(args)],
         Some(Command::Rows(args)) => args.scenarios(),
         Some(Command::Durable(args)) => args.scenarios(),
+        Some(Command::Watched(args)) => vec![Scenario::Watched(args)],
         Some(Command::Fanout(args)) => vec![Scenario::Fanout(args)],
         Some(Command::Idle(args)) => vec![Scenario::Idle(args)],
         Some(Command::Single(args)) => vec![Scenario::Single(args)],

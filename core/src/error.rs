@@ -51,6 +51,8 @@ codes! {
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405;
     /// A unique value is taken.
     DuplicateResource = "DUPLICATE_RESOURCE", 409;
+    /// Somebody else has saved it since it was read.
+    Conflict = "CONFLICT", 409;
     /// A value breaks its rule.
     Validation = "VALIDATION_ERROR", 422;
     /// Too many requests.
@@ -99,6 +101,8 @@ codes! {
     AppKeyRequired = "APP_KEY_REQUIRED", 401;
     /// The app key is unknown or has expired.
     AppKeyInvalid = "APP_KEY_INVALID", 401;
+    /// The socket's user may not connect here.
+    Forbidden = "FORBIDDEN", 403;
     /// The server is draining or full.
     Unavailable = "UNAVAILABLE", 503;
     /// The request's `Origin` is not in the allowed list.

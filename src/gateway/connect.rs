@@ -24,7 +24,7 @@ use super::namespace::Namespace;
 use super::packets::ConnectError;
 
 /// The database fails; or the server is draining or full, which no client hears.
-const UNAVAILABLE: ConnectError = ConnectError::new(ErrorCode::Unavailable, "Server unavailable");
+pub(super) const UNAVAILABLE: ConnectError = ConnectError::new(ErrorCode::Unavailable, "Server unavailable");
 
 /// A transport has one connection to a gateway: a second would have the same id.
 const THERE_ALREADY: ConnectError = ConnectError::new(
@@ -187,7 +187,8 @@ async fn check_identity(
     }
 }
 
-async fn authenticate(hub: &Hub, token: &str) -> Result<SignedIn, ConnectError> {
+/// Who signs in with this token.
+pub(super) async fn authenticate(hub: &Hub, token: &str) -> Result<SignedIn, ConnectError> {
     let checked = hub.accounts.authenticate_socket(token).await;
     checked.map_err(|error| refusal(error, ErrorCode::AuthInvalid, "Invalid authentication token"))
 }

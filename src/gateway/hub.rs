@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use gatewright_admin_api::Live;
+use gatewright_admin_api::{Live, LiveSocket};
 use gatewright_core::auth::{Accounts, UserId};
 use gatewright_core::broker::{Action, Publication, Room, Sockets, Target};
 use gatewright_core::config::Config;
@@ -16,6 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use socketioxide::{SocketIo, SocketIoBuilder};
 use tokio::sync::Notify;
 
+use super::admin::{self, Admins};
 use super::connection::{Connection, SocketId};
 use super::guard::Sessions;
 use super::handshake::AddressRates;
@@ -58,7 +59,8 @@ pub struct Hub {
     pub(super) addresses: AddressRates,
     pub(super) sessions: Arc<Sessions>,
     pub(super) expiries: Expiries,
-    pub(super) runs_in_last_second: AtomicU64,
+    /// The sockets of `/@admin`.
+    pub(super) admins: Admins,
     /// Told when the sessions of sockets are to be looked at.
     pub(super) check_sessions: Notify,
     /// Itself, for the connections that it makes.
@@ -80,8 +82,8 @@ impl Hub {
         let (library, io) = socket_io(&runner.config).build_layer();
         let hub = Arc::new_cyclic(|this| Self {
             this: this.clone(),
-            runs_in_last_second: AtomicU64::new(0),
             check_sessions: Notify::new(),
+            admins: Admins::default(),
             addresses: AddressRates::new(limits),
             sessions: Sessions::new(&library, limits.clone(), runner.metrics.clone()),
             accounts,
@@ -95,6 +97,7 @@ impl Hub {
             runner: runner.clone(),
         });
         // The hub is made once, so the cell is empty.
+        admin::serve(&io, hub.this.clone());
         let _ = hub.io.set(io);
         hub.follow();
         hub
@@ -106,6 +109,7 @@ impl Hub {
         self.runner.catalog.on_change(move || {
             if let Some(hub) = this.upgrade() {
                 hub.reconcile();
+                hub.admins.definitions_changed();
             }
         });
         self.reconcile();
@@ -269,6 +273,7 @@ impl Hub {
     /// once comes back at once: small batches with pauses.
     async fn leave_all(&self, within: Duration) {
         const BATCH: usize = 100;
+        self.admins.sockets().iter().for_each(|admin| admin.leave());
         let connections = self.namespaces();
         let connections = connections.values().flat_map(|namespace| namespace.rooms.connections());
         let (mut polling, sockets): (Vec<_>, Vec<_>) = connections.partition(|one| one.is_polling());
@@ -305,12 +310,18 @@ impl Live for Hub {
         Sockets::connections(self)
     }
 
-    fn queue_depth(&self) -> usize {
-        self.runner.queue.depth()
+    fn sockets_of(&self, user_id: &str) -> Vec<LiveSocket> {
+        let socket = |connection: &Arc<Connection>| LiveSocket {
+            socket_id: connection.id_text.to_string(),
+            gateway: connection.namespace.path.to_string(),
+            session_id: connection.identity().and_then(|identity| identity.session_id),
+            connected_at: connection.connected_at,
+        };
+        self.connections_of(user_id).iter().map(socket).collect()
     }
 
-    fn runs_per_second(&self) -> f64 {
-        self.runs_in_last_second.load(Ordering::Relaxed) as f64
+    fn queue_depth(&self) -> usize {
+        self.runner.queue.depth()
     }
 }
 

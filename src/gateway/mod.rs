@@ -3,6 +3,8 @@
 //! [`Hub`] is what the process has of it: the namespaces of the catalog's gateways and all their
 //! connections. Nothing else in the product touches socketioxide.
 
+mod admin;
+mod admin_feed;
 mod client;
 mod connect;
 mod connection;

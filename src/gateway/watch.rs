@@ -3,13 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gatewright_core::auth::SignedIn;
+use gatewright_core::run::Sample;
 use gatewright_core::script::memory::give_back;
 use gatewright_core::store::ChangeNumbers;
+use tokio::time::MissedTickBehavior;
 
+use super::admin_feed::feed_admins;
 use super::hub::Hub;
 
 /// How often the database is asked whether anything changed: with what follows, a change by
@@ -31,7 +33,8 @@ pub async fn watch_changes(hub: Arc<Hub>, stopped: impl Future<Output = ()>) {
             watch_database(&hub),
             hub.expiries.watch(),
             forget_quiet_addresses(&hub),
-            count_runs(&hub),
+            take_samples(&hub),
+            feed_admins(&hub),
             give_memory_back(),
         )
     };
@@ -75,10 +78,12 @@ async fn follow(
 
 /// Ends the connections whose session no longer counts; the others have their user as it is now.
 async fn follow_sessions(hub: &Hub) -> gatewright_core::Result<()> {
-    let connections = hub.signed_in_connections();
-    let sessions: Vec<_> =
-        connections.iter().filter_map(|connection| connection.identity()?.session_id).collect();
+    let (connections, admins) = (hub.signed_in_connections(), hub.admins.sockets());
+    let of_connections = connections.iter().filter_map(|connection| connection.identity()?.session_id);
+    let of_admins = admins.iter().filter_map(|admin| admin.identity().session_id);
+    let sessions: Vec<_> = of_connections.chain(of_admins).collect();
     let live = hub.accounts.live_sessions(&sessions).await?;
+    admins.iter().for_each(|admin| admin.follow_session(&live));
     for connection in connections {
         let Some(identity) = connection.identity() else { continue };
         // A token of another issuer has no session: it counts until it expires.
@@ -145,13 +150,14 @@ fn resident_bytes() -> u64 {
     pages.unwrap_or(0) * PAGE_BYTES
 }
 
-/// Keeps the number of runs of the last second.
-async fn count_runs(hub: &Hub) {
-    let mut before = 0;
+/// Keeps how the server fares, once a second.
+async fn take_samples(hub: &Hub) {
+    const SECOND: Duration = Duration::from_secs(1);
+    let mut seconds = tokio::time::interval_at(tokio::time::Instant::now() + SECOND, SECOND);
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let total = hub.runner.metrics.queue_wait.get_sample_count();
-        hub.runs_in_last_second.store(total - before, Ordering::Relaxed);
-        before = total;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        seconds.tick().await;
+        let (connections, queue_depth) = (hub.connection_count(), hub.runner.queue.depth());
+        hub.runner.history.take(Sample { connections, queue_depth });
     }
 }

@@ -49,6 +49,12 @@ pub struct RefreshBody {
     refresh_token: Option<String>,
 }
 
+/// A code that signs in.
+#[derive(Deserialize, ToSchema)]
+pub struct ExchangeBody {
+    code: String,
+}
+
 /// Who registers.
 #[derive(Deserialize, ToSchema)]
 pub struct RegisterBody {
@@ -99,6 +105,19 @@ pub async fn login(
 ) -> Result<Response> {
     let address = address_of(&state, peer, &headers);
     let sign_in = state.accounts.login(&body.email, body.password, body.remember, address).await?;
+    Ok(signed_in(sign_in, &headers, &state.runner.config))
+}
+
+/// Signs in with a code that counts once, such as that of the link that `gatewright demo` prints.
+#[utoipa::path(post, path = "/auth/exchange", operation_id = "exchangeCode", tag = "accounts", request_body = ExchangeBody,
+    responses((status = 200, body = LoginAnswer)))]
+pub async fn exchange(
+    State(state): State<HttpState>,
+    peer: Option<Extension<SocketAddr>>,
+    headers: HeaderMap,
+    Json(body): Json<ExchangeBody>,
+) -> Result<Response> {
+    let sign_in = state.accounts.exchange(&body.code, address_of(&state, peer, &headers)).await?;
     Ok(signed_in(sign_in, &headers, &state.runner.config))
 }
 

@@ -7,8 +7,15 @@ use serde_json::{Map, Value as Json, json};
 /// Examples of bodies by operation, which a test sends to a server.
 const EXAMPLES: &str = include_str!("examples.json");
 /// The operations that need no sign-in.
-const OPEN: [&str; 6] =
-    ["/auth/login", "/auth/refresh-token", "/auth/logout", "/auth/register", "/health/live", "/health/ready"];
+const OPEN: [&str; 7] = [
+    "/auth/login",
+    "/auth/exchange",
+    "/auth/refresh-token",
+    "/auth/logout",
+    "/auth/register",
+    "/health/live",
+    "/health/ready",
+];
 /// The tag of routes that scripts serve.
 pub const SCRIPT_ROUTES: &str = "script routes";
 /// The shared answers: the name, the status and what it means.
@@ -139,6 +146,7 @@ fn add_path_parameters(path: &str, shared: &Json, operation: &mut Json) {
         "id" => "The id, as lists have it.".to_owned(),
         "table" => "The table's name.".to_owned(),
         "number" => "The number of the revision.".to_owned(),
+        "requestId" => "The request id of a run.".to_owned(),
         name => format!("The {name} of the path."),
     };
     let is_in_path =

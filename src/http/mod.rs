@@ -72,6 +72,7 @@ impl HttpState {
             accounts: self.accounts.clone(),
             catalog: self.runner.catalog.clone(),
             runs: self.runner.log.clone(),
+            history: self.runner.history.clone(),
             live: self.live.clone(),
             packs: self.packs.clone(),
             jobs: self.runner.jobs.clone(),

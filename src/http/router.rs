@@ -35,6 +35,7 @@ struct Description;
 pub fn router(state: HttpState, with_demo: bool) -> Router {
     let (router, mut api) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(auth::login))
+        .routes(routes!(auth::exchange))
         .routes(routes!(auth::refresh_token))
         .routes(routes!(auth::logout))
         .routes(routes!(auth::register))

@@ -644,6 +644,7 @@ fn cli_demo() {
     let mut running = Running::spawn(place.command(&["demo", "--listen", "127.0.0.1:0"], &admin));
     let (lines, url) = running.started();
     assert!(lines.last().unwrap().contains(&format!("{url}/demo/chat")), "{lines:?}");
+    check_link(&url, &running.until(|line| line.contains("/_/#code=")).pop().unwrap());
     let page = send(&url, "GET", "/demo/chat", &[], b"");
     assert_eq!(page.status, 200);
     assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
@@ -674,4 +675,22 @@ fn cli_demo() {
     run_in_browser(&url, "socket_service");
     assert_eq!(running.stop().0, Some(0));
     assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 0, "a demo leaves nothing behind");
+}
+
+/// The link of a demo signs in as the admin, once.
+fn check_link(url: &str, line: &str) {
+    let (_, code) = line.split_once(&format!("{url}/_/#code=")).unwrap_or_else(|| panic!("{line}"));
+    let exchange = |code: &str| {
+        let body = json!({ "code": code }).to_string();
+        send(url, "POST", "/auth/exchange", &[("content-type", "application/json")], body.as_bytes())
+    };
+    let wrong = exchange("wrong");
+    assert_eq!((wrong.status, wrong.code().as_str()), (401, "AUTHENTICATION_ERROR"), "{}", wrong.body);
+    let signed_in = exchange(code);
+    assert_eq!(signed_in.status, 200, "{}", signed_in.body);
+    assert!(signed_in.headers.contains_key("set-cookie"));
+    let token = format!("Bearer {}", signed_in.json()["accessToken"].as_str().unwrap());
+    let stats = send(url, "GET", "/admin/stats", &[("authorization", &token)], b"");
+    assert_eq!(stats.status, 200, "{}", stats.body);
+    assert_eq!(exchange(code).status, 401, "it counts once");
 }

@@ -49,3 +49,4 @@ mod scripts;
 mod tables;
 mod unique;
 mod user_rows;
+mod watching;

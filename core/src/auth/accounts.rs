@@ -9,6 +9,7 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
+use super::codes::Codes;
 use super::issuer::Issuer;
 use super::own_account::too_many;
 use super::password::{Hashing, verify_password};
@@ -23,6 +24,8 @@ use crate::store::{self, ChangeNumbers, Store, Time, session, user};
 
 /// Sessions in one query, at most: databases bound the number of parameters.
 const SESSIONS_AT_ONCE: usize = 500;
+/// Sessions whose last use is remembered.
+const LAST_USES_MAX: u64 = 10_000;
 /// Bytes of a token; a longer one is refused unread.
 const TOKEN_BYTES_MAX: usize = 16 << 10;
 
@@ -36,10 +39,13 @@ pub struct Accounts {
     issuer: Option<Issuer>,
     settings: config::Auth,
     /// Bounds wrong passwords.
-    throttle: Throttle,
+    pub(super) throttle: Throttle,
     /// Bounds registrations.
     pub(super) registrations: Throttle,
     pub(super) hashing: Hashing,
+    pub(super) codes: Codes,
+    /// When tokens of sessions were last shown; the least used are forgotten first.
+    pub(super) last_uses: moka::sync::Cache<Uuid, Time>,
     listeners: Listeners,
     /// Hears of every user that is made, changed or deleted here.
     pub(super) user_changes: OnceLock<TellUserChange>,
@@ -100,6 +106,7 @@ impl Accounts {
         let hashing = Hashing::new(settings.passwords_waiting);
         let listeners = Listeners::default();
         let user_changes = OnceLock::new();
+        let (codes, last_uses) = (Codes::default(), moka::sync::Cache::new(LAST_USES_MAX));
         Ok(Self {
             store,
             secret,
@@ -108,6 +115,8 @@ impl Accounts {
             throttle,
             registrations,
             hashing,
+            codes,
+            last_uses,
             listeners,
             user_changes,
         })
@@ -232,6 +241,7 @@ impl Accounts {
             return self.authenticate_with_issuer(token).await;
         };
         let (row, user) = self.live_session(&claims).await?;
+        self.last_uses.insert(row.id, store::now());
         let expires_at = Time::from_unix_timestamp(claims.exp).map_err(|_| invalid_token())?;
         Ok(SignedIn { user: Arc::new(user), session_id: Some(row.id), expires_at })
     }
@@ -323,7 +333,7 @@ impl Accounts {
         Ok(self.token(&row, TokenKind::Access, row.expires_at))
     }
 
-    async fn open_session(&self, user_id: Uuid, remember: bool) -> Result<session::Model> {
+    pub(super) async fn open_session(&self, user_id: Uuid, remember: bool) -> Result<session::Model> {
         let days = if remember { self.settings.remember_days } else { self.settings.refresh_token_days };
         let expires_at = store::now() + Duration::from_secs(u64::from(days) * 86_400);
         self.insert_session(user_id, remember, expires_at).await
@@ -369,7 +379,7 @@ impl Accounts {
         self.sessions_changed().await
     }
 
-    fn sign_in(&self, row: &session::Model, user: User) -> SignIn {
+    pub(super) fn sign_in(&self, row: &session::Model, user: User) -> SignIn {
         let ttl = Duration::from_secs(u64::from(self.settings.access_token_minutes) * 60);
         let (access_token, access_expires_at) = self.token(row, TokenKind::Access, store::now() + ttl);
         let (refresh_token, refresh_expires_at) = self.token(row, TokenKind::Refresh, row.expires_at);

@@ -5,9 +5,11 @@
 
 mod accounts;
 mod app_keys;
+mod codes;
 mod issuer;
 mod own_account;
 mod password;
+mod sessions;
 mod throttle;
 mod token;
 mod user_id;
@@ -17,6 +19,7 @@ pub use accounts::{Accounts, SignIn, SignedIn, UserChanged};
 pub use app_keys::{AppKey, AppKeyChange, NewAppKey, Scope};
 pub use own_account::OwnChange;
 pub use password::{hash_password, is_affordable, verify_password};
+pub use sessions::LiveSession;
 pub use token::{Secret, TokenKind};
 pub use user_id::UserId;
 pub use users::{Account, NewUser, ROLE_ADMIN, ROLE_USER, User, UserChange, check_name};

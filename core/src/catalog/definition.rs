@@ -111,6 +111,9 @@ pub struct Saved<T> {
     pub place: Place,
     #[serde(flatten)]
     pub suspended: Suspended,
+    /// The number of the newest version of its scripts, 0 without any; none of what has none, or within an edit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: Time,
     #[serde(with = "time::serde::rfc3339")]
@@ -190,7 +193,8 @@ impl<T: Definition> Saved<T> {
 
     /// One whose scripts run.
     pub(super) fn new(id: Uuid, definition: T, place: Place, created_at: Time, updated_at: Time) -> Self {
-        Self { id, definition, place, suspended: Suspended::of::<T>(Vec::new()), created_at, updated_at }
+        let suspended = Suspended::of::<T>(Vec::new());
+        Self { id, definition, place, suspended, revision: None, created_at, updated_at }
     }
 }
 
@@ -247,7 +251,15 @@ impl<T: Definition> PartialSchema for Saved<T> {
             ("createdAt", text(KnownFormat::DateTime)),
             ("updatedAt", text(KnownFormat::DateTime)),
         ];
-        for (name, schema) in own.into_iter().chain([place]).chain(suspended) {
+        let number = Some(SchemaFormat::KnownFormat(KnownFormat::Int64));
+        let number = ObjectBuilder::new().schema_type(Type::Integer).format(number);
+        let revision = (!T::SCRIPTS.is_empty()).then(|| {
+            (
+                "revision",
+                number.description(Some("Of the newest version of its scripts; 0 without any.")).into(),
+            )
+        });
+        for (name, schema) in own.into_iter().chain([place]).chain(suspended).chain(revision) {
             object.properties.insert(name.to_owned(), schema);
             object.required.push(name.to_owned());
         }

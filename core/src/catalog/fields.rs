@@ -9,6 +9,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::definition::{Definition, fields_as_json};
+use super::revisions::SavedBy;
 use crate::error::{Error, Failure, Result};
 use crate::fields::fields_of;
 
@@ -17,13 +18,68 @@ use crate::fields::fields_of;
 #[derive(Debug, Clone)]
 pub struct Fields<T> {
     set: Map<String, Json>,
+    note: SaveNote,
     of: PhantomData<fn() -> T>,
+}
+
+/// What a request says of the save itself, where there are scripts.
+#[derive(Debug, Clone, Default, serde::Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SaveNote {
+    /// What is saved and why, at most 1,000 characters: kept with the revisions that the save makes.
+    message: Option<String>,
+    /// The number of the newest revision that was seen: if there is another, the save is refused with CONFLICT.
+    pub expected_revision: Option<i64>,
+}
+
+/// Characters of what is said of a save.
+const MESSAGE_CHARACTERS_MAX: usize = 1000;
+/// The fields of [`SaveNote`].
+const NOTE_FIELDS: [&str; 2] = ["message", "expectedRevision"];
+
+impl SaveNote {
+    /// Who saves, with this.
+    pub(super) fn by<'a>(&'a self, author: &'a str) -> SavedBy<'a> {
+        SavedBy { author, message: self.message.as_deref() }
+    }
+
+    fn take(set: &mut Map<String, Json>) -> Result<Self, String> {
+        let fields = NOTE_FIELDS.iter().filter_map(|name| set.remove_entry(*name)).collect();
+        let note: Self = serde_json::from_value(Json::Object(fields)).map_err(|error| error.to_string())?;
+        let is_too_long = |text: &String| text.chars().nth(MESSAGE_CHARACTERS_MAX).is_some();
+        if note.message.as_ref().is_some_and(|text| is_too_long(text) || text.contains('\0')) {
+            return Err(format!("message: takes at most {MESSAGE_CHARACTERS_MAX} characters, without NUL"));
+        }
+        Ok(note)
+    }
 }
 
 impl<T: Definition> Fields<T> {
     /// One field alone.
     pub(super) fn one(name: &str, value: Json) -> Self {
-        Self { set: Map::from_iter([(name.to_owned(), value)]), of: PhantomData }
+        Self { set: Map::from_iter([(name.to_owned(), value)]), note: SaveNote::default(), of: PhantomData }
+    }
+
+    /// The same, with something to say of the save.
+    pub(super) fn with_message(mut self, message: String) -> Self {
+        self.note.message = Some(message);
+        self
+    }
+
+    /// What the request says of the save itself.
+    pub(super) fn note(&self) -> &SaveNote {
+        &self.note
+    }
+
+    /// The same, of what is not there yet.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for a revision of it that was seen.
+    pub(super) fn check_new(&self) -> Result<&SaveNote> {
+        match self.note.expected_revision {
+            Some(_) => Err(Failure::invalid("expectedRevision", "is for changes: leave it out").into()),
+            None => Ok(&self.note),
+        }
     }
 
     /// Whether this field is set.
@@ -63,7 +119,10 @@ impl<'de, T: Definition> Deserialize<'de> for Fields<T> {
         let defaults = fields_as_json(&T::default());
         let level = Level::<T> { defaults: &defaults, within: None, of: PhantomData };
         match deserializer.deserialize_struct(T::KIND, fields_of::<T>(), level)? {
-            Json::Object(set) => Ok(Self { set, of: PhantomData }),
+            Json::Object(mut set) => {
+                let note = SaveNote::take(&mut set).map_err(de::Error::custom)?;
+                Ok(Self { set, note, of: PhantomData })
+            }
             _ => Err(de::Error::custom("takes an object")),
         }
     }
@@ -111,6 +170,15 @@ impl<'de, T: Definition> Visitor<'de> for Level<'_, T> {
             let aliases = if self.within.is_none() { T::ALIASES } else { &[] };
             let alias = aliases.iter().find(|(alias, _)| *alias == name);
             let name = alias.map_or(name.as_str(), |(_, name)| *name);
+            if self.within.is_none() && !T::SCRIPTS.is_empty() && NOTE_FIELDS.contains(&name) {
+                // Each by its type, so that a refusal names the field.
+                let value = match name {
+                    "message" => Json::from(map.next_value::<Option<String>>()?),
+                    _ => Json::from(map.next_value::<Option<i64>>()?),
+                };
+                set.insert(name.to_owned(), value);
+                continue;
+            }
             let Some(default) = self.defaults.get(name) else {
                 // Whoever reads the body hears of it, and refuses it.
                 map.next_value::<IgnoredAny>()?;
@@ -156,6 +224,9 @@ impl<T: Definition> PartialSchema for Fields<T> {
         let mut schema = T::schema();
         if let RefOr::T(Schema::Object(object)) = &mut schema {
             object.required.clear();
+            if let (false, RefOr::T(Schema::Object(note))) = (T::SCRIPTS.is_empty(), SaveNote::schema()) {
+                object.properties.extend(note.properties);
+            }
             let doc = "What is set; absent fields stay (PATCH) or have their default (POST).";
             object.description = Some(doc.to_owned());
         }

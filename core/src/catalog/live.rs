@@ -54,6 +54,20 @@ pub struct LiveGateway {
     /// Runs when a socket has gone.
     pub disconnection: Option<Arc<Handler>>,
     events: EventTable<Arc<Handler>>,
+    /// Its events by name, those that are disabled too.
+    pub all_events: Vec<LiveEvent>,
+}
+
+/// An event of a gateway, as a list of them tells it.
+pub struct LiveEvent {
+    /// Its row.
+    pub id: Uuid,
+    /// Its name.
+    pub name: Box<str>,
+    /// Whether its events are kept in the database.
+    pub is_durable: bool,
+    /// What handles it; none: it is disabled.
+    pub handler: Option<Arc<Handler>>,
 }
 
 /// The limits of a socket, with the configured defaults filled in; 0 means none.
@@ -223,17 +237,22 @@ fn snapshot(
     make: &dyn Fn(HandlerSource<'_>) -> Arc<Handler>,
 ) -> LiveGateways {
     let mut live = LiveGateways::new();
+    let mut by_gateway: HashMap<Uuid, Vec<&event::Model>> = HashMap::new();
+    for event in events {
+        by_gateway.entry(event.gateway_id).or_default().push(event);
+    }
     for row in gateways {
-        let events = events.iter().filter(|event| event.gateway_id == row.id && event.is_enabled);
-        let gateway = live_gateway(row, events, config, make);
+        let mut events = by_gateway.remove(&row.id).unwrap_or_default();
+        events.sort_by(|a, b| a.event_name.cmp(&b.event_name));
+        let gateway = live_gateway(row, &events, config, make);
         live.insert(gateway.path.clone(), Arc::new(gateway));
     }
     live
 }
 
-fn live_gateway<'a>(
+fn live_gateway(
     row: &gateway::Model,
-    events: impl Iterator<Item = &'a event::Model>,
+    events: &[&event::Model],
     config: &Config,
     make: &dyn Fn(HandlerSource<'_>) -> Arc<Handler>,
 ) -> LiveGateway {
@@ -273,7 +292,16 @@ fn live_gateway<'a>(
             }),
         })
     };
-    let events = events.map(|event| (event.event_name.clone(), handler(event))).collect();
+    let all_events = events.iter().map(|event| LiveEvent {
+        id: event.id,
+        name: event.event_name.as_str().into(),
+        is_durable: event.delivery == DURABLE,
+        handler: event.is_enabled.then(|| handler(event)),
+    });
+    let all_events: Vec<_> = all_events.collect();
+    let enabled =
+        all_events.iter().filter_map(|event| Some((event.name.to_string(), event.handler.clone()?)));
+    let events = enabled.collect();
     let definition = Gateway::of_row(row.clone()).definition;
     LiveGateway {
         id: row.id,
@@ -292,6 +320,7 @@ fn live_gateway<'a>(
         connection: own_script(SCRIPT_CONNECTION, "connection", &row.connection_script),
         disconnection: own_script(SCRIPT_DISCONNECTION, "disconnection", &row.disconnection_script),
         events,
+        all_events,
     }
 }
 

@@ -1,17 +1,21 @@
 //! The history of scripts: every save appends, nothing is changed.
 
+use std::collections::HashMap;
+
 use sea_orm::sea_query::Cond;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter,
-    QueryOrder,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 use serde::Serialize;
+use serde_json::json;
+use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::save::saved;
 use super::{Catalog, Definition};
-use crate::error::{Failure, Result};
+use crate::error::{ErrorCode, Failure, Result};
 use crate::id::new_id;
 use crate::store::list::{ListQuery, Page};
 use crate::store::{self, Time, revision};
@@ -28,6 +32,8 @@ pub struct Revision {
     pub source: String,
     /// Who saved it: an e-mail address, or what made it (`pack chat`).
     pub author: Option<String>,
+    /// What they said of it.
+    pub message: Option<String>,
     /// When it was saved.
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
@@ -63,26 +69,72 @@ impl Catalog {
     }
 }
 
+/// Who saves, and what they say of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SavedBy<'a> {
+    /// An e-mail address, or what saves (`pack chat`).
+    pub author: &'a str,
+    /// Kept with each script that the save keeps.
+    pub message: Option<&'a str>,
+}
+
+/// The newest version of any script of a definition.
+async fn newest(on: &impl ConnectionTrait, owner: Uuid) -> Result<Option<revision::Model>> {
+    let own = revision::Entity::find().filter(revision::Column::OwnerId.eq(owner));
+    Ok(own.order_by_desc(revision::Column::Number).one(on).await?)
+}
+
+/// Refuses a save by somebody who has not seen the newest version, within the edit.
+pub(super) async fn check_seen(on: &DatabaseTransaction, owner: Uuid, seen: Option<i64>) -> Result<()> {
+    let Some(seen) = seen else { return Ok(()) };
+    let newest = newest(on, owner).await?;
+    let number = newest.as_ref().map_or(0, |newest| newest.number);
+    if number == seen {
+        return Ok(());
+    }
+    let message = format!(
+        "The newest revision is {number}, not {seen}: read it, and save with expectedRevision {number} to go over it"
+    );
+    let newest = newest.map(Revision::from);
+    let details = json!({
+        "revision": number,
+        "author": newest.as_ref().and_then(|newest| newest.author.as_deref()),
+        "createdAt": newest.and_then(|newest| newest.created_at.format(&Rfc3339).ok()),
+    });
+    Err(Failure::new(ErrorCode::Conflict, message).with_details(details).into())
+}
+
+/// The numbers of the newest versions of these definitions' scripts; none of those that have none.
+pub(super) async fn newest_numbers(
+    on: &impl ConnectionTrait,
+    owners: impl IntoIterator<Item = Uuid>,
+) -> Result<HashMap<Uuid, i64>> {
+    let numbers = revision::Entity::find()
+        .select_only()
+        .column(revision::Column::OwnerId)
+        .column_as(revision::Column::Number.max(), "number")
+        .filter(revision::Column::OwnerId.is_in(owners))
+        .group_by(revision::Column::OwnerId);
+    Ok(numbers.into_tuple::<(Uuid, i64)>().all(on).await?.into_iter().collect())
+}
+
 /// Appends a version of a script, within an edit.
 pub(super) async fn append_revision(
     on: &DatabaseTransaction,
     owner: Uuid,
     script: &str,
     source: &str,
-    author: &str,
+    by: SavedBy<'_>,
 ) -> Result<()> {
-    let last = revision::Entity::find()
-        .filter(revision::Column::OwnerId.eq(owner))
-        .order_by_desc(revision::Column::Number)
-        .one(on)
-        .await?;
+    let last = newest(on, owner).await?;
     let row = revision::ActiveModel {
         id: Set(new_id()),
         owner_id: Set(owner),
         script: Set(script.to_owned()),
         number: Set(last.map_or(1, |last| last.number + 1)),
         source: Set(source.to_owned()),
-        author: Set(Some(author.to_owned())),
+        author: Set(Some(by.author.to_owned())),
+        message: Set(by.message.map(str::to_owned)),
         created_at: Set(store::now()),
     };
     row.insert(on).await?;
@@ -105,6 +157,7 @@ impl From<revision::Model> for Revision {
             script: row.script,
             source: row.source,
             author: row.author,
+            message: row.message,
             created_at: row.created_at,
         }
     }

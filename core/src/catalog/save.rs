@@ -1,6 +1,6 @@
 //! How definitions are listed, made, changed and deleted: one way for all kinds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sea_orm::sea_query::Cond;
@@ -9,10 +9,10 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::definition::{fields_as_json, scripts_of};
-use super::revisions::{append_revision, delete_revisions};
+use super::revisions::{SavedBy, append_revision, check_seen, delete_revisions, newest_numbers};
 use super::{Catalog, Definition, Fields, Place, Saved, Suspended, Suspension};
 use crate::error::{Error, Failure, Result};
-use crate::script::{CompileError, Handler, ScriptWork, Within, run_on_script_thread};
+use crate::script::{CompileError, Context, ScriptWork, Within, run_on_script_thread};
 use crate::store::list::{ListQuery, Page};
 use crate::store::{self, Concerns, Time, definitions_number, gateway};
 
@@ -29,9 +29,8 @@ impl Catalog {
         scope: Option<Cond>,
     ) -> Result<Page<Saved<T>>> {
         let page = self.store.list::<T::Entity>(query, scope).await?;
-        let handlers = self.handlers();
-        let rows = page.rows.into_iter().map(|row| with_record(T::of_row(row), &handlers));
-        Ok(Page { rows: rows.collect(), counts: page.counts })
+        let rows = page.rows.into_iter().map(T::of_row).collect();
+        Ok(Page { rows: self.with_record(rows).await?, counts: page.counts })
     }
 
     /// A definition by id.
@@ -39,7 +38,7 @@ impl Catalog {
     /// # Errors
     /// `RESOURCE_NOT_FOUND`.
     pub async fn get<T: Definition>(&self, id: Uuid) -> Result<Saved<T>> {
-        Ok(with_record(saved(self.store.db(), id).await?, &self.handlers()))
+        self.one_with_record(saved(self.store.db(), id).await?).await
     }
 
     /// Makes a definition. It is live when this returns.
@@ -54,22 +53,24 @@ impl Catalog {
         author: &str,
     ) -> Result<Saved<T>> {
         fields.check_complete()?;
+        let by = fields.check_new()?.by(author);
         let mut definition = fields.over(&T::default())?;
         definition.check(None, self)?;
         let saved = Saved::made(definition, place);
         let checked = self.check_compiled(self.store.db(), None, Some(&saved)).await?;
         let made = self.edit(Concerns::Definitions, async |on| {
             self.check_again(on, checked, None, Some(&saved)).await?;
-            self.insert(on, saved, author).await
+            self.insert(on, saved, by).await
         });
-        Ok(with_record(made.await?, &self.handlers()))
+        self.one_with_record(made.await?).await
     }
 
     /// Changes a definition. It is live when this returns; what was accepted before runs what was
     /// current.
     ///
     /// # Errors
-    /// As [`Self::create`], and `RESOURCE_NOT_FOUND`.
+    /// As [`Self::create`], `RESOURCE_NOT_FOUND`, and `CONFLICT` when there is a revision that the fields do
+    /// not expect.
     pub async fn update<T: Definition>(
         &self,
         id: Uuid,
@@ -82,11 +83,13 @@ impl Catalog {
         let checked = self.check_compiled(self.store.db(), Some(&seen), Some(&merged)).await?;
         let changed = self.edit(Concerns::Definitions, async |on| {
             let before = saved::<T>(on, id).await?;
+            check_seen(on, id, fields.note().expected_revision).await?;
             let merged = Saved { definition: self.merged(fields, &before.definition)?, ..before.clone() };
             self.check_again(on, checked, Some(&before), Some(&merged)).await?;
-            self.replace(on, before, merged.definition, |script| fields.sets(script), author).await
+            let by = fields.note().by(author);
+            self.replace(on, before, merged.definition, |script| fields.sets(script), by).await
         });
-        Ok(with_record(changed.await?, &self.handlers()))
+        self.one_with_record(changed.await?).await
     }
 
     fn merged<T: Definition>(&self, fields: &Fields<T>, present: &T) -> Result<T> {
@@ -105,7 +108,9 @@ impl Catalog {
         // The history has a script that was taken away as an empty one.
         let source =
             if may_be_null && revision.source.is_empty() { Json::Null } else { revision.source.into() };
-        self.update(id, &Fields::<T>::one(&revision.script, source), author).await
+        let again =
+            Fields::<T>::one(&revision.script, source).with_message(format!("Revision {number} again"));
+        self.update(id, &again, author).await
     }
 
     /// Deletes a definition with its history and what belongs to it.
@@ -163,11 +168,16 @@ impl Catalog {
         self.get(id).await
     }
 
-    /// What is wrong with a script, if it were to be saved as one of this pack.
-    pub async fn check_script(&self, source: String, pack: Option<&str>) -> Result<Option<CompileError>> {
+    /// What is wrong with a script, if it were to be saved as one of this pack, for this context.
+    pub async fn check_script(
+        &self,
+        source: String,
+        pack: Option<&str>,
+        context: Option<Context>,
+    ) -> Result<Vec<CompileError>> {
         let within = Within { libraries: self.libraries(), pack: pack.map(Arc::from) };
         let (engine, tables) = (self.engine.clone(), self.table_names());
-        let check = move || engine.check(&source, &within, Some(&tables)).err();
+        let check = move || engine.problems(&source, &within, Some(&tables), context);
         run_on_script_thread(ScriptWork::Compile, check).await
     }
 
@@ -224,13 +234,13 @@ impl Catalog {
         &self,
         on: &DatabaseTransaction,
         saved: Saved<T>,
-        author: &str,
+        by: SavedBy<'_>,
     ) -> Result<Saved<T>> {
         T::check_among_others(&saved, self, on).await?;
         let inserted = T::into_row(saved.clone()).into_active_model().insert(on).await;
         inserted.map_err(|error| refusal(error, &saved.definition))?;
         for (script, source) in scripts_of(&saved.definition) {
-            append_revision(on, saved.id, script, &source, author).await?;
+            append_revision(on, saved.id, script, &source, by).await?;
         }
         Ok(saved)
     }
@@ -243,7 +253,7 @@ impl Catalog {
         before: Saved<T>,
         definition: T,
         is_saved: impl Fn(&str) -> bool + Send,
-        author: &str,
+        by: SavedBy<'_>,
     ) -> Result<Saved<T>> {
         let (was, is) = (scripts_of(&before.definition), scripts_of(&definition));
         let saved = Saved { definition, updated_at: later_than(before.updated_at), ..before };
@@ -256,19 +266,37 @@ impl Catalog {
             };
             let (source_before, source) = (source_in(&was), source_in(&is));
             if source_before != source || source.is_some() && is_saved(script) {
-                append_revision(on, saved.id, script, &source.unwrap_or_default(), author).await?;
+                append_revision(on, saved.id, script, &source.unwrap_or_default(), by).await?;
             }
         }
         Ok(saved)
     }
-}
 
-/// A definition with what is known of its scripts here, of which the live ones are among `handlers`.
-fn with_record<T: Definition>(saved: Saved<T>, handlers: &[Arc<Handler>]) -> Saved<T> {
-    let own = handlers.iter().filter(|handler| handler.owner == saved.id);
-    let suspended = own
-        .filter_map(|handler| Some(Suspension { script: handler.script_name, reason: handler.suspended()? }));
-    Saved { suspended: Suspended::of::<T>(suspended.collect()), ..saved }
+    async fn one_with_record<T: Definition>(&self, saved: Saved<T>) -> Result<Saved<T>> {
+        let id = saved.id;
+        let one = self.with_record(vec![saved]).await?.pop();
+        Ok(one.ok_or_else(|| Failure::not_found(T::KIND, id))?)
+    }
+
+    /// Definitions with what is known of their scripts here, and the numbers of the newest.
+    async fn with_record<T: Definition>(&self, mut all: Vec<Saved<T>>) -> Result<Vec<Saved<T>>> {
+        if T::SCRIPTS.is_empty() {
+            return Ok(all);
+        }
+        let numbers = newest_numbers(self.store.db(), all.iter().map(|saved| saved.id)).await?;
+        let mut suspended: HashMap<Uuid, Vec<Suspension>> = HashMap::new();
+        for handler in self.handlers() {
+            if let Some(reason) = handler.suspended() {
+                let suspension = Suspension { script: handler.script_name, reason };
+                suspended.entry(handler.owner).or_default().push(suspension);
+            }
+        }
+        for saved in &mut all {
+            saved.suspended = Suspended::of::<T>(suspended.remove(&saved.id).unwrap_or_default());
+            saved.revision = Some(numbers.get(&saved.id).copied().unwrap_or(0));
+        }
+        Ok(all)
+    }
 }
 
 /// A definition as the database has it.

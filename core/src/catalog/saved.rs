@@ -11,8 +11,8 @@ use super::live::timeout;
 use super::live_routes::event_of;
 use super::save::row_of;
 use super::{Catalog, Event, EventTable, Found, Gateway, Route, RouteTable};
-use crate::error::{Failure, Result};
-use crate::script::ROUTES;
+use crate::error::{ErrorCode, Failure, Result};
+use crate::script::{ROUTES, SCRIPT_ADMISSION, SCRIPT_CONNECTION, SCRIPT_DISCONNECTION, SCRIPT_EVENT};
 use crate::store::{event, gateway, route};
 
 /// Which script.
@@ -47,6 +47,10 @@ pub enum ScriptSelector<'a> {
 /// A saved script.
 #[derive(Debug, Clone)]
 pub struct SavedScript {
+    /// The row that has it.
+    pub owner: Uuid,
+    /// Which of its owner's scripts it is.
+    pub script: &'static str,
     /// The path of its gateway.
     pub gateway_path: String,
     /// The event's name, or `admission`, `connection` or `disconnection`.
@@ -112,6 +116,8 @@ impl Catalog {
 
     fn saved_route_of(&self, row: route::Model, params: Map<String, Json>) -> SavedRoute {
         let script = SavedScript {
+            owner: row.id,
+            script: SCRIPT_EVENT,
             gateway_path: ROUTES.to_owned(),
             event_name: event_of(&row.method, &row.path),
             source: row.source_code,
@@ -119,6 +125,19 @@ impl Catalog {
             timeout: timeout(row.timeout_ms, &self.config),
         };
         SavedRoute { method: row.method, path: row.path, params, script }
+    }
+
+    /// An earlier version of a script.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND` where this revision is none of this script.
+    pub async fn source_of_revision(&self, owner: Uuid, script: &str, number: i64) -> Result<String> {
+        let revision = self.revision(owner, number).await?;
+        if revision.script != script {
+            let message = format!("Revision {number} is of {}, not of {script}", revision.script);
+            return Err(Failure::new(ErrorCode::ResourceNotFound, message).into());
+        }
+        Ok(revision.source)
     }
 
     /// A saved script; none where the gateway has no such script.
@@ -140,23 +159,25 @@ impl Catalog {
             ScriptSelector::Admission { path } => {
                 let gateway = self.gateway_row_by_path(path).await?;
                 let source = gateway.admission_script.clone();
-                Ok(source.map(|source| self.saved_of_gateway(&gateway, "admission", source)))
+                Ok(source.map(|source| self.saved_of_gateway(&gateway, SCRIPT_ADMISSION, source)))
             }
             ScriptSelector::Connection { path } => {
                 let gateway = self.gateway_row_by_path(path).await?;
                 let source = gateway.connection_script.clone();
-                Ok(source.map(|source| self.saved_of_gateway(&gateway, "connection", source)))
+                Ok(source.map(|source| self.saved_of_gateway(&gateway, SCRIPT_CONNECTION, source)))
             }
             ScriptSelector::Disconnection { path } => {
                 let gateway = self.gateway_row_by_path(path).await?;
                 let source = gateway.disconnection_script.clone();
-                Ok(source.map(|source| self.saved_of_gateway(&gateway, "disconnection", source)))
+                Ok(source.map(|source| self.saved_of_gateway(&gateway, SCRIPT_DISCONNECTION, source)))
             }
         }
     }
 
     fn saved_event(&self, gateway: &gateway::Model, event: event::Model) -> SavedScript {
         SavedScript {
+            owner: event.id,
+            script: SCRIPT_EVENT,
             gateway_path: gateway.path.clone(),
             event_name: event.event_name,
             source: event.source_code,
@@ -165,10 +186,22 @@ impl Catalog {
         }
     }
 
-    fn saved_of_gateway(&self, gateway: &gateway::Model, name: &str, source: String) -> SavedScript {
+    fn saved_of_gateway(
+        &self,
+        gateway: &gateway::Model,
+        script: &'static str,
+        source: String,
+    ) -> SavedScript {
+        let event_name = match script {
+            SCRIPT_ADMISSION => "admission",
+            SCRIPT_CONNECTION => "connection",
+            _ => "disconnection",
+        };
         SavedScript {
+            owner: gateway.id,
+            script,
             gateway_path: gateway.path.clone(),
-            event_name: name.to_owned(),
+            event_name: event_name.to_owned(),
             source,
             pack: gateway.pack.as_deref().map(Arc::from),
             timeout: timeout(gateway.script_timeout_ms, &self.config),

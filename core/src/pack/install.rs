@@ -11,7 +11,7 @@ use super::manifest::{Pack, libraries_of};
 use super::plan::{Change, ChangeKind, InstallOptions, Plan, about, check_texts, plan, plan_for, read_plan};
 use super::present::{Present, forget, installed_pack, own, remember};
 use super::thing::{TableSpec, Thing, of_kind};
-use crate::catalog::{Catalog, Definition, LibrariesChange, Place, Saved, remove, saved};
+use crate::catalog::{Catalog, Definition, LibrariesChange, Place, Saved, SavedBy, remove, saved};
 use crate::data::{Table, TableChange, USERS};
 use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::script::{CompileError, Libraries, ScriptWork, Within, full_name, run_on_script_thread};
@@ -158,7 +158,8 @@ impl OfPack<'_> {
             },
             definition => {
                 let made = Saved::made(definition.clone(), place);
-                catalog.insert(on, made, &self.author()).await.map(drop)
+                let author = self.author();
+                catalog.insert(on, made, SavedBy { author: &author, message: None }).await.map(drop)
             }
         )
     }
@@ -179,7 +180,8 @@ impl OfPack<'_> {
             definition => {
                 let before = saved_like(definition, on, id).await?;
                 let author = self.author();
-                catalog.replace(on, before, definition.clone(), |_| false, &author).await.map(drop)
+                let by = SavedBy { author: &author, message: None };
+                catalog.replace(on, before, definition.clone(), |_| false, by).await.map(drop)
             }
         )
     }

@@ -6,6 +6,7 @@
 
 mod admission;
 mod durable;
+mod history;
 mod host;
 mod job;
 mod later;
@@ -17,6 +18,7 @@ mod route;
 mod rows;
 mod sockets;
 mod test;
+mod totals;
 mod work;
 
 use std::collections::HashMap;
@@ -36,8 +38,9 @@ use crate::metrics::Metrics;
 use crate::queue::{Group, Queue};
 use crate::script::{Call, Handler, Origin, RunOutput};
 
+pub use history::{History, Point, STEPS, Sample, Times};
 pub use job::{Client, Job, JobKind, OnChecked, SocketJob};
-pub use log::{RunFailure, RunFilter, RunKind, RunLog, RunRecord};
+pub use log::{NewRuns, RunCursor, RunFailure, RunFilter, RunKind, RunLog, RunRecord};
 pub use moved_on::{FailedJob, MoveOn};
 pub use packets::{ERROR, ErrorPacket, RESULT, ResultPacket, raw};
 pub use route::{RouteAnswer, RouteCall};
@@ -68,6 +71,8 @@ pub struct Runner {
     pub queue: Queue<Job>,
     /// The last runs.
     pub log: Arc<RunLog>,
+    /// How the server has fared.
+    pub history: Arc<History>,
     /// Durable events, and jobs for later.
     pub jobs: Arc<Jobs>,
     /// Whose jobs run.
@@ -123,6 +128,7 @@ impl Runner {
                 broker,
                 queue,
                 log,
+                history: Arc::new(History::new()),
                 jobs,
                 accounts,
                 host,

@@ -26,6 +26,7 @@ impl Runner {
             warn(handler, call, failure, output.place.as_ref());
         }
         self.metrics.queue_wait.observe(queued.as_secs_f64());
+        self.history.add_run(output.duration.as_micros() as u64, output.outcome.is_err());
         let of = (handler.gateway.clone(), handler.name.clone());
         self.log.add(record_of(kind, of, call, output, queued));
         self.record_hooks(call, output);
@@ -35,6 +36,7 @@ impl Runner {
     /// log: what a request may not do is its sender's business.
     pub(super) fn record_write(&self, call: &Call, output: &RunOutput, queued: Duration) {
         self.metrics.queue_wait.observe(queued.as_secs_f64());
+        self.history.add_run(output.duration.as_micros() as u64, output.outcome.is_err());
         let of = (call.origin.gateway_or_word().into(), call.event.clone());
         self.log.add(record_of(RunKind::Data, of, call, output, queued));
         self.record_hooks(call, output);

@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Namespace, Position, Stmt};
+use rhai::{AST, ASTNode, CustomExpr, Engine, Expr, FnCallExpr, Namespace, Position, Stmt};
 
 use super::engine::CompileError;
 use super::hints;
 use super::library::{Import, Imports};
-use super::reference::{Entry, GROUPS, calls_of};
+use super::reference::{Context, Entry, GROUPS, calls_of};
 use crate::nearest::did_you_mean;
 
 /// Functions that are Rhai's grammar and not registered.
@@ -47,10 +47,23 @@ impl Functions {
     }
 }
 
+/// What is wrong with a script's calls, at most.
+const WRONG_MAX: usize = 100;
+
 /// That all calls of a script exist, those of what it imports among them.
 pub(super) fn check(ast: &AST, imports: &Imports, functions: &Functions) -> Result<(), CompileError> {
+    all_wrong(ast, imports, functions, None).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// The calls of a script that do not exist, or do nothing in what it is for, in their order.
+pub(super) fn all_wrong(
+    ast: &AST,
+    imports: &Imports,
+    functions: &Functions,
+    context: Option<Context>,
+) -> Vec<CompileError> {
     let (own, words, of_macros) = (BTreeMap::new(), HashSet::new(), HashSet::new());
-    let mut script = Script { functions, imports, own, words, of_macros };
+    let mut script = Script { functions, imports, context, own, words, of_macros };
     for function in ast.iter_functions() {
         script.own.entry(function.name.to_owned()).or_default().insert(function.params.len());
         script.words.extend(function.params.iter().map(|name| (*name).to_owned()));
@@ -59,15 +72,16 @@ pub(super) fn check(ast: &AST, imports: &Imports, functions: &Functions) -> Resu
         path.last().into_iter().for_each(|node| script.learn(node));
         true
     });
-    let mut wrong = None;
+    let mut wrong = Vec::new();
     ast.walk(&mut |path| {
-        wrong = path.last().and_then(|node| script.check(node).err());
-        wrong.is_none()
+        wrong.extend(path.last().and_then(|node| script.check(node).err()));
+        wrong.len() < WRONG_MAX
     });
-    wrong.map_or(Ok(()), |(message, position)| {
+    let error = |(message, position): Wrong| {
         let (line, column) = (position.line().unwrap_or(0), position.position().unwrap_or(0));
-        Err(CompileError { message, line, column })
-    })
+        CompileError { message, line, column }
+    };
+    wrong.into_iter().map(error).collect()
 }
 
 /// What is wrong, and where.
@@ -76,6 +90,8 @@ type Wrong = (String, Position);
 struct Script<'a> {
     functions: &'a Functions,
     imports: &'a [Import],
+    /// What it is for, where that is known.
+    context: Option<Context>,
     /// Functions of the script: how many arguments they take.
     own: BTreeMap<String, BTreeSet<usize>>,
     /// Names under which the script may hold closures.
@@ -119,6 +135,10 @@ impl Script<'_> {
                     _ => Ok(()),
                 }
             }
+            ASTNode::Expr(Expr::Custom(custom, position)) => match macro_entry(custom) {
+                Some(entry) => self.check_place(entry).map_err(|message| (message, *position)),
+                None => Ok(()),
+            },
             ASTNode::Expr(Expr::MethodCall(call, position)) if !self.of_macros.contains(position) => {
                 self.check_method(call, *position)
             }
@@ -176,10 +196,13 @@ impl Script<'_> {
         let entry = match link {
             Expr::MethodCall(call, position) => {
                 self.of_macros.insert(*position);
-                Some(find_call(of, call).map_err(|message| (message, *position))?)
+                let found = find_call(of, call).and_then(|entry| self.check_place(entry).map(|()| entry));
+                Some(found.map_err(|message| (message, *position))?)
             }
             Expr::Property(property, position) => {
-                Some(find_property(of, &property.2).map_err(|message| (message, *position))?)
+                let found =
+                    find_property(of, &property.2).and_then(|entry| self.check_place(entry).map(|()| entry));
+                Some(found.map_err(|message| (message, *position))?)
             }
             _ => None,
         };
@@ -187,6 +210,14 @@ impl Script<'_> {
         match (next.filter(|next| !calls_of(next).is_empty()), more) {
             (Some(next), Some(more)) => self.check_chain(next, more),
             _ => Ok(()),
+        }
+    }
+
+    /// That it can do something in what the script is for.
+    fn check_place(&self, entry: &Entry) -> Result<(), String> {
+        match self.context.and_then(|context| entry.place.is_refused_in(context)) {
+            Some(why) => Err(format!("`{}` {why}", entry.full())),
+            None => Ok(()),
         }
     }
 
@@ -285,6 +316,15 @@ fn not_in<'a>(
     let known =
         if known.is_empty() { "it has none".to_owned() } else { format!("known: {}", known.join(", ")) };
     format!("the library {} has no {what}{hint}; {known}", import.full_name())
+}
+
+/// The entry of a macro itself.
+fn macro_entry(custom: &CustomExpr) -> Option<&'static Entry> {
+    let Some(Expr::Variable(name, ..)) = custom.inputs.first() else { return None };
+    if custom.tokens.first()?.as_str() != "@" {
+        return None;
+    }
+    calls_of("").iter().find(|entry| entry.name().strip_prefix('@') == Some(name.1.as_str()))
 }
 
 /// The macro with calls that an expression is.

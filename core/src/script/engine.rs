@@ -21,6 +21,7 @@ use super::library::{IMPORTS_MAX, Libraries, Own, OwnImports, Within, with_own};
 use super::memory::{counted, held_bytes, uncounted};
 use super::outside::from_outside;
 use super::own_pack::Mounts;
+use super::reference::Context;
 use super::request::HttpResponse;
 use super::rows::Rows;
 use super::rows::hooks::{HookRun, Hooks};
@@ -145,6 +146,21 @@ impl ScriptEngine {
         let script = macros::table::with_known_tables(tables, || self.compile(source, within))?;
         calls::check(&script.ast, &script.own.imports, self.functions())?;
         Ok(script)
+    }
+
+    /// All that is wrong with a script as far as it can be told, in its order: of its grammar the first alone. In what
+    /// it is for, where that is known, what can do nothing is wrong too. Call it on a script thread.
+    pub fn problems(
+        &self,
+        source: &str,
+        within: &Within,
+        tables: Option<&BTreeSet<String>>,
+        context: Option<Context>,
+    ) -> Vec<CompileError> {
+        match macros::table::with_known_tables(tables, || self.compile(source, within)) {
+            Ok(script) => calls::all_wrong(&script.ast, &script.own.imports, self.functions(), context),
+            Err(error) => vec![error],
+        }
     }
 
     /// The same of the library of this name among `libraries`.

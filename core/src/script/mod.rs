@@ -48,7 +48,7 @@ pub use origin::{JobOrigin, Origin};
 pub use own_pack::{Mounts, mounted_path};
 pub use packet::{Arguments, event_name, placeholders_fit};
 pub use recorded::{Emitted, Handled, OtherSocket, RecordedHost};
-pub use reference::{Entry, GROUPS, Group, as_markdown};
+pub use reference::{CONTEXTS, Context, Entry, GROUPS, Group, as_markdown};
 pub use request::{HttpRequest, HttpResponse, SECRET_HEADERS};
 pub use reserved::{check_emitted, reserved_event};
 pub use rows::hooks::{Hook, HookRun, HookWhen, Hooks};

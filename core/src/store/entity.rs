@@ -102,6 +102,8 @@ pub mod revision {
         pub source: String,
         /// The user's e-mail, or what made it (`pack chat`).
         pub author: Option<String>,
+        /// What the author says of it.
+        pub message: Option<String>,
         pub created_at: TimeDateTimeWithTimeZone,
     }
 

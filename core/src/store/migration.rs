@@ -4,6 +4,7 @@
 mod gateway_fields;
 mod libraries;
 mod result_schema;
+mod revision_message;
 mod table_unique;
 mod user_profile;
 
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(libraries::Libraries),
             Box::new(table_unique::TableUnique),
             Box::new(result_schema::ResultSchema),
+            Box::new(revision_message::RevisionMessage),
         ]
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::BAD;
-use crate::support::api::{Api, make_gateway};
+use crate::support::api::{Api, make_gateway, refused};
 use crate::support::polling::Polling;
 use crate::support::server::until;
 
@@ -137,4 +137,85 @@ fn admin_api_stats() {
     assert_eq!(stats["connections"], json!({ "total": 2, "gateways": { "/st": 2 } }));
     assert_eq!(stats["queueDepth"], 0);
     assert!(stats["eventsPerSecond"].as_f64().unwrap() >= 0.0);
+}
+
+#[test]
+fn admin_api_stats_history() {
+    let api = Api::start();
+    let stats = api.get("/admin/stats");
+    assert_eq!((&stats["p50Ms"], &stats["p99Ms"]), (&Json::Null, &Json::Null), "nothing ran: {stats}");
+    assert_eq!(stats["errorsPerSecond"], 0.0);
+    let scripts = [("good", "return 1;"), ("bad", "throw 1;")];
+    make_gateway(&api.server, &api.token, json!({ "path": "/st" }), &scripts);
+    let mut socket = Polling::connect(&api.server, "/st", None);
+    assert_eq!(socket.run("good", &json!({}))["success"], true);
+    assert_eq!(socket.run("bad", &json!({}))["success"], false);
+    let points = until("the runs in the history", || {
+        let answer = api.get("/admin/stats/history?window=15m");
+        assert_eq!(answer["stepSeconds"], 1);
+        let points = answer["points"].as_array().unwrap().clone();
+        let has = |name: &str| points.iter().any(|point| point[name].as_f64().unwrap() > 0.0);
+        (has("eventsPerSecond") && has("errorsPerSecond")).then_some(points)
+    });
+    assert!(points.iter().map(|point| point["at"].as_str().unwrap()).is_sorted(), "oldest first");
+    let ran = points.iter().find(|point| point["eventsPerSecond"].as_f64().unwrap() > 0.0).unwrap();
+    assert!(ran["p50Ms"].as_f64().unwrap() > 0.0, "{ran}");
+    assert!(ran["p99Ms"].as_f64() >= ran["p95Ms"].as_f64(), "{ran}");
+    assert_eq!((&ran["connections"], ran["queueDepth"].is_u64()), (&json!(1), true), "{ran}");
+    let stats = api.get("/admin/stats");
+    assert!(stats["p50Ms"].as_f64().unwrap() > 0.0, "{stats}");
+    assert!(stats["uptimeSeconds"].is_u64(), "{stats}");
+}
+
+#[test]
+fn admin_api_stats_history_says_what_is_allowed() {
+    let api = Api::start();
+    for (query, step) in [("", 1), ("?step=5", 5), ("?window=1h", 5), ("?window=24h&step=60", 60)] {
+        assert_eq!(api.get(&format!("/admin/stats/history{query}"))["stepSeconds"], step, "{query}");
+    }
+    for (query, mentions) in [
+        ("?window=2h", "15m, 1h or 24h"),
+        ("?window=", "15m, 1h or 24h"),
+        ("?step=2", "1 or 5 or 60"),
+        ("?step=-1", "1 or 5 or 60"),
+        ("?window=24h&step=1", "is 60"),
+        ("?windows=1h", "windows"),
+    ] {
+        let answer = api.admin("GET", &format!("/admin/stats/history{query}"), Json::Null);
+        refused(&answer, 400, "BAD_REQUEST", mentions);
+    }
+}
+
+/// One run by its id, with the hooks of its writes; and those that took long.
+#[test]
+fn admin_api_one_run_and_slow_runs() {
+    let api = Api::start();
+    api.table("noted", json!([{ "name": "a", "type": "string" }]));
+    api.hook("noted", "before", &["create"], "@LOGS(1);");
+    let scripts =
+        [("write", "#noted.create(#{ data: #{ a: \"x\" } }); return 1;"), ("slow", "@HELPERS.sleep(50);")];
+    make_gateway(&api.server, &api.token, json!({ "path": "/one" }), &scripts);
+    let mut socket = Polling::connect(&api.server, "/one", None);
+    let id = socket.run("write", &json!({}))["requestId"].as_str().unwrap().to_owned();
+    let slow = socket.run("slow", &json!({}))["requestId"].clone();
+    let run = until("the run", || {
+        let answer = api.admin("GET", &format!("/admin/logs/{id}"), Json::Null);
+        (answer.status == 200).then(|| answer.json())
+    });
+    assert_eq!(
+        (&run["requestId"], &run["kind"], &run["eventName"]),
+        (&json!(id), &json!("event"), &json!("write"))
+    );
+    assert_eq!(run["hooks"].as_array().unwrap().len(), 1, "{run}");
+    assert_eq!((&run["hooks"][0]["kind"], &run["hooks"][0]["requestId"]), (&json!("hook"), &json!(id)));
+    let found = until("the slow run", || {
+        let list = api.get("/admin/logs?gateway=/one&slowerThanMs=49.5&kind=event&eventName=slow");
+        list["data"].as_array().filter(|all| !all.is_empty()).cloned()
+    });
+    assert_eq!(found[0]["requestId"], slow);
+    assert_eq!(api.get("/admin/logs?gateway=/one&slowerThanMs=100000000")["data"], json!([]));
+    let nobody = format!("/admin/logs/{}", super::NOBODY);
+    refused(&api.admin("GET", &nobody, Json::Null), 404, "RESOURCE_NOT_FOUND", "among the last");
+    refused(&api.admin("GET", "/admin/logs/x", Json::Null), 400, "BAD_REQUEST", "path");
+    refused(&api.admin("GET", "/admin/logs?slowerThanMs=-1", Json::Null), 400, "BAD_REQUEST", "slowerThanMs");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{MISSING, NOBODY, NOT_COMPILED, check_time};
+use super::{BAD, INVALID, MISSING, NOBODY, NOT_COMPILED, check_time};
 use crate::support::api::{Api, make_gateway};
 use crate::support::polling::Polling;
 use crate::support::server::ADMIN_EMAIL;
@@ -60,4 +60,63 @@ fn admin_api_revisions() {
         api.refuses(("GET", &format!("/admin/{path}/{NOBODY}/revisions")), None, MISSING, &[]);
         api.refuses(("POST", &format!("/admin/{path}/{NOBODY}/revisions/1/restore")), None, MISSING, &[]);
     }
+}
+
+/// Who saves says why; who has not seen the newest version is told of it, and saves nothing.
+#[test]
+fn admin_api_saves_with_a_message_and_an_expected_revision() {
+    let api = Api::start();
+    let gateway = api.make("/admin/gateways", json!({ "path": "/m", "message": "no script yet" }));
+    assert_eq!(gateway["revision"], 0, "{gateway}");
+    let events = format!("/admin/gateways/{}/events", gateway["id"].as_str().unwrap());
+    let body = json!({ "eventName": "e", "sourceCode": "return 1;", "message": "the first" });
+    let made = api.make(&events, body);
+    assert_eq!(made["revision"], 1, "{made}");
+    assert_eq!(made.get("message"), None, "it is of the revision, not of the event");
+    let event = format!("/admin/events/{}", made["id"].as_str().unwrap());
+    let changed =
+        api.patch(&event, json!({ "sourceCode": "return 2;", "message": "2", "expectedRevision": 1 }));
+    assert_eq!(changed["revision"], 2, "{changed}");
+    let changed = api.patch(&event, json!({ "description": "d", "expectedRevision": 2 }));
+    assert_eq!(changed["revision"], 2, "no script, no revision");
+
+    let late = json!({ "sourceCode": "return 3;", "description": "lost", "expectedRevision": 1 });
+    let answer = api.try_call("PATCH", &event, Some(late));
+    assert_eq!((answer.status, answer.code().as_str()), (409, "CONFLICT"), "{}", answer.body);
+    let details = &answer.json()["error"]["details"];
+    assert_eq!((&details["revision"], &details["author"]), (&json!(2), &json!(ADMIN_EMAIL)), "{details}");
+    check_time(&details["createdAt"]);
+    let row = api.get(&event);
+    assert_eq!((&row["sourceCode"], &row["description"]), (&json!("return 2;"), &json!("d")));
+    assert_eq!(row["revision"], 2);
+    assert_eq!(api.get(&events)["data"][0]["revision"], 2, "lists have it too");
+
+    api.call("POST", &format!("{event}/revisions/1/restore"), None, 200);
+    let messages = |list: &Json| -> Vec<Json> {
+        list["data"].as_array().unwrap().iter().map(|row| row["message"].clone()).collect()
+    };
+    let history = api.get(&format!("{event}/revisions"));
+    assert_eq!(messages(&history), [json!("Revision 1 again"), json!("2"), json!("the first")]);
+    let found = api.get(&format!("{event}/revisions?filter=%7B%22message%22%3A%222%22%7D"));
+    assert_eq!(messages(&found), [json!("2")]);
+
+    for (method, path, body, (status, code), mentions) in [
+        ("PATCH", &event, json!({ "message": 1 }), BAD, "message"),
+        ("PATCH", &event, json!({ "expectedRevision": "1" }), BAD, "expectedRevision"),
+        ("PATCH", &event, json!({ "message": "x".repeat(1001) }), BAD, "1000"),
+        (
+            "POST",
+            &events,
+            json!({ "eventName": "f", "sourceCode": "1", "expectedRevision": 0 }),
+            INVALID,
+            "changes",
+        ),
+    ] {
+        let answer = api.try_call(method, path, Some(body));
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}", answer.body);
+        assert!(answer.body.contains(mentions), "{}", answer.body);
+    }
+    let schedule =
+        json!({ "name": "s", "cron": "* * * * *", "gatewayPath": "/m", "eventName": "e", "message": "x" });
+    api.refuses(("POST", "/admin/schedules"), Some(schedule), BAD, &["message"]);
 }

@@ -39,6 +39,100 @@ fn admin_api_script_validate() {
     assert_eq!(api.server.call("GET", "/health/live", None, &[]).status, 200);
 }
 
+/// Each call that does not exist is an error, with the range of its name; so is what does nothing in such a script.
+#[test]
+fn admin_api_script_validate_tells_all_errors() {
+    let api = Api::start();
+    let errors = |script: &str, context: Json| {
+        let body = json!({ "script": script, "context": context });
+        api.call("POST", "/admin/script/validate", Some(body), 200)["errors"].clone()
+    };
+    let range =
+        |error: &Json| ["line", "column", "endLine", "endColumn"].map(|name| error[name].as_u64().unwrap());
+    let found = errors("let x = 1;\n@SOCKET.replay(\"a\", x);\n  x.toUpperCase();\nnothing(x);", Json::Null);
+    let found: Vec<_> = found.as_array().unwrap().iter().map(range).collect();
+    assert_eq!(found, [[2, 9, 2, 15], [3, 5, 3, 16], [4, 1, 4, 8]]);
+    let found = errors("let y = ;", Json::Null);
+    assert_eq!(range(&found[0]), [1, 9, 1, 10]);
+    assert_eq!(errors("x".repeat(300_000).as_str(), Json::Null)[0]["endLine"], 0, "of the script as a whole");
+
+    let (reply, status) = ("if true { @SOCKET.reply(\"a\", 1); }", "@STATUS(201);");
+    for (script, context, wrong) in [
+        (reply, "websocket_event", ""),
+        (reply, "websocket_connection", ""),
+        (reply, "table_hook", ""),
+        (reply, "script", ""),
+        (reply, "http_route", "reply(event, data)"),
+        ("return @SOCKET.id;", "http_route", "@SOCKET.id"),
+        ("@SOCKET.broadcast(\"a\", 1);", "http_route", ""),
+        (status, "http_route", ""),
+        (status, "script", ""),
+        (status, "websocket_event", "@STATUS(code)"),
+    ] {
+        let found = errors(script, context.into());
+        assert_eq!(found.as_array().unwrap().is_empty(), wrong.is_empty(), "{script} in {context}: {found}");
+        assert!(found[0]["message"].as_str().unwrap_or_default().contains(wrong), "{found}");
+    }
+}
+
+#[test]
+fn admin_api_script_api() {
+    let api = Api::start();
+    let calls = api.get("/admin/script/api")["calls"].clone();
+    let find = |of: &str, call: Json| {
+        let calls = calls.as_array().unwrap();
+        calls.iter().find(|one| one["macro"] == of && one["call"] == call).cloned().unwrap_or_default()
+    };
+    let body = find("@BODY", Json::Null);
+    assert_eq!((&body["signature"], body["contexts"].as_array().unwrap().len()), (&json!("@BODY"), 7));
+    let reply = find("@SOCKET", "reply".into());
+    assert_eq!(reply["signature"], "@SOCKET.reply(event, data)");
+    let sockets = ["websocket_event", "websocket_connection", "websocket_disconnection"];
+    assert_eq!(reply["contexts"], json!(sockets));
+    assert_eq!(find("@STATUS", Json::Null)["contexts"], json!(["http_route"]));
+    for name in ["doc", "example", "errors", "gives"] {
+        assert!(reply[name].is_string(), "{name}: {reply}");
+    }
+    assert!(find("#table", "find".into())["example"].as_str().unwrap().contains("find"));
+}
+
+/// Gateways and events as they are now: those that are disabled too, and what became of their runs.
+#[test]
+fn admin_api_tree() {
+    let api = Api::start();
+    let scripts = [("good", "return 1;"), ("bad", "throw 1;")];
+    let connection = json!({ "path": "/b", "connectionScript": "return 1;" });
+    let made = make_gateway(&api.server, &api.token, connection, &scripts);
+    make_gateway(&api.server, &api.token, json!({ "path": "/a", "isEnabled": false }), &[]);
+    let durable = json!({ "eventName": "durable", "sourceCode": "return 1;", "delivery": "durable", "isEnabled": false });
+    api.make(&format!("/admin/gateways/{}/events", made.id), durable);
+    let mut socket = Polling::connect(&api.server, "/b", None);
+    assert_eq!(socket.run("good", &json!({}))["success"], true);
+    assert_eq!(socket.run("bad", &json!({}))["success"], false);
+    let gateways = until("the runs", || {
+        let tree = api.get("/admin/tree");
+        (tree["gateways"][1]["count"] == 3).then(|| tree["gateways"].clone())
+    });
+    let paths: Vec<_> = gateways.as_array().unwrap().iter().map(|one| one["path"].clone()).collect();
+    assert_eq!(paths, ["/a", "/b"]);
+    assert_eq!((&gateways[0]["isEnabled"], &gateways[0]["events"]), (&json!(false), &json!([])));
+    let b = &gateways[1];
+    assert_eq!(b["id"], made.id.as_str());
+    assert_eq!(
+        (&b["connections"], &b["errors"], &b["isPaused"]),
+        (&json!(1), &json!(1), &json!(false)),
+        "{b}"
+    );
+    let event = |number: usize| {
+        let event = &b["events"][number];
+        ["eventName", "isEnabled", "delivery", "count", "errors", "suspended"].map(|name| event[name].clone())
+    };
+    assert_eq!(event(0), [json!("bad"), json!(true), json!("memory"), json!(1), json!(1), Json::Null]);
+    assert_eq!(event(1), [json!("durable"), json!(false), json!("durable"), json!(0), json!(0), Json::Null]);
+    assert_eq!(event(2)[3], 1);
+    assert_eq!(b["events"][2]["id"], made.events[0].as_str());
+}
+
 #[test]
 fn admin_api_test_run_answers() {
     let api = Api::start();
@@ -345,4 +439,69 @@ fn admin_api_test_run_lets_nothing_out() {
     });
     let names: Vec<_> = runs["data"].as_array().unwrap().iter().map(|run| &run["eventName"]).collect();
     assert_eq!(names, ["probe", "enter"], "a test run is no run of the gateway");
+}
+
+/// A test run may begin with rooms and rows, and run an earlier version.
+#[test]
+fn admin_api_test_run_with_rooms_rows_and_a_revision() {
+    let api = Api::start();
+    let run = |body: Json| api.test_run(body);
+    let rooms = json!({ "kind": "websocket_event", "eventName": "e", "script": "return @SOCKET.rooms();", "rooms": ["a", "b"] });
+    assert_eq!(run(rooms.clone())["result"], json!(["a", "b"]));
+    let refuses = |changes: Json, mentions: &str| {
+        let mut body = rooms.clone();
+        body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        api.refuses(("POST", "/admin/test/run"), Some(body), INVALID, &[mentions]);
+    };
+    refuses(json!({ "kind": "script" }), "rooms");
+    refuses(json!({ "rooms": vec!["r"; 1001] }), "1000");
+    refuses(json!({ "revision": 1 }), "revision");
+
+    // In the order of the alphabet, the rows of the first would refer to rows that are not there yet.
+    let column = json!([{ "name": "to", "type": "uuid", "references": "b_target" }]);
+    api.table("b_target", json!([{ "name": "text", "type": "string" }]));
+    api.table("a_source", column);
+    let rows = json!({ "a_source": [{ "to": NOBODY }], "b_target": [{ "id": NOBODY, "text": "there" }] });
+    let script = "return #b_target.findOne(#{ filter: #{ id: #a_source.find().data[0].to } }).text;";
+    let body = json!({ "kind": "script", "script": script, "rows": rows });
+    assert_eq!(run(body)["result"], "there");
+    assert_eq!(api.rows("b_target", &[]), json!([]), "nothing stays");
+    refuses(json!({ "rows": rows, "commit": true }), "commit");
+    refuses(json!({ "rows": { "a_source": vec![json!({}); 1001] } }), "1000");
+    let body = json!({ "kind": "script", "script": "1", "rows": { "nowhere": [{}] } });
+    api.refuses(("POST", "/admin/test/run"), Some(body), MISSING, &["nowhere"]);
+
+    let made = make_gateway(
+        &api.server,
+        &api.token,
+        json!({ "path": "/v", "connectionScript": "return 10;" }),
+        &[("e", "return 1;")],
+    );
+    api.patch(&format!("/admin/events/{}", made.events[0]), json!({ "sourceCode": "return 2;" }));
+    api.patch(&format!("/admin/gateways/{}", made.id), json!({ "disconnectionScript": "return 20;" }));
+    for (kind, revision, result) in [
+        ("websocket_event", json!(1), 1),
+        ("websocket_event", json!(2), 2),
+        ("websocket_event", Json::Null, 2),
+        ("websocket_connection", json!(1), 10),
+        ("websocket_disconnection", json!(2), 20),
+    ] {
+        let body = json!({ "kind": kind, "gatewayPath": "/v", "eventName": "e", "revision": revision });
+        assert_eq!(run(body)["result"], result, "{kind} {revision}");
+    }
+    for (kind, revision) in [("websocket_event", 3), ("websocket_connection", 2)] {
+        let body = json!({ "kind": kind, "gatewayPath": "/v", "eventName": "e", "revision": revision });
+        api.refuses(("POST", "/admin/test/run"), Some(body), MISSING, &["evision"]);
+    }
+    let hook = api.hook("b_target", "before", &["create"], "return 1;");
+    let path = format!("/admin/hooks/{}", hook["id"].as_str().unwrap());
+    api.patch(&path, json!({ "sourceCode": "return 2;" }));
+    assert_eq!(run(json!({ "kind": "table_hook", "hookId": hook["id"], "revision": 1 }))["result"], 1);
+    let route = json!({ "method": "GET", "path": "/v", "sourceCode": "return 1;", "access": "public" });
+    let route = api.make("/admin/routes", route);
+    api.patch(
+        &format!("/admin/routes/{}", route["id"].as_str().unwrap()),
+        json!({ "sourceCode": "return 2;" }),
+    );
+    assert_eq!(run(json!({ "kind": "http_route", "routeId": route["id"], "revision": 1 }))["result"], 1);
 }

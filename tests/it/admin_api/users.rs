@@ -2,8 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{BAD, INVALID, MISSING, NOBODY, TAKEN, check_row};
-use crate::support::api::Api;
+use super::{BAD, INVALID, MISSING, NOBODY, TAKEN, check_row, check_time};
+use crate::support::api::{Api, make_gateway};
+use crate::support::polling::Polling;
 use crate::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD};
 
 #[test]
@@ -74,4 +75,40 @@ fn admin_api_users() {
     api.refuses(("GET", &path), None, MISSING, &[]);
     api.refuses(("DELETE", &path), None, MISSING, &[]);
     api.refuses(("PATCH", &path), Some(json!({ "name": "x" })), MISSING, &[]);
+}
+
+/// The sessions of a user, with their sockets; one ends, the other goes on.
+#[test]
+fn admin_api_sessions() {
+    let api = Api::start();
+    make_gateway(&api.server, &api.token, json!({ "path": "/s" }), &[("e", "return 1;")]);
+    let (user, first) = api.user("s@example.com");
+    let signed_in = json!({ "email": "s@example.com", "password": "some password" });
+    let second = api.server.call("POST", "/auth/login", Some(&signed_in), &[]).json();
+    let second = second["accessToken"].as_str().unwrap();
+    let mut one = Polling::connect(&api.server, "/s", Some(&first));
+    let mut two = Polling::connect(&api.server, "/s", Some(second));
+    let path = format!("/admin/users/{}/sessions", user["id"].as_str().unwrap());
+    let sessions = api.get(&path)["data"].clone();
+    assert_eq!(sessions.as_array().unwrap().len(), 2, "{sessions}");
+    for session in sessions.as_array().unwrap() {
+        for name in ["createdAt", "expiresAt", "lastUsedAt"] {
+            check_time(&session[name]);
+        }
+        assert_eq!(session["sockets"].as_array().unwrap().len(), 1, "{session}");
+        assert_eq!(session["sockets"][0]["gateway"], "/s");
+        check_time(&session["sockets"][0]["connectedAt"]);
+    }
+    // Newest first.
+    let ended = format!("/admin/sessions/{}", sessions[0]["id"].as_str().unwrap());
+    api.delete(&ended);
+    while two.packet().kind != '1' {}
+    assert_eq!(one.run("e", &json!({}))["result"], 1, "the other session counts on");
+    let left = api.get(&path)["data"].clone();
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["id"]), (1, &sessions[1]["id"]));
+    let headers = [("authorization", format!("Bearer {second}"))];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(api.server.call("GET", "/me", None, &headers).status, 401);
+    api.refuses(("DELETE", &ended), None, MISSING, &["session"]);
+    api.refuses(("GET", &format!("/admin/users/{NOBODY}/sessions")), None, MISSING, &[]);
 }

@@ -47,6 +47,59 @@ pub enum Place {
     Hook,
 }
 
+/// What a script is for, as editors and test runs name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Context {
+    /// An event, or a connection or disconnection script.
+    Socket,
+    /// A route.
+    Route,
+    /// A hook.
+    Hook,
+    /// None of these.
+    Script,
+}
+
+/// What scripts may be for, as editors and test runs name it.
+pub const CONTEXTS: [(&str, Context); 7] = [
+    ("websocket_admission", Context::Script),
+    ("websocket_event", Context::Socket),
+    ("websocket_connection", Context::Socket),
+    ("websocket_disconnection", Context::Socket),
+    ("http_route", Context::Route),
+    ("table_hook", Context::Hook),
+    ("script", Context::Script),
+];
+
+impl Context {
+    /// The context of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        CONTEXTS.iter().find(|(known, _)| *known == name).map(|(_, context)| *context)
+    }
+}
+
+impl Place {
+    /// Whether it is meant for such scripts.
+    pub fn is_for(self, context: Context) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::Socket => context == Context::Socket,
+            Self::Route => context == Context::Route,
+            Self::Hook => context == Context::Hook,
+        }
+    }
+
+    /// Whether it can never do anything in such scripts. A hook runs for whoever writes, and a script by itself
+    /// may become anything.
+    pub(super) fn is_refused_in(self, context: Context) -> Option<&'static str> {
+        match (self, context) {
+            (Self::Socket, Context::Route) => Some("is for scripts of sockets: a request has no socket"),
+            (Self::Route, Context::Socket) => Some("is for routes: an event has no answer of HTTP"),
+            _ => None,
+        }
+    }
+}
+
 /// A part of the table.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Group {
