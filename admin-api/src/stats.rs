@@ -133,8 +133,11 @@ pub(crate) async fn history(
     Ok(axum::Json(HistoryAnswer { step_seconds: step, points }))
 }
 
+/// A step as it is written, and in seconds.
+type Step = (&'static str, u32);
+
 /// The windows with their seconds, and the steps that are kept for so long.
-const WINDOWS: [(&str, i64, &[(&str, u32)]); 3] = [
+const WINDOWS: [(&str, i64, &[Step]); 3] = [
     ("15m", 15 * 60, &[("1", 1), ("5", 5), ("60", 60)]),
     ("1h", 60 * 60, &[("5", 5), ("60", 60)]),
     ("24h", 24 * 60 * 60, &[("60", 60)]),
