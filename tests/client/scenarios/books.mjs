@@ -201,8 +201,10 @@ async function compare(dead) {
   const refusals = {};
   for (const client of clients) {
     const rows = await rowsOf(client.number);
+    // With what was written before it, which says what went wrong.
     const wrong = (what, n) => `client ${client.number}, event ${n}: ${what}\n${
-      JSON.stringify(rows.filter((row) => row.n === n))}`;
+      rows.flatMap((row, at) => (row.n === n ? rows.slice(Math.max(0, at - 8), at + 3) : []))
+        .map((row) => `${JSON.stringify(row)} place ${client.sent.get(row.socket)?.get(row.n)}`).join("\n")}`;
     const seen = new Set();
     const last = new Map();
     for (const { n, socket, attempt } of rows) {

@@ -239,7 +239,7 @@ await scenario({
       assert.equal(answer.valid, false, script);
       assert.ok(answer.errors.length >= 1);
       const [error] = answer.errors;
-      assert.deepEqual(Object.keys(error).sort(), ["column", "line", "message"]);
+      assert.deepEqual(Object.keys(error).sort(), ["column", "endColumn", "endLine", "line", "message"]);
       assert.equal(error.line, line, `${script}: ${JSON.stringify(error)}`);
       assert.ok(error.column >= 1);
       assert.match(error.message, hint, script);

@@ -52,7 +52,7 @@ pub(super) const ENTRIES: [Entry; 40] = [
         .errors("`RATE_LIMIT_EXCEEDED` past the gateway's `subscriptionsPerConnection`, rooms and topics together, or with more than 10,000 different filters of one topic; `VALIDATION_ERROR` for a filter over 4 KiB")
         .example("return @SOCKET.subscribe(\"prices\", #{ symbol: #{ _in: [\"A\", \"B\"] } });"),
     call("unsubscribe(subscriptionId)", "whether it had this subscription", "Ends a subscription of the socket.").only(Place::Socket)
-        .example("@SOCKET.unsubscribe(@BODY.subscriptionId);"),
+        .example("let id = @SOCKET.subscribe(\"prices\"); @SOCKET.unsubscribe(id);"),
     emit("publish(topic, data)", "To the subscriptions of a topic whose filter `data` meets: of this gateway, or in routes and hooks of all.")
         .example("@SOCKET.publish(\"prices\", #{ symbol: \"A\", price: 7 });"),
     emit("publish(path, topic, data)", "The same of the gateway with this path; `RESOURCE_NOT_FOUND` where there is none.")

@@ -104,7 +104,7 @@ fn what_does_not_exist_is_refused() {
         ("if @BODY.n == 1 { import \"text\" as t; t::shout(1) }", "imports stand at the top"),
         ("fn f() { import \"text\" as t; t::shout(1) } f()", "imports stand at the top"),
         ("let f = || { import \"text\" as t; t::shout(1) }; f.call()", "imports stand at the top"),
-        ("import `${1}` as t;", "constant text"),
+        ("import `a${@BODY}` as t;", "constant text"),
         ("import @BODY as t;", "constant text"),
         ("import \"text\";", "no name to call it by"),
         ("export const A = 1;", "exports nothing"),

@@ -10,7 +10,7 @@ pub(super) struct ResultSchema;
 
 impl MigrationName for ResultSchema {
     fn name(&self) -> &str {
-        "0008_result_schema"
+        "0009_result_schema"
     }
 }
 

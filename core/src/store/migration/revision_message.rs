@@ -10,7 +10,7 @@ pub(super) struct RevisionMessage;
 
 impl MigrationName for RevisionMessage {
     fn name(&self) -> &str {
-        "0009_revision_message"
+        "0010_revision_message"
     }
 }
 
