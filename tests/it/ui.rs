@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use super::support::api::Api;
-use super::support::node::node_is_there;
+use super::support::node::{node_is_there, run_in_browser, start_in_browser};
 use super::support::server::Server;
 
 /// What stands before the nonce in the policy.
@@ -127,6 +127,39 @@ fn ui_knows_the_api() {
         "{} is old: GATEWRIGHT_WRITE_DOCS=1 cargo test --workspace --test it ui_knows_the_api",
         file.display()
     );
+}
+
+#[test]
+fn ui_pages() {
+    run_in_browser(&Server::start().url, "ui-pages");
+}
+
+#[test]
+fn ui_work() {
+    run_in_browser(&Server::start().url, "ui-work");
+}
+
+#[test]
+fn ui_by_keyboard() {
+    run_in_browser(&Server::start().url, "ui-keys");
+}
+
+#[test]
+fn ui_behind_a_prefix() {
+    run_in_browser(&Server::start_with(&[], &["--pack", "chat"]).url, "ui-prefix");
+}
+
+#[test]
+fn ui_outlives_a_restart() {
+    let mut server = Server::start_with(&[], &["--pack", "chat"]);
+    let Some(mut page) = start_in_browser(&server, "ui-restart") else { return };
+    page.until("stop it");
+    server.kill();
+    page.tell("it is stopped");
+    page.until("start it");
+    let _again = server.start_again(&[]);
+    page.tell("it is started");
+    page.succeeds("");
 }
 
 fn folder() -> PathBuf {

@@ -53,7 +53,7 @@ await scenario({
   },
   async "the palette finds by a few letters"() {
     await press("Control+k");
-    await page.getByRole("combobox").waitFor();
+    await page.getByRole("combobox", { name: "Page, gateway or event" }).waitFor();
     await page.keyboard.type("kfir");
     await page.getByRole("option", { name: "/keys first" }).waitFor();
     await press("Enter");
@@ -62,7 +62,7 @@ await scenario({
   async "the editor: type, save, leave"() {
     await page.getByRole("textbox", { name: "Script" }).waitFor();
     await page.waitForFunction(() => document.activeElement?.classList.contains("cm-content"));
-    await press("Control+a");
+    await press("Control+a", "Delete");
     await page.keyboard.insertText("return 10;");
     await press("Control+s");
     await page.getByRole("dialog", { name: "Save" }).waitFor();

@@ -27,7 +27,7 @@ await scenario({
     await page.getByRole("button", { name: "Install the chat…" }).click();
     const dialog = page.getByRole("dialog", { name: "Install chat" });
     await dialog.locator("summary", { hasText: "/chat message" }).first().click();
-    await dialog.getByText("@SOCKET.emitToCurrentRoom", { exact: false }).first().waitFor();
+    await dialog.getByText("@SOCKET.emitToCurrentRoom").filter({ visible: true }).first().waitFor();
     await checkPage(page, "a pack before it is installed");
     assert.deepEqual((await admin("GET", "/admin/gateways")).data, [], "so far nothing is installed");
     await dialog.getByRole("button", { name: "Install", exact: true }).click();
@@ -75,7 +75,7 @@ await scenario({
         await checkPage(page, `the keys, ${theme}, ${width}`);
         await page.keyboard.press("Escape");
         await page.keyboard.press("Control+k");
-        await page.getByRole("combobox").waitFor();
+        await page.getByRole("combobox", { name: "Page, gateway or event" }).waitFor();
         await checkPage(page, `the palette, ${theme}, ${width}`);
         await page.keyboard.press("Escape");
         await page.getByRole("dialog").waitFor({ state: "detached" });

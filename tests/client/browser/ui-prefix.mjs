@@ -53,7 +53,7 @@ await scenario({
     const page = await open({ at });
     await page.getByRole("link", { name: "Gateways" }).click();
     await page.getByRole("treeitem", { name: /^\/chat/ }).click();
-    await page.getByRole("link", { name: "Connect" }).click();
+    await page.getByRole("link", { name: "Connect", exact: true }).click();
     await page.getByText(`path: "${PREFIX}/socket.io/"`, { exact: false }).waitFor();
   },
   async "the bare prefix leads to it"() {

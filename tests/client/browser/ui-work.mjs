@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { admin, connect, next, run, scenario } from "../lib.mjs";
 import { browser } from "./launch.mjs";
-import { AT_WORK, end, open, signIn, visit } from "./ui-lib.mjs";
+import { AT_WORK, end, open, signIn, visit, write } from "./ui-lib.mjs";
 
 const page = await open();
 const script = () => page.getByRole("textbox", { name: "Script" });
@@ -30,12 +30,12 @@ await scenario({
     event = await page.evaluate(() => location.hash.split("/")[2]);
   },
   async "an error stands under the text as it is typed, with the Rhai way"() {
-    await script().fill("return { ok: true };");
+    await write(page, "return { ok: true };");
     await page.locator(".cm-lintRange-error").first().waitFor();
     await page.getByRole("status").getByText("#{ ok: true }", { exact: false }).waitFor();
   },
   async "what is typed is a draft that outlives the page, and is not live"() {
-    await script().fill("return #{ text: `Hi ${@BODY.name}` };");
+    await write(page, "return #{ text: `Hi ${@BODY.name}` };");
     await page.getByText("No errors").waitFor();
     await page.getByText("not saved").waitFor();
     await page.reload();
@@ -69,7 +69,7 @@ await scenario({
     assert.ok(socket.connected);
   },
   async "somebody else's save is not overwritten unasked"() {
-    await script().fill("return 1;");
+    await write(page, "return 1;");
     await page.getByText("not saved").waitFor();
     await admin("PATCH", `/admin/events/${event}`, { sourceCode: "return 2;" });
     await page.keyboard.press("Control+s");

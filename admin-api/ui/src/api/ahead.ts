@@ -39,9 +39,12 @@ export interface StatsPoint {
 }
 export interface ScriptCall {
   macro: string;
-  call: string;
+  /** None: it is the macro itself. */
+  call?: string | null;
   signature: string;
-  contexts: string[] | string;
+  gives: string;
+  /** The kinds of scripts that it is for. */
+  contexts: string[];
   doc: string;
   example: string;
   errors: string;

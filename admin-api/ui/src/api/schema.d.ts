@@ -393,6 +393,80 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/libraries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists libraries. */
+        get: operations["listLibraries"];
+        put?: never;
+        /** Makes a library. It is live when the answer comes. */
+        post: operations["createLibrary"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/libraries/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A library. */
+        get: operations["getLibrary"];
+        put?: never;
+        post?: never;
+        /** Deletes a library with its history. One that is in use is refused (409), with the places. */
+        delete: operations["deleteLibrary"];
+        options?: never;
+        head?: never;
+        /**
+         * Changes a library. It is live when the answer comes, and so is all that imports it; refused, with the places, if
+         *     any of that would no longer compile.
+         */
+        patch: operations["updateLibrary"];
+        trace?: never;
+    };
+    "/admin/libraries/{id}/revisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the versions of a library, newest first. */
+        get: operations["listRevisionsOfLibrary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/libraries/{id}/revisions/{number}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Saves an earlier version of a library again, as the newest. */
+        post: operations["restoreLibrary"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/logs": {
         parameters: {
             query?: never;
@@ -447,6 +521,23 @@ export interface paths {
          *     with `force`.
          */
         delete: operations["uninstallPack"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/packs/{name}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What installing a pack that is built in, as it is mounted, would change, what an admin has edited included. */
+        get: operations["diffPack"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1135,7 +1226,9 @@ export interface components {
             after: string;
             /** @description The settings and scripts before; empty for what is made. */
             before: string;
-            /** @description `table`, `gateway`, `event`, `route`, `hook` or `schedule`. */
+            /** @description The same as a unified diff. */
+            diff: string;
+            /** @description `table`, `gateway`, `event`, `route`, `hook`, `schedule` or `library`. */
             kind: string;
             /** @description Why it is a conflict, or what is lost. */
             note?: string;
@@ -1189,6 +1282,11 @@ export interface components {
         /** @description To how many sockets it went. */
         DeliveredAnswer: {
             delivered: number;
+        };
+        /** @description What installing a pack would change. */
+        DiffAnswer: {
+            /** @description Empty: it is installed as it is. */
+            changes: components["schemas"]["ChangeView"][];
         };
         /** @description How many jobs were taken out. */
         DiscardedAnswer: {
@@ -1261,6 +1359,8 @@ export interface components {
             orderBy?: string;
             /** @description A JSON Schema. */
             payloadSchema?: Record<string, never> | null;
+            /** @description A JSON Schema of what it gives back, for types; results are not checked. */
+            resultSchema?: Record<string, never> | null;
             /**
              * Format: int64
              * @description How often a durable event is tried, the first time included; null: the configured number.
@@ -1320,6 +1420,8 @@ export interface components {
             orderBy: string;
             /** @description A JSON Schema. */
             payloadSchema?: Record<string, never> | null;
+            /** @description A JSON Schema of what it gives back, for types; results are not checked. */
+            resultSchema?: Record<string, never> | null;
             /**
              * Format: int64
              * @description How often a durable event is tried, the first time included; null: the configured number.
@@ -1360,6 +1462,16 @@ export interface components {
         /** @description What is set; absent fields stay (PATCH) or have their default (POST). */
         GatewayBody: {
             /**
+             * @description Decides about a connection before it is one: it can read, log, and refuse by throwing.
+             * @default null
+             */
+            admissionScript?: string | null;
+            /**
+             * @description Other namespaces that lead here.
+             * @default []
+             */
+            aliases?: string[];
+            /**
              * @description Origins that may connect; null: the configured ones.
              * @default null
              */
@@ -1379,6 +1491,8 @@ export interface components {
              * @default null
              */
             disconnectionScript?: string | null;
+            /** @description What its scripts emit: a JSON Schema by event name, for types. */
+            emits?: Record<string, never> | null;
             /**
              * @description Whether it takes connections.
              * @default true
@@ -1405,10 +1519,21 @@ export interface components {
              */
             path?: string;
             /**
-             * @description Whether rooms hear who joins and leaves.
+             * @description Which rooms hear who joins and leaves: true, or patterns such as `chat:*`.
              * @default false
              */
-            presence?: boolean;
+            presence?: components["schemas"]["PresenceRooms"];
+            /**
+             * Format: int64
+             * @description Joins and leaves within this time cancel out, or are told together with the final count.
+             * @default 0
+             */
+            presenceDebounceMs?: number;
+            /**
+             * @description Whether a connection needs a valid app key in `auth.appToken`.
+             * @default false
+             */
+            requireAppKey?: boolean;
             /**
              * @description Whether a connection needs a token.
              * @default true
@@ -1452,6 +1577,16 @@ export interface components {
         /** @description A Socket.IO namespace. */
         GatewayView: {
             /**
+             * @description Decides about a connection before it is one: it can read, log, and refuse by throwing.
+             * @default null
+             */
+            admissionScript?: string | null;
+            /**
+             * @description Other namespaces that lead here.
+             * @default []
+             */
+            aliases: string[];
+            /**
              * @description Origins that may connect; null: the configured ones.
              * @default null
              */
@@ -1473,6 +1608,8 @@ export interface components {
              * @default null
              */
             disconnectionScript?: string | null;
+            /** @description What its scripts emit: a JSON Schema by event name, for types. */
+            emits?: Record<string, never> | null;
             /** Format: uuid */
             id: string;
             /**
@@ -1502,10 +1639,21 @@ export interface components {
              */
             path: string;
             /**
-             * @description Whether rooms hear who joins and leaves.
+             * @description Which rooms hear who joins and leaves: true, or patterns such as `chat:*`.
              * @default false
              */
-            presence: boolean;
+            presence: components["schemas"]["PresenceRooms"];
+            /**
+             * Format: int64
+             * @description Joins and leaves within this time cancel out, or are told together with the final count.
+             * @default 0
+             */
+            presenceDebounceMs: number;
+            /**
+             * @description Whether a connection needs a valid app key in `auth.appToken`.
+             * @default false
+             */
+            requireAppKey: boolean;
             /**
              * @description Whether a connection needs a token.
              * @default true
@@ -1656,8 +1804,11 @@ export interface components {
             dryRun?: boolean;
             /** @description Overwrite what an admin has edited since, and lose values of columns and tables that go. */
             force?: boolean;
-            /** @description A path to put its gateways and routes under: `/` becomes the path itself. */
-            mount?: string;
+            /**
+             * @description A path to put its gateways and routes under: `/` becomes the path itself. Without it one that is installed stays
+             *     where it is.
+             */
+            mount?: string | null;
             /** @description Of a pack that is built in; others are installed with the command line. */
             name: string;
         };
@@ -1713,6 +1864,57 @@ export interface components {
             /** @description Whether the jobs of its key wait until it is retried or discarded. */
             stopsKey: boolean;
             userId?: string | null;
+        };
+        /** @description What is set; absent fields stay (PATCH) or have their default (POST). */
+        LibraryBody: {
+            /**
+             * @description For people.
+             * @default
+             */
+            description?: string;
+            /**
+             * @description What scripts import it by: letters, digits, `-`, `_` and `.`. Those of a pack find its libraries first; others
+             *     write `pack/name`.
+             * @default
+             */
+            name?: string;
+            /**
+             * @description Functions and constants; `export const` for those that others see.
+             * @default
+             */
+            sourceCode?: string;
+        };
+        /** @description Functions and constants that scripts share. */
+        LibraryView: {
+            /** Format: date-time */
+            createdAt: string;
+            /**
+             * @description For people.
+             * @default
+             */
+            description: string;
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description What scripts import it by: letters, digits, `-`, `_` and `.`. Those of a pack find its libraries first; others
+             *     write `pack/name`.
+             * @default
+             */
+            name: string;
+            pack: null | string;
+            /**
+             * @description Functions and constants; `export const` for those that others see.
+             * @default
+             */
+            sourceCode: string;
+            suspended: null | {
+                /** @description Why. */
+                reason: string;
+                /** @description Which script. */
+                script: string;
+            };
+            /** Format: date-time */
+            updatedAt: string;
         };
         /** @description One page. */
         ListAnswer_AppKeyView: {
@@ -1775,6 +1977,8 @@ export interface components {
                 orderBy: string;
                 /** @description A JSON Schema. */
                 payloadSchema?: Record<string, never> | null;
+                /** @description A JSON Schema of what it gives back, for types; results are not checked. */
+                resultSchema?: Record<string, never> | null;
                 /**
                  * Format: int64
                  * @description How often a durable event is tried, the first time included; null: the configured number.
@@ -1808,6 +2012,16 @@ export interface components {
             /** @description The rows. */
             data: {
                 /**
+                 * @description Decides about a connection before it is one: it can read, log, and refuse by throwing.
+                 * @default null
+                 */
+                admissionScript?: string | null;
+                /**
+                 * @description Other namespaces that lead here.
+                 * @default []
+                 */
+                aliases: string[];
+                /**
                  * @description Origins that may connect; null: the configured ones.
                  * @default null
                  */
@@ -1829,6 +2043,8 @@ export interface components {
                  * @default null
                  */
                 disconnectionScript?: string | null;
+                /** @description What its scripts emit: a JSON Schema by event name, for types. */
+                emits?: Record<string, never> | null;
                 /** Format: uuid */
                 id: string;
                 /**
@@ -1858,10 +2074,21 @@ export interface components {
                  */
                 path: string;
                 /**
-                 * @description Whether rooms hear who joins and leaves.
+                 * @description Which rooms hear who joins and leaves: true, or patterns such as `chat:*`.
                  * @default false
                  */
-                presence: boolean;
+                presence: components["schemas"]["PresenceRooms"];
+                /**
+                 * Format: int64
+                 * @description Joins and leaves within this time cancel out, or are told together with the final count.
+                 * @default 0
+                 */
+                presenceDebounceMs: number;
+                /**
+                 * @description Whether a connection needs a valid app key in `auth.appToken`.
+                 * @default false
+                 */
+                requireAppKey: boolean;
                 /**
                  * @description Whether a connection needs a token.
                  * @default true
@@ -1993,6 +2220,42 @@ export interface components {
             meta?: components["schemas"]["ListMeta"] | null;
         };
         /** @description One page. */
+        ListAnswer_LibraryView: {
+            /** @description The rows. */
+            data: {
+                /** Format: date-time */
+                createdAt: string;
+                /**
+                 * @description For people.
+                 * @default
+                 */
+                description: string;
+                /** Format: uuid */
+                id: string;
+                /**
+                 * @description What scripts import it by: letters, digits, `-`, `_` and `.`. Those of a pack find its libraries first; others
+                 *     write `pack/name`.
+                 * @default
+                 */
+                name: string;
+                pack: null | string;
+                /**
+                 * @description Functions and constants; `export const` for those that others see.
+                 * @default
+                 */
+                sourceCode: string;
+                suspended: null | {
+                    /** @description Why. */
+                    reason: string;
+                    /** @description Which script. */
+                    script: string;
+                };
+                /** Format: date-time */
+                updatedAt: string;
+            }[];
+            meta?: components["schemas"]["ListMeta"] | null;
+        };
+        /** @description One page. */
         ListAnswer_PackView: {
             /** @description The rows. */
             data: {
@@ -2007,6 +2270,10 @@ export interface components {
                 /** @description Whether it comes with the server, and can be installed by its name. */
                 isBuiltIn: boolean;
                 isInstalled: boolean;
+                /** @description Their names. */
+                libraries: string[];
+                /** @description The path that its gateways and routes are under; empty: none. */
+                mount: string;
                 name: string;
                 /** @description Such as `POST /orders/{id}/ship`. */
                 routes: string[];
@@ -2119,7 +2386,9 @@ export interface components {
                 gateway: string;
                 /** @description `connection`, `event`, `disconnection`, `route`, `data` (a write over `/data`) or `hook`. */
                 kind: string;
-                /** @description Where in its script, from 1. */
+                /** @description The library where it failed; null: its script itself. */
+                library?: string | null;
+                /** @description Where in that, from 1. */
                 line?: number | null;
                 logs: unknown;
                 /** @description Why it failed, cut short. */
@@ -2213,6 +2482,8 @@ export interface components {
                 name: string;
                 /** @description The pack that it came from. */
                 pack?: string | null;
+                /** @description Groups of columns of which no two rows have the same values in all, where none of these is null. */
+                unique: string[][];
                 /** Format: date-time */
                 updatedAt: string;
             }[];
@@ -2313,6 +2584,8 @@ export interface components {
             columns?: components["schemas"]["ColumnBody"][];
             description?: string | null;
             name?: string | null;
+            /** @description Groups of columns that are unique together, such as `[["roomId", "seat"]]`. */
+            unique?: string[][];
         };
         /** @description A new user. */
         NewUserBody: {
@@ -2337,6 +2610,10 @@ export interface components {
             /** @description Whether it comes with the server, and can be installed by its name. */
             isBuiltIn: boolean;
             isInstalled: boolean;
+            /** @description Their names. */
+            libraries: string[];
+            /** @description The path that its gateways and routes are under; empty: none. */
+            mount: string;
             name: string;
             /** @description Such as `POST /orders/{id}/ship`. */
             routes: string[];
@@ -2350,6 +2627,8 @@ export interface components {
              */
             updatedAt?: string | null;
         };
+        /** @description Which rooms hear who joins and leaves. */
+        PresenceRooms: boolean | string[];
         /** @description A refresh token, if it is not in the cookie. */
         RefreshBody: {
             refreshToken?: string | null;
@@ -2497,7 +2776,9 @@ export interface components {
             gateway: string;
             /** @description `connection`, `event`, `disconnection`, `route`, `data` (a write over `/data`) or `hook`. */
             kind: string;
-            /** @description Where in its script, from 1. */
+            /** @description The library where it failed; null: its script itself. */
+            library?: string | null;
+            /** @description Where in that, from 1. */
             line?: number | null;
             logs: unknown;
             /** @description Why it failed, cut short. */
@@ -2663,6 +2944,8 @@ export interface components {
             rename?: {
                 [key: string]: string;
             };
+            /** @description All groups of columns that are to be unique together, by the new names. */
+            unique?: string[][] | null;
         };
         /** @description A table. Its rows are at `/data/{name}`, and `#name` in scripts. */
         TableView: {
@@ -2677,6 +2960,8 @@ export interface components {
             name: string;
             /** @description The pack that it came from. */
             pack?: string | null;
+            /** @description Groups of columns of which no two rows have the same values in all, where none of these is null. */
+            unique: string[][];
             /** Format: date-time */
             updatedAt: string;
         };
@@ -2716,6 +3001,7 @@ export interface components {
         };
         /** @description What to run. */
         TestRunBody: {
+            app?: components["schemas"]["Value"] | null;
             /** @description Whether requests that write may leave, and rows that are written stay. */
             commit?: boolean;
             /** Format: uuid */
@@ -2735,8 +3021,8 @@ export interface components {
              */
             hookId?: string | null;
             /**
-             * @description `websocket_event`, `websocket_connection`, `websocket_disconnection`, `http_route`, `table_hook`
-             *     or `script`.
+             * @description `websocket_event`, `websocket_admission`, `websocket_connection`, `websocket_disconnection`,
+             *     `http_route`, `table_hook` or `script`.
              */
             kind?: string;
             /** @description Of the request; GET by default. */
@@ -2805,6 +3091,8 @@ export interface components {
         ValidateBody: {
             /** @description What it is for, as the `kind` of a test run. */
             context?: string | null;
+            /** @description The pack that it is for, whose libraries it finds first. */
+            pack?: string | null;
             script: string;
         };
         Value: unknown;
@@ -4216,6 +4504,247 @@ export interface operations {
             500: components["responses"]["ServerError"];
         };
     };
+    listLibraries: {
+        parameters: {
+            query?: {
+                /** @description Rows of a page: 1 to 1000, 20 by default. */
+                limit?: number;
+                /** @description Counts from 1. */
+                page?: number;
+                /** @description Fields with commas, `-` before one for descending: `-createdAt,name`. */
+                sort?: string;
+                /** @description Conditions as JSON: `{"name": {"_contains": "x"}}`. */
+                filter?: string;
+                /** @description Only these fields, with commas. */
+                fields?: string;
+                /** @description `*` for `totalCount` and `filterCount`. */
+                meta?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAnswer_LibraryView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    createLibrary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "example",
+                 *       "sourceCode": "fn greeting(name) {\n    `Hello, ${name}!`\n}"
+                 *     }
+                 */
+                "application/json": components["schemas"]["LibraryBody"];
+            };
+        };
+        responses: {
+            /** @description It is made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LibraryView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    getLibrary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LibraryView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    deleteLibrary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is nothing to say. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    updateLibrary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description": "Words that several scripts use."
+                 *     }
+                 */
+                "application/json": components["schemas"]["LibraryBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LibraryView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    listRevisionsOfLibrary: {
+        parameters: {
+            query?: {
+                /** @description Rows of a page: 1 to 1000, 20 by default. */
+                limit?: number;
+                /** @description Counts from 1. */
+                page?: number;
+                /** @description Fields with commas, `-` before one for descending: `-createdAt,name`. */
+                sort?: string;
+                /** @description Conditions as JSON: `{"name": {"_contains": "x"}}`. */
+                filter?: string;
+                /** @description Only these fields, with commas. */
+                fields?: string;
+                /** @description `*` for `totalCount` and `filterCount`. */
+                meta?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAnswer_Revision"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    restoreLibrary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+                /** @description The number of the revision. */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LibraryView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            500: components["responses"]["ServerError"];
+        };
+    };
     listRuns: {
         parameters: {
             query?: {
@@ -4400,6 +4929,34 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    diffPack: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the path. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiffAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             500: components["responses"]["ServerError"];
         };
     };

@@ -13,6 +13,7 @@ export interface Table {
 
 /** Asked for at each use, as both may come after the editor is there. */
 export interface Knowledge {
+  /** Those that a script of this kind can use. */
   calls: () => ScriptCall[];
   tables: () => Table[];
 }
@@ -65,8 +66,8 @@ function tables(knowledge: Knowledge): Completion[] {
 }
 
 function callOption(one: ScriptCall): Completion {
-  const option: Completion = { label: one.call, type: "method", detail: detail(one), info: () => describe(one) };
-  const inner = one.signature.match(/^[^(]*\((.*)\)/)?.[1];
+  const option: Completion = { label: one.call ?? "", type: "method", detail: detail(one), info: () => describe(one) };
+  const inner = one.signature.match(/\((.*)\)/)?.[1];
   if (inner === undefined) return option;
   const needed = inner.split(",").map((name) => name.trim()).filter((name) => /^\w+$/.test(name));
   return snippetCompletion(`${one.call}(${needed.map((name) => `\${${name}}`).join(", ")})`, option);
@@ -126,12 +127,13 @@ function nameOf(macro: string): string {
 }
 
 function detail(one: ScriptCall): string {
-  return one.call ? one.signature.slice(one.call.length) : "";
+  const { call, signature } = one;
+  return call ? signature.slice(signature.indexOf(call) + call.length) : "";
 }
 
 function describe(one: ScriptCall): HTMLElement {
-  const title = one.call ? `${one.macro}.${one.signature}` : one.signature;
-  return described(title, [one.doc, one.errors && `Fails: ${one.errors}`].filter(Boolean).join("\n\n"), one.example);
+  const parts = [one.doc, one.gives && `Gives ${one.gives}`, one.errors && `Fails: ${one.errors}`];
+  return described(one.signature, parts.filter(Boolean).join("\n\n"), one.example);
 }
 
 /** Always as text. */

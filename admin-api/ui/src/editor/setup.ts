@@ -47,7 +47,7 @@ export const base: Extension = [
   drawSelection(),
   EditorState.tabSize.of(4),
   indentUnit.of("    "),
-  EditorView.contentAttributes.of({ "aria-label": "Script", spellcheck: "false" }),
+  EditorView.contentAttributes.of({ "aria-label": "Script", spellcheck: "false", tabindex: "0" }),
 ];
 
 export type ScriptError = Schemas["ScriptError"] & { endLine?: number; endColumn?: number };

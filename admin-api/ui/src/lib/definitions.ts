@@ -4,12 +4,13 @@ import type { Schemas } from "../api/client";
 type GatewayBody = Schemas["GatewayBody"];
 type EventBody = Schemas["EventBody"];
 
+/** Not its path and its other names, of which there is one each. */
 const GATEWAY_FIELDS = [
   "description", "isEnabled", "requireAuth", "connectionScript", "disconnectionScript", "scriptTimeoutMs", "allowedOrigins",
-  "limits", "presence",
+  "limits", "presence", "presenceDebounceMs", "requireAppKey", "admissionScript", "emits",
 ] as const satisfies (keyof GatewayBody)[];
 const EVENT_FIELDS = [
-  "eventName", "description", "isEnabled", "sourceCode", "timeoutMs", "payloadSchema", "delivery", "orderBy", "retries", "onDead",
+  "eventName", "description", "isEnabled", "sourceCode", "timeoutMs", "payloadSchema", "resultSchema", "delivery", "orderBy", "retries", "onDead",
 ] as const satisfies (keyof EventBody)[];
 
 /** The settings of a definition, to make another of. */

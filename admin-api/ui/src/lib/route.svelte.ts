@@ -39,10 +39,13 @@ export function href(path: string[], query: Record<string, string | undefined> =
 
 export function go(path: string[], query: Record<string, string | undefined> = {}) {
   location.hash = href(path, query);
+  // The event comes later; what is asked until then is to know already.
+  here = read();
 }
 
 /** Changes what stands behind `?`, without a step in the history. */
 export function setQuery(change: Record<string, string | undefined>) {
-  history.replaceState(null, "", href(here.path, { ...here.query, ...change }));
+  const { path, query } = read();
+  history.replaceState(null, "", href(path, { ...query, ...change }));
   here = read();
 }
