@@ -4,9 +4,9 @@ import AxeBuilder from "@axe-core/playwright";
 import { url } from "../lib.mjs";
 import { browser } from "./launch.mjs";
 
-const PATIENCE_MS = Number(process.env.UI_PATIENCE ?? 120_000);
-/** What the badge says when a page is at work: without the live namespace it polls. */
-export const AT_WORK = /^(Live|Polling)$/;
+const PATIENCE_MS = 120_000;
+/** What the badge says when the server tells a page what happens. */
+export const AT_WORK = /^Live$/;
 
 /** What went wrong in any page: errors, what the policy refused, requests to others. */
 const wrong = [];

@@ -18,7 +18,7 @@ await scenario({
     await lines.next();
     await page.getByText(AT_WORK).waitFor();
     await run(await connect("/chat"), "joinRoom", { roomId: "lobby" });
-    await page.getByRole("option", { name: /joinRoom/ }).waitFor();
+    await page.getByRole("listbox").getByRole("option", { name: /joinRoom/ }).waitFor();
     await page.getByRole("alert").waitFor({ state: "detached" });
   },
   async "nothing broke"() {

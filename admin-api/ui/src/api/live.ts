@@ -1,7 +1,7 @@
 /** What the namespace `/@admin` sends, which the description of the HTTP API does not cover. */
 import type { Schemas } from "./client";
 
-export type StatsNow = Omit<Schemas["Stats"], "handlers">;
+export type StatsNow = Schemas["Figures"];
 
 export interface Events {
   /** Once a second. */

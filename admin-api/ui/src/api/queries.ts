@@ -1,7 +1,6 @@
 /** What pages ask for, by name: what two of them need is fetched once, and what has changed is fetched again. */
 import { QueryClient } from "@tanstack/svelte-query";
 import { api, ask, Failure, type Schemas } from "./client";
-import { completeTree, later, type ScriptApi, type StatsPoint, type Tree } from "./ahead";
 
 export const client = new QueryClient({
   defaultOptions: {
@@ -24,7 +23,7 @@ export function catalogChanged() {
 const LIMIT_MAX = 1000;
 
 export const queries = {
-  tree: () => ({ queryKey: [CATALOG, "tree"], queryFn: (): Promise<Tree> => completeTree() }),
+  tree: () => ({ queryKey: [CATALOG, "tree"], queryFn: () => ask(api.GET("/admin/tree")) }),
   gateway: (id: string) => ({
     queryKey: [CATALOG, "gateway", id],
     queryFn: () => ask(api.GET("/admin/gateways/{id}", { params: { path: { id } } })),
@@ -48,14 +47,12 @@ export const queries = {
   stats: () => ({ queryKey: ["stats"], queryFn: () => ask(api.GET("/admin/stats")) }),
   history: (window: string) => ({
     queryKey: ["history", window],
-    queryFn: () => ask<{ stepSeconds: number; points: StatsPoint[] }>(
-      later.GET("/admin/stats/history", { params: { query: { window } } }),
-    ),
+    queryFn: () => ask(api.GET("/admin/stats/history", { params: { query: { window } } })),
     staleTime: Infinity,
   }),
   scriptApi: () => ({
     queryKey: ["scriptApi"],
-    queryFn: () => ask<ScriptApi>(later.GET("/admin/script/api", {})),
+    queryFn: () => ask(api.GET("/admin/script/api")),
     staleTime: Infinity,
   }),
 };

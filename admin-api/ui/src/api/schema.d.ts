@@ -484,6 +484,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/logs/{requestId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One of the last runs by its request id, with the hooks of its writes. */
+        get: operations["getRun"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/packs": {
         parameters: {
             query?: never;
@@ -685,6 +702,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/script/api": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All macros and calls, for editors: the table that `docs/scripts.md` is made of. */
+        get: operations["getScriptApi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/script/validate": {
         parameters: {
             query?: never;
@@ -702,6 +736,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends a session: its tokens no longer count, its sockets are disconnected within a second. */
+        delete: operations["deleteSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/stats": {
         parameters: {
             query?: never;
@@ -711,6 +762,23 @@ export interface paths {
         };
         /** Connections, queue, and each handler's count, errors and times. */
         get: operations["getStats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/stats/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Connections, rates, queue and times as they have been, for at most a day and since the start. */
+        get: operations["getStatsHistory"];
         put?: never;
         post?: never;
         delete?: never;
@@ -776,6 +844,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/tree": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All gateways with their events, and what became of their runs since the start. */
+        get: operations["getTree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/users": {
         parameters: {
             query?: never;
@@ -824,6 +909,23 @@ export interface paths {
         put?: never;
         /** Ends all sessions of a user: tokens no longer count, sockets are disconnected. */
         post: operations["revokeTokensOfUser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/users/{id}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The sessions of a user that count, with their sockets. */
+        get: operations["listSessionsOfUser"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -926,6 +1028,23 @@ export interface paths {
         put?: never;
         /** Sends an event to all sockets of a user. */
         post: operations["emitToUser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/exchange": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Signs in with a code that counts once, such as that of the link that `gatewright demo` prints. */
+        post: operations["exchangeCode"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1342,10 +1461,17 @@ export interface components {
              */
             eventName?: string;
             /**
+             * Format: int64
+             * @description The number of the newest revision that was seen: if there is another, the save is refused with CONFLICT.
+             */
+            expectedRevision?: number | null;
+            /**
              * @description Whether it is accepted.
              * @default true
              */
             isEnabled?: boolean;
+            /** @description What is saved and why, at most 1,000 characters: kept with the revisions that the save makes. */
+            message?: string | null;
             /**
              * @description What becomes of those behind a durable event that was given up: they `continue`, or `stop` until it is
              *     retried or discarded.
@@ -1429,6 +1555,11 @@ export interface components {
              */
             retries?: number | null;
             /**
+             * Format: int64
+             * @description Of the newest version of its scripts; 0 without any.
+             */
+            revision: number;
+            /**
              * @description What answers it. `handlerScript` is accepted too.
              * @default
              */
@@ -1447,6 +1578,27 @@ export interface components {
             timeoutMs?: number | null;
             /** Format: date-time */
             updatedAt: string;
+        };
+        /** @description A code that signs in. */
+        ExchangeBody: {
+            code: string;
+        };
+        /** @description What is going on, without the handlers. */
+        Figures: components["schemas"]["TimeStats"] & {
+            connections: components["schemas"]["ConnectionStats"];
+            /**
+             * Format: double
+             * @description Of those, the ones that failed.
+             */
+            errorsPerSecond: number;
+            /**
+             * Format: double
+             * @description Runs in the last second.
+             */
+            eventsPerSecond: number;
+            queueDepth: number;
+            /** Format: int64 */
+            uptimeSeconds: number;
         };
         /** @description What the jobs have in common. */
         FilterBody: {
@@ -1494,6 +1646,11 @@ export interface components {
             /** @description What its scripts emit: a JSON Schema by event name, for types. */
             emits?: Record<string, never> | null;
             /**
+             * Format: int64
+             * @description The number of the newest revision that was seen: if there is another, the save is refused with CONFLICT.
+             */
+            expectedRevision?: number | null;
+            /**
              * @description Whether it takes connections.
              * @default true
              */
@@ -1513,6 +1670,8 @@ export interface components {
              *     }
              */
             limits?: components["schemas"]["GatewayLimits"];
+            /** @description What is saved and why, at most 1,000 characters: kept with the revisions that the save makes. */
+            message?: string | null;
             /**
              * @description The namespace.
              * @default
@@ -1661,6 +1820,11 @@ export interface components {
             requireAuth: boolean;
             /**
              * Format: int64
+             * @description Of the newest version of its scripts; 0 without any.
+             */
+            revision: number;
+            /**
+             * Format: int64
              * @description The time of one run in milliseconds; null: the configured one. `connectionHandlerTimeout` is
              *     accepted too.
              * @default null
@@ -1698,6 +1862,13 @@ export interface components {
         Health: {
             status: string;
         };
+        /** @description How it has been. */
+        HistoryAnswer: {
+            /** @description Oldest first. */
+            points: components["schemas"]["PointView"][];
+            /** Format: int32 */
+            stepSeconds: number;
+        };
         /** @description What is set; absent fields stay (PATCH) or have their default (POST). */
         HookBody: {
             /** @description A filter on the new row; `_changed` names columns of which one has to have changed. */
@@ -1708,10 +1879,17 @@ export interface components {
              */
             description?: string;
             /**
+             * Format: int64
+             * @description The number of the newest revision that was seen: if there is another, the save is refused with CONFLICT.
+             */
+            expectedRevision?: number | null;
+            /**
              * @description Whether it runs.
              * @default true
              */
             isEnabled?: boolean;
+            /** @description What is saved and why, at most 1,000 characters: kept with the revisions that the save makes. */
+            message?: string | null;
             /**
              * @description Of `create`, `update`, `delete`.
              * @default []
@@ -1769,6 +1947,11 @@ export interface components {
              * @default 0
              */
             priority: number;
+            /**
+             * Format: int64
+             * @description Of the newest version of its scripts; 0 without any.
+             */
+            revision: number;
             /**
              * @description What runs. `handlerScript` is accepted too.
              * @default
@@ -1873,6 +2056,13 @@ export interface components {
              */
             description?: string;
             /**
+             * Format: int64
+             * @description The number of the newest revision that was seen: if there is another, the save is refused with CONFLICT.
+             */
+            expectedRevision?: number | null;
+            /** @description What is saved and why, at most 1,000 characters: kept with the revisions that the save makes. */
+            message?: string | null;
+            /**
              * @description What scripts import it by: letters, digits, `-`, `_` and `.`. Those of a pack find its libraries first; others
              *     write `pack/name`.
              * @default
@@ -1902,6 +2092,11 @@ export interface components {
              */
             name: string;
             pack: null | string;
+            /**
+             * Format: int64
+             * @description Of the newest version of its scripts; 0 without any.
+             */
+            revision: number;
             /**
              * @description Functions and constants; `export const` for those that others see.
              * @default
@@ -1985,6 +2180,11 @@ export interface components {
                  * @default null
                  */
                 retries?: number | null;
+                /**
+                 * Format: int64
+                 * @description Of the newest version of its scripts; 0 without any.
+                 */
+                revision: number;
                 /**
                  * @description What answers it. `handlerScript` is accepted too.
                  * @default
@@ -2096,6 +2296,11 @@ export interface components {
                 requireAuth: boolean;
                 /**
                  * Format: int64
+                 * @description Of the newest version of its scripts; 0 without any.
+                 */
+                revision: number;
+                /**
+                 * Format: int64
                  * @description The time of one run in milliseconds; null: the configured one. `connectionHandlerTimeout` is
                  *     accepted too.
                  * @default null
@@ -2144,6 +2349,11 @@ export interface components {
                  * @default 0
                  */
                 priority: number;
+                /**
+                 * Format: int64
+                 * @description Of the newest version of its scripts; 0 without any.
+                 */
+                revision: number;
                 /**
                  * @description What runs. `handlerScript` is accepted too.
                  * @default
@@ -2240,6 +2450,11 @@ export interface components {
                 name: string;
                 pack: null | string;
                 /**
+                 * Format: int64
+                 * @description Of the newest version of its scripts; 0 without any.
+                 */
+                revision: number;
+                /**
                  * @description Functions and constants; `export const` for those that others see.
                  * @default
                  */
@@ -2300,6 +2515,8 @@ export interface components {
                  * @description When it was saved.
                  */
                 createdAt: string;
+                /** @description What they said of it. */
+                message?: string | null;
                 /**
                  * Format: int64
                  * @description Counts from 1 within the definition.
@@ -2347,6 +2564,11 @@ export interface components {
                  */
                 path: string;
                 /**
+                 * Format: int64
+                 * @description Of the newest version of its scripts; 0 without any.
+                 */
+                revision: number;
+                /**
                  * @description What answers. `handlerScript` is accepted too.
                  * @default
                  */
@@ -2384,7 +2606,7 @@ export interface components {
                 eventName: string;
                 /** @description The gateway's path; `routes`, `data` or `hooks` where there is none. */
                 gateway: string;
-                /** @description `connection`, `event`, `disconnection`, `route`, `data` (a write over `/data`) or `hook`. */
+                /** @description `connection`, `event`, `disconnection`, `route`, `data` (a write over `/data`), `hook` or `job`. */
                 kind: string;
                 /** @description The library where it failed; null: its script itself. */
                 library?: string | null;
@@ -2627,6 +2849,22 @@ export interface components {
              */
             updatedAt?: string | null;
         };
+        /** @description One step. */
+        PointView: components["schemas"]["TimeStats"] & {
+            /**
+             * Format: date-time
+             * @description Its end.
+             */
+            at: string;
+            /** @description Open at its end. */
+            connections: number;
+            /** Format: double */
+            errorsPerSecond: number;
+            /** Format: double */
+            eventsPerSecond: number;
+            /** @description At most. */
+            queueDepth: number;
+        };
         /** @description Which rooms hear who joins and leaves. */
         PresenceRooms: boolean | string[];
         /** @description A refresh token, if it is not in the cookie. */
@@ -2659,6 +2897,8 @@ export interface components {
              * @description When it was saved.
              */
             createdAt: string;
+            /** @description What they said of it. */
+            message?: string | null;
             /**
              * Format: int64
              * @description Counts from 1 within the definition.
@@ -2682,10 +2922,17 @@ export interface components {
              */
             description?: string;
             /**
+             * Format: int64
+             * @description The number of the newest revision that was seen: if there is another, the save is refused with CONFLICT.
+             */
+            expectedRevision?: number | null;
+            /**
              * @description Whether it is served.
              * @default true
              */
             isEnabled?: boolean;
+            /** @description What is saved and why, at most 1,000 characters: kept with the revisions that the save makes. */
+            message?: string | null;
             /**
              * @description GET, POST, PUT, PATCH or DELETE. HEAD is answered by GET.
              * @default
@@ -2741,6 +2988,11 @@ export interface components {
              */
             path: string;
             /**
+             * Format: int64
+             * @description Of the newest version of its scripts; 0 without any.
+             */
+            revision: number;
+            /**
              * @description What answers. `handlerScript` is accepted too.
              * @default
              */
@@ -2760,6 +3012,11 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
         };
+        /** @description A run with the hooks of its writes. */
+        RunDetail: components["schemas"]["RunView"] & {
+            /** @description In their order. */
+            hooks: components["schemas"]["RunView"][];
+        };
         /** @description One finished run. */
         RunView: {
             /**
@@ -2774,7 +3031,7 @@ export interface components {
             eventName: string;
             /** @description The gateway's path; `routes`, `data` or `hooks` where there is none. */
             gateway: string;
-            /** @description `connection`, `event`, `disconnection`, `route`, `data` (a write over `/data`) or `hook`. */
+            /** @description `connection`, `event`, `disconnection`, `route`, `data` (a write over `/data`), `hook` or `job`. */
             kind: string;
             /** @description The library where it failed; null: its script itself. */
             library?: string | null;
@@ -2897,9 +3154,34 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
         };
-        /** @description Why not, and where. */
+        /** @description All that scripts can call. */
+        ScriptApi: {
+            calls: components["schemas"]["ScriptCall"][];
+        };
+        /** @description A macro, or a call of one. */
+        ScriptCall: {
+            /** @description Such as `reply`; null for a macro itself. */
+            call?: string | null;
+            /** @description The kinds of scripts that it is for, as the `kind` of a test run. */
+            contexts: string[];
+            /** @description What it does. */
+            doc: string;
+            /** @description Codes with which it fails, and why; empty where only a wrong type fails. */
+            errors: string;
+            example: string;
+            /** @description What it gives; empty: nothing. */
+            gives: string;
+            /** @description Such as `@SOCKET`, or `#table`. */
+            macro: string;
+            /** @description How it is written; `?` stands after what may be left out. */
+            signature: string;
+        };
+        /** @description Why not, and where: lines and columns count from 1, and are 0 where it concerns the script as a whole. */
         ScriptError: {
             column: number;
+            /** @description The column behind the last. */
+            endColumn: number;
+            endLine: number;
             line: number;
             message: string;
         };
@@ -2908,13 +3190,37 @@ export interface components {
             filter?: components["schemas"]["FilterBody"] | null;
             ids?: string[] | null;
         };
+        /** @description A session that counts. */
+        SessionView: {
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            expiresAt: string;
+            /** Format: uuid */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When one of its tokens was last shown to this server; null: not since it started.
+             */
+            lastUsedAt?: string | null;
+            /** @description Its sockets at this server. */
+            sockets: components["schemas"]["SocketView"][];
+        };
+        /** @description A user's sessions. */
+        SessionsAnswer: {
+            /** @description Newest first, at most 1000. */
+            data: components["schemas"]["SessionView"][];
+        };
+        /** @description A socket. */
+        SocketView: {
+            /** Format: date-time */
+            connectedAt: string;
+            gateway: string;
+            socketId: string;
+        };
         /** @description What is going on. */
-        Stats: {
-            connections: components["schemas"]["ConnectionStats"];
-            /** Format: double */
-            eventsPerSecond: number;
+        Stats: components["schemas"]["Figures"] & {
             handlers: components["schemas"]["HandlerStats"][];
-            queueDepth: number;
         };
         /** @description What has become of a durable event. */
         StatusAnswer: {
@@ -3038,10 +3344,19 @@ export interface components {
                 [key: string]: components["schemas"]["Value"];
             } | null;
             /**
+             * Format: int64
+             * @description Runs this revision of the saved script in place of the newest.
+             */
+            revision?: number | null;
+            /** @description Rooms that the socket is in, at most 1000. */
+            rooms?: string[] | null;
+            /**
              * Format: uuid
              * @description The route whose script runs; without it the one that takes `method` and `path`.
              */
             routeId?: string | null;
+            /** @description Rows that exist beside those that are there, by table, at most 1000 in all; undone with the rest. */
+            rows?: Record<string, never> | null;
             /** @description `sourceCode` is accepted too. Without it the saved handler runs. */
             script?: string | null;
             /** @description Of a hook, as in its definition; a script that was sent needs no more than `on`. */
@@ -3059,6 +3374,57 @@ export interface components {
             code: string;
             details?: components["schemas"]["Value"] | null;
             message: string;
+        };
+        /** @description How long runs took; null where nothing ran. */
+        TimeStats: {
+            /** Format: double */
+            p50Ms?: number | null;
+            /** Format: double */
+            p95Ms?: number | null;
+            /** Format: double */
+            p99Ms?: number | null;
+        };
+        /** @description All gateways. */
+        Tree: {
+            /** @description By path. */
+            gateways: components["schemas"]["TreeGateway"][];
+        };
+        /** @description An event. */
+        TreeEvent: {
+            /** Format: int64 */
+            count: number;
+            /** @description `memory` or `durable`. */
+            delivery: string;
+            /** Format: int64 */
+            errors: number;
+            eventName: string;
+            /** Format: uuid */
+            id: string;
+            isEnabled: boolean;
+            suspended?: string | null;
+        };
+        /** @description A gateway, with what its scripts have done since the start. */
+        TreeGateway: {
+            connections: number;
+            /**
+             * Format: int64
+             * @description Runs of its events, and of its own scripts.
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description Of those, the ones that failed.
+             */
+            errors: number;
+            /** @description By name. */
+            events: components["schemas"]["TreeEvent"][];
+            /** Format: uuid */
+            id: string;
+            isEnabled: boolean;
+            isPaused: boolean;
+            path: string;
+            /** @description Why one of its own scripts does not run, if one is suspended. */
+            suspended?: string | null;
         };
         /** @description What is set of a user; absent fields stay. */
         UserBody: {
@@ -3084,12 +3450,13 @@ export interface components {
         };
         /** @description Whether it compiles. */
         ValidateAnswer: {
+            /** @description In their order; of the grammar, the first alone. */
             errors: components["schemas"]["ScriptError"][];
             valid: boolean;
         };
         /** @description A script to be compiled. */
         ValidateBody: {
-            /** @description What it is for, as the `kind` of a test run. */
+            /** @description What it is for, as the `kind` of a test run: what can do nothing there is an error then. */
             context?: string | null;
             /** @description The pack that it is for, whose libraries it finds first. */
             pack?: string | null;
@@ -4749,7 +5116,7 @@ export interface operations {
         parameters: {
             query?: {
                 requestId?: string;
-                /** @description `connection`, `event`, `disconnection`, `route`, `data` or `hook`. */
+                /** @description `connection`, `event`, `disconnection`, `route`, `data`, `hook` or `job`. */
                 kind?: string;
                 gateway?: string;
                 eventName?: string;
@@ -4757,6 +5124,8 @@ export interface operations {
                 /** @description `ok` or `error`. */
                 outcome?: string;
                 code?: string;
+                /** @description Only runs that took longer. */
+                slowerThanMs?: number;
                 /** @description 1 to 1000, 20 by default. */
                 limit?: number;
                 /** @description Counts from 1. */
@@ -4788,6 +5157,34 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    getRun: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The request id of a run. */
+                requestId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDetail"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             500: components["responses"]["ServerError"];
         };
     };
@@ -5437,6 +5834,29 @@ export interface operations {
             500: components["responses"]["ServerError"];
         };
     };
+    getScriptApi: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScriptApi"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
     validateScript: {
         parameters: {
             query?: never;
@@ -5473,6 +5893,33 @@ export interface operations {
             500: components["responses"]["ServerError"];
         };
     };
+    deleteSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is nothing to say. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            500: components["responses"]["ServerError"];
+        };
+    };
     getStats: {
         parameters: {
             query?: never;
@@ -5491,6 +5938,35 @@ export interface operations {
                     "application/json": components["schemas"]["Stats"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    getStatsHistory: {
+        parameters: {
+            query?: {
+                /** @description `15m` (default), `1h` or `24h`. */
+                window?: string;
+                /** @description Seconds of a point: 1, 5 or 60 of 15 minutes, 5 or 60 of an hour, 60 of a day; the shortest by default. */
+                step?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             500: components["responses"]["ServerError"];
@@ -5743,6 +6219,29 @@ export interface operations {
             500: components["responses"]["ServerError"];
         };
     };
+    getTree: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tree"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
     listUsers: {
         parameters: {
             query?: {
@@ -5941,6 +6440,34 @@ export interface operations {
             500: components["responses"]["ServerError"];
         };
     };
+    listSessionsOfUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionsAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["ServerError"];
+        };
+    };
     broadcast: {
         parameters: {
             query?: never;
@@ -6120,6 +6647,41 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    exchangeCode: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "code": "the one of the link"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ExchangeBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
             500: components["responses"]["ServerError"];
         };
     };
@@ -6528,7 +7090,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The requestId of the path. */
+                /** @description The request id of a run. */
                 requestId: string;
             };
             cookie?: never;

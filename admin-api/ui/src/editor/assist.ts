@@ -3,8 +3,10 @@ import { snippetCompletion, type Completion, type CompletionContext, type Comple
 import { syntaxTree } from "@codemirror/language";
 import type { EditorState } from "@codemirror/state";
 import { hoverTooltip, type EditorView, type Tooltip } from "@codemirror/view";
-import type { ScriptCall } from "../api/ahead";
+import type { Schemas } from "../api/client";
 import { KEYWORDS } from "./rhai";
+
+type ScriptCall = Schemas["ScriptCall"];
 
 export interface Table {
   name: string;

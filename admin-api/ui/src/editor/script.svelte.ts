@@ -3,12 +3,12 @@ import { api, ask, Failure, type Schemas } from "../api/client";
 import { catalogChanged, type Subject } from "../api/queries";
 import { keep, kept } from "../lib/preferences.svelte";
 
-type Definition = (Schemas["EventView"] | Schemas["GatewayView"]) & { revision?: number };
+type Definition = Schemas["EventView"] | Schemas["GatewayView"];
 
 interface Draft {
   text: string;
   /** The revision that it was begun on. */
-  revision?: number;
+  revision?: number | null;
   /** What was saved then. */
   saved: string;
 }
@@ -27,7 +27,7 @@ export class Script {
   saved = $state("");
   text = $state("");
   /** The newest revision that was seen here. */
-  revision = $state<number | undefined>();
+  revision = $state<number | null | undefined>();
   /** What another has saved, while there is something typed here. */
   theirs = $state<string | undefined>();
   hasDraft = $state(false);
@@ -69,7 +69,7 @@ export class Script {
     }
   }
 
-  #take(text: string, revision: number | undefined) {
+  #take(text: string, revision: number | null | undefined) {
     this.saved = this.text = text;
     this.revision = revision;
     this.theirs = undefined;
@@ -86,9 +86,9 @@ export class Script {
   async save(message: string, overwrite = false): Promise<Conflict | undefined> {
     const text = this.text;
     if (this.theirs !== undefined && !overwrite) return {};
-    const versions = this.revision === undefined ? {} : { message: message || undefined, expectedRevision: overwrite ? undefined : this.revision };
+    const expectedRevision = overwrite ? undefined : (this.revision ?? undefined);
     try {
-      const now = await change(this.subject, { [this.subject.script]: text, ...versions });
+      const now = await change(this.subject, { [this.subject.script]: text, message: message || undefined, expectedRevision });
       const typedSince = this.text;
       this.#take(text, now.revision);
       if (typedSince !== text) this.type(typedSince);

@@ -50,7 +50,7 @@ export const base: Extension = [
   EditorView.contentAttributes.of({ "aria-label": "Script", spellcheck: "false", tabindex: "0" }),
 ];
 
-export type ScriptError = Schemas["ScriptError"] & { endLine?: number; endColumn?: number };
+export type ScriptError = Schemas["ScriptError"];
 
 export interface Options {
   knowledge: Knowledge;
@@ -93,8 +93,7 @@ export { forceLinting };
 function diagnostics(doc: Text, errors: ScriptError[]): Diagnostic[] {
   return errors.map((error) => {
     const from = position(doc, error.line, error.column);
-    const end = error.endLine && error.endColumn ? position(doc, error.endLine, error.endColumn) : wordEnd(doc, from);
-    return { from, to: Math.max(from, end), severity: "error", message: error.message };
+    return { from, to: Math.max(from, position(doc, error.endLine, error.endColumn)), severity: "error", message: error.message };
   });
 }
 
@@ -102,9 +101,4 @@ function diagnostics(doc: Text, errors: ScriptError[]): Diagnostic[] {
 export function position(doc: Text, line: number, column: number): number {
   const { from, text } = doc.line(Math.min(Math.max(1, line), doc.lines));
   return from + [...text].slice(0, Math.max(0, column - 1)).join("").length;
-}
-
-function wordEnd(doc: Text, from: number): number {
-  const { text, from: start } = doc.lineAt(from);
-  return from + (text.slice(from - start).match(/^\w+|^./)?.[0].length ?? 0);
 }

@@ -1,5 +1,4 @@
 /** Who is signed in. The tokens are cookies that this page never sees. */
-import { later } from "../api/ahead";
 import { api, ask, Failure, type Schemas, whenSessionEnds } from "../api/client";
 
 type State = "unknown" | "out" | "in" | "unreachable";
@@ -38,7 +37,7 @@ export async function begin() {
 }
 
 async function exchange(code: string) {
-  await ask(later.POST("/auth/exchange", { body: { code } }));
+  await ask(api.POST("/auth/exchange", { body: { code } }));
 }
 
 export async function signIn(email: string, password: string, remember: boolean) {
