@@ -1,13 +1,21 @@
 // Every page of the admin UI on a server that begins empty: what a newcomer sees, then each page in both themes, on a
 // phone and on a desk, held against axe.
 import assert from "node:assert/strict";
-import { admin, connect, gateway, run, scenario } from "../lib.mjs";
+import { admin, connect, gateway, run, scenario, url } from "../lib.mjs";
 import { AT_WORK, checkPage, end, open, signIn, visit } from "./ui-lib.mjs";
 
 let page;
 const runs = () => page.getByRole("listbox", { name: "Runs, newest first" }).getByRole("option");
 
 await scenario({
+  async "a link that does not sign in is told, and leaves the address"() {
+    page = await open();
+    await page.goto(`${url}/_/#code=made-up`);
+    await page.reload();
+    await page.getByText("This link does not sign in", { exact: false }).waitFor();
+    assert.equal(page.url(), `${url}/_/#/`);
+    await page.close();
+  },
   async "a wrong password is told, a right one goes on"() {
     page = await open();
     await page.getByRole("button", { name: "Sign in" }).waitFor();

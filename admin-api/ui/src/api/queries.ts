@@ -48,7 +48,6 @@ export const queries = {
   history: (window: string) => ({
     queryKey: ["history", window],
     queryFn: () => ask(api.GET("/admin/stats/history", { params: { query: { window } } })),
-    staleTime: Infinity,
   }),
   scriptApi: () => ({
     queryKey: ["scriptApi"],

@@ -43,6 +43,12 @@ export function go(path: string[], query: Record<string, string | undefined> = {
   here = read();
 }
 
+/** Goes to a page as if the one before had not been. */
+export function replace(path: string[]) {
+  history.replaceState(null, "", href(path));
+  here = read();
+}
+
 /** Changes what stands behind `?`, without a step in the history. */
 export function setQuery(change: Record<string, string | undefined>) {
   const { path, query } = read();

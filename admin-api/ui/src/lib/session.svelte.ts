@@ -1,5 +1,6 @@
 /** Who is signed in. The tokens are cookies that this page never sees. */
 import { api, ask, Failure, type Schemas, whenSessionEnds } from "../api/client";
+import { replace } from "./route.svelte";
 
 type State = "unknown" | "out" | "in" | "unreachable";
 
@@ -18,26 +19,25 @@ whenSessionEnds(() => {
 /** Finds out who is signed in; a code in the address signs in, once. */
 export async function begin() {
   const code = location.hash.match(/^#code=([^&]+)$/)?.[1];
+  // Nobody is to find it in the history.
+  if (code) replace([]);
   try {
-    if (code) {
-      // Nobody is to find it in the history.
-      history.replaceState(null, "", "#/");
-      await exchange(decodeURIComponent(code));
-    }
+    if (code) await exchange(code);
     became(await ask(api.GET("/me")));
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    if (error.status === 401) return void (session.state = "out");
-    if (code && error.status !== 0) {
-      session.why = `This link does not sign in: ${error.message}`;
-      return void (session.state = "out");
-    }
-    session.state = "unreachable";
+    session.state = error.status === 401 ? "out" : "unreachable";
   }
 }
 
+/** Whom a code does not sign in may be signed in already. */
 async function exchange(code: string) {
-  await ask(api.POST("/auth/exchange", { body: { code } }));
+  try {
+    await ask(api.POST("/auth/exchange", { body: { code: decodeURIComponent(code) } }));
+  } catch (error) {
+    if (!(error instanceof Failure) || error.status === 0) throw error;
+    session.why = `This link does not sign in: ${error.message}`;
+  }
 }
 
 export async function signIn(email: string, password: string, remember: boolean) {
