@@ -1,7 +1,8 @@
 //! The admin REST API: handlers decode, authorise, call the core and encode.
 //!
 //! `router.rs` has every route on one page; one file per resource. What the API needs to know of
-//! the running gateway is the trait [`Live`]. This crate must not know Socket.IO.
+//! the running gateway is the trait [`Live`]. The UI that uses it is in `../ui`, and served by `ui.rs`.
+//! This crate must not know Socket.IO.
 
 mod app_keys;
 mod caller;
@@ -27,6 +28,7 @@ mod tables;
 mod test_run;
 mod test_subject;
 mod tree;
+mod ui;
 mod users;
 
 pub use caller::Caller;
@@ -39,4 +41,5 @@ pub use logs::{RunQuery, RunView};
 pub use router::router;
 pub use state::{AdminState, Live, LiveSocket};
 pub use stats::Figures;
+pub use ui::ui;
 pub use users::UserView;

@@ -2,7 +2,8 @@
 
 /// What the server itself serves: no route of an admin has these paths or any below them. A test
 /// compares them with the API's description.
-pub const BUILT_IN_PATHS: [&str; 12] = [
+pub const BUILT_IN_PATHS: [&str; 13] = [
+    "/_",
     "/admin",
     "/api/socket",
     "/auth",

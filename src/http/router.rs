@@ -65,7 +65,7 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
     let description = Router::new().route("/openapi.json", get(openapi::serve)).with_state(described);
     let swagger = Router::from(swagger()).layer(middleware::map_response(async |page| pages::own_page(page)));
     let router = router.layer(middleware::map_response(async |answer| pages::not_kept(answer)));
-    let mut router = router.merge(description).merge(swagger);
+    let mut router = router.merge(description).merge(swagger).merge(gatewright_admin_api::ui());
     if with_demo {
         router = router.merge(demo(state.clone()));
     }

@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{ALLOW, CONTENT_TYPE, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use gatewright_admin_api::request::client_address;
 use gatewright_admin_api::{ApiError, Caller, body_of, is_json};
 use gatewright_core::auth::Scope;
@@ -28,6 +28,8 @@ pub async fn serve(State(state): State<HttpState>, request: Request) -> Result<R
     let (route, params) = match routes.find(method, path)? {
         Found::Route(route, params) => (route.clone(), params),
         Found::OtherMethods(allowed) => return Ok(method_not_allowed(&request, &allowed)),
+        // Who opens the server's address looks for a page. A route of an admin goes first.
+        Found::Nothing if path == "/" => return Ok(Redirect::temporary("_/").into_response()),
         Found::Nothing => {
             let message = format!("There is no {path}; see /docs");
             return Err(Failure::new(ErrorCode::ResourceNotFound, message).into());

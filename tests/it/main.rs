@@ -47,6 +47,7 @@ mod sandbox;
 mod schedules;
 mod scripts;
 mod tables;
+mod ui;
 mod unique;
 mod user_rows;
 mod watching;

@@ -19,13 +19,25 @@ pub fn run_scenario(server: &Server, name: &str) {
 /// Runs a file of `tests/client/browser`, which drives a Chromium. Without one it is skipped,
 /// unless `CI` is true.
 pub fn run_in_browser(url: &str, name: &str) {
+    if browser_is_there() {
+        run_file(url, &format!("browser/{name}.mjs"));
+    }
+}
+
+/// Starts such a file, which goes on while the test does something to the server.
+pub fn start_in_browser(server: &Server, name: &str) -> Option<Scenario> {
+    let command = browser_is_there().then(|| command(&server.url, &format!("browser/{name}.mjs"))).flatten();
+    command.map(|mut command| Scenario::start(&mut command))
+}
+
+fn browser_is_there() -> bool {
     let browser = std::env::var("GATEWRIGHT_TEST_BROWSER").unwrap_or_else(|_| BROWSER.to_owned());
-    if !Path::new(&browser).exists() {
+    let is_there = Path::new(&browser).exists();
+    if !is_there {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI needs a Chromium at {browser}");
         eprintln!("skipped: no {browser}");
-        return;
     }
-    run_file(url, &format!("browser/{name}.mjs"));
+    is_there
 }
 
 /// Runs a file of `tests/client`; it fails the test with its output.
@@ -139,7 +151,7 @@ pub fn node_is_there() -> bool {
         if !Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success()) {
             return false;
         }
-        if !client_folder().join("node_modules/playwright-core").exists() {
+        if !client_folder().join("node_modules/@axe-core/playwright").exists() {
             let installed = Command::new("npm")
                 .args(["ci", "--no-audit", "--no-fund"])
                 .current_dir(client_folder())
