@@ -39,9 +39,10 @@ fn clients_js_calls() {
 #[test]
 fn clients_js_runs_the_snippets_of_others() {
     if package_is_built() {
-        let server = |flags| Server::start_in(Data::on(Database::Sqlite), &[], flags);
-        run_client(&server(&[]), "../../clients/js/test/server/socket_service.mjs");
-        run_client(&server(&["--pack", "oneentry"]), "../../clients/js/test/server/oneentry.mjs");
+        for (pack, file) in [("socket-service", "socket_service"), ("oneentry", "oneentry")] {
+            let server = Server::start_in(Data::on(Database::Sqlite), &[], &["--pack", pack]);
+            run_client(&server, &format!("../../clients/js/test/server/{file}.mjs"));
+        }
     }
 }
 

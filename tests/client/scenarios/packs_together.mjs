@@ -19,7 +19,7 @@ const RESULTS = ["ws:result", "ws:error", "connected"];
 
 await scenario({
   async "what happens in one pack is not heard in another"() {
-    const mounts = { chat: "/one", hubtel: "/two", engagefabric: "/three", oneentry: "/four" };
+    const mounts = { chat: "/one", hubtel: "/two", engagefabric: "/three", oneentry: "/four", "socket-service": "/five" };
     for (const [name, mount] of Object.entries(mounts)) await admin("POST", "/admin/packs", { name, mount });
     const appToken = (await admin("POST", "/admin/app-keys", { name: "app", scopes: ["routes"] })).key;
     const someone = await user({ name: "Ada" });
@@ -28,6 +28,7 @@ await scenario({
     const hubtel = await listener("/two", auth);
     const engage = await listener("/three", auth);
     const entry = await listener("/four", auth);
+    const channels = await listener("/five", auth);
 
     // Rooms of the same names, where a client may name them.
     const envelope = { data: { message: "hi", roomId: "1", roomChannel: "1" } };
@@ -35,6 +36,8 @@ await scenario({
     await value(hubtel, "join-channel", envelope);
     await value(hubtel, "join-room", envelope);
     await value(engage, "subscribe", { channel: "player", playerId: someone.id });
+    await value(channels, "joinChannel", { channel: "1" });
+    await value(channels, "subscribe", { topic: "1" });
     await admin("POST", "/data/event_definition", { marker: "order_made", source: "order" });
 
     const heard = [
@@ -42,9 +45,12 @@ await scenario({
       next(hubtel.socket, "notify-room"),
       next(engage.socket, "xp_updated"),
       next(entry.socket, "order_made"),
+      next(channels.socket, "message"),
+      next(channels.socket, "event"),
     ];
     await value(chat, "message", { roomId: "1", text: "hi" });
     await value(hubtel, "notify-room", envelope);
+    await value(channels, "publish", { channel: "1", event: "message", data: { text: "hi" } });
     const event = { playerId: someone.id, type: "xp_earned", amount: 1 };
     const tracked = await call("POST", "/three/v1/events", event, { headers: { "x-app-token": appToken } });
     assert.ok(tracked.status < 300, JSON.stringify(tracked.body));
@@ -56,8 +62,9 @@ await scenario({
       hubtel: ["join-channel", "join-room", "notify-room", "online-users", "room-online-users"],
       engage: ["xp_updated"],
       entry: ["order_made"],
+      channels: ["presence", "message", "event"],
     };
-    for (const [name, { heard, socket }] of Object.entries({ chat, hubtel, engage, entry })) {
+    for (const [name, { heard, socket }] of Object.entries({ chat, hubtel, engage, entry, channels })) {
       // All that was sent before this answer has come.
       await settle(socket);
       const others = [...heard].filter((event) => !RESULTS.includes(event) && !own[name].includes(event));

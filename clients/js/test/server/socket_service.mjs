@@ -1,20 +1,9 @@
-// The snippets of a product's documentation, as its readers paste them: only addresses, tokens and names of
-// placeholders are filled in. The gateway at `/` does what a pack would.
+// The snippets of a product's documentation against the pack `socket-service`, as its readers paste them: only addresses,
+// tokens and names of placeholders are filled in.
 import assert from "node:assert/strict";
 import { createRealtime } from "gatewright";
-import { admin, gateway, scenario, until, url, user } from "../../../../tests/client/lib.mjs";
+import { admin, scenario, until, url, user } from "../../../../tests/client/lib.mjs";
 
-const members = `if !@SOCKET.rooms().contains(@BODY.channel) { @THROW.forbidden("Join the channel first"); }`;
-await gateway("/", {
-  joinChannel: "@SOCKET.join(@BODY.channel); return #{ channel: @BODY.channel };",
-  leaveChannel: "@SOCKET.leave(@BODY.channel); return #{ channel: @BODY.channel };",
-  publish: `${members}
-    @SOCKET.emitToCurrentRoom(@BODY.channel, @BODY.event, #{ channel: @BODY.channel, data: @BODY.data, from: @SOCKET.id });
-    return #{ published: true };`,
-  directMessage: "@SOCKET.emitToSocket(@BODY.socketId, @BODY.event, #{ data: @BODY.data, from: @SOCKET.id }); return #{ sent: true };",
-  subscribe: "return #{ subscriptionId: @SOCKET.id + \"-\" + @BODY.topic };",
-  unsubscribe: "return @BODY;",
-}, { requireAuth: true, presence: true });
 const ada = await user({ name: "Ada" });
 const eve = await user({ name: "Eve" });
 const quick = { reconnectionDelay: 50, reconnectionDelayMax: 200 };
