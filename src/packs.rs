@@ -110,10 +110,10 @@ pub async fn install_configured(app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Installs the packs that have a page to try them, apart from each other.
+/// Installs the packs that have a page to try them, apart from each other: those that are built in, whatever folders there are.
 pub async fn install_demos(app: &App) -> anyhow::Result<()> {
     for (name, mount) in mounts() {
-        let pack = find(name)?.mounted(mount);
+        let pack = built_in(name)?.with_context(|| format!("there is no pack {name}"))?.mounted(mount);
         let installed = install(&app.catalog, &pack, InstallOptions::default()).await;
         installed.with_context(|| format!("cannot install pack {name}"))?;
     }

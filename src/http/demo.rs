@@ -4,12 +4,9 @@ use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{Html, IntoResponse, Response};
 use gatewright_admin_api::ApiError;
+use gatewright_core::Failure;
 use gatewright_core::auth::{NewAppKey, NewUser, Scope};
-use gatewright_core::data::Actor;
 use gatewright_core::id::new_id;
-use gatewright_core::run::RowsCall;
-use gatewright_core::script::RowsChange;
-use gatewright_core::{ErrorCode, Failure};
 use serde_json::{Value as Json, json};
 
 use super::HttpState;
@@ -26,10 +23,12 @@ struct Demo {
     page: &'static str,
     /// A file of its own, as the Content-Security-Policy of pages requires.
     script: &'static str,
+    /// What the page's app key may do, where it plays the part of a program too.
+    scopes: &'static [Scope],
 }
 
 /// The pages, in the order of the index. `gatewright demo` installs their packs.
-const DEMOS: [Demo; 3] = [
+const DEMOS: [Demo; 5] = [
     Demo {
         name: "chat",
         mount: "",
@@ -37,6 +36,7 @@ const DEMOS: [Demo; 3] = [
         about: "Rooms, who is typing, and what was said before. Open it in two windows.",
         page: include_str!("demo_chat.html"),
         script: include_str!("demo_chat.js"),
+        scopes: &[],
     },
     Demo {
         name: "engagefabric",
@@ -45,6 +45,7 @@ const DEMOS: [Demo; 3] = [
         about: "Two players on one page: levels, quests, ranks that move, a lobby and its chat.",
         page: include_str!("demo_engagefabric.html"),
         script: include_str!("demo_engagefabric.js"),
+        scopes: &[Scope::Routes, Scope::DataWrite],
     },
     Demo {
         name: "socket-service",
@@ -53,6 +54,25 @@ const DEMOS: [Demo; 3] = [
         about: "Who is in a channel, who comes and goes, and what is said there. Sign in as the admin.",
         page: include_str!("demo_socket_service.html"),
         script: include_str!("demo_socket_service.js"),
+        scopes: &[],
+    },
+    Demo {
+        name: "hubtel",
+        mount: "/hubtel",
+        title: "Rooms within channels",
+        about: "Who is online in each channel, and rooms of its own in every one. No sign-in; open it in two windows.",
+        page: include_str!("demo_hubtel.html"),
+        script: include_str!("demo_hubtel.js"),
+        scopes: &[],
+    },
+    Demo {
+        name: "oneentry",
+        mount: "/oneentry",
+        title: "An order that ships",
+        about: "A shop writes rows, a table says what its events are, and the customers concerned hear of it.",
+        page: include_str!("demo_oneentry.html"),
+        script: include_str!("demo_oneentry.js"),
+        scopes: &[Scope::DataRead, Scope::DataWrite],
     },
 ];
 
@@ -75,17 +95,27 @@ pub async fn index() -> Html<String> {
 /// The page of a pack, or its script: `chat`, `chat.js`.
 pub async fn file(Path(name): Path<String>) -> Result<Response, ApiError> {
     let (name, is_script) = name.strip_suffix(".js").map_or((&*name, false), |name| (name, true));
-    let demo = DEMOS.iter().find(|demo| demo.name == name);
-    let demo = demo.ok_or_else(|| Failure::not_found("demo", name))?;
+    let demo = find(name)?;
     Ok(match is_script {
         true => ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], demo.script).into_response(),
         false => Html(demo.page).into_response(),
     })
 }
 
-/// Two players who are signed in, a lobby's name, and the app key of the game: what its page begins with.
-pub async fn players(State(state): State<HttpState>) -> Result<axum::Json<Json>, ApiError> {
-    let mut players = Vec::new();
+fn find(name: &str) -> Result<&'static Demo, Failure> {
+    DEMOS.iter().find(|demo| demo.name == name).ok_or_else(|| Failure::not_found("demo", name))
+}
+
+/// Two users who are signed in, and an app key: what a page begins with that shows both sides.
+pub async fn users(
+    State(state): State<HttpState>,
+    Path(name): Path<String>,
+) -> Result<axum::Json<Json>, ApiError> {
+    let scopes = find(&name)?.scopes;
+    if scopes.is_empty() {
+        return Err(Failure::not_found("users of the demo", name).into());
+    }
+    let mut users = Vec::new();
     for name in ["Ada", "Grace"] {
         let new = NewUser {
             email: format!("{}@demo.example", new_id()),
@@ -96,32 +126,13 @@ pub async fn players(State(state): State<HttpState>) -> Result<axum::Json<Json>,
         };
         let user = state.accounts.create_user(new).await?;
         let (token, _) = state.accounts.token_for(&user, DAY).await?;
-        players.push(json!({ "id": user.id, "name": name, "token": token }));
+        users.push(json!({ "id": user.id, "name": name, "token": token }));
     }
-    let scopes = vec![Scope::Routes.as_str().to_owned()];
-    let key = NewAppKey { name: "demo".to_owned(), scopes, expires_at: None };
+    let scopes = scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
+    let key = NewAppKey { name: format!("demo of {name}"), scopes, expires_at: None };
     let (_, key) = state.accounts.create_app_key(key).await?;
-    make_quest(&state).await?;
-    Ok(axum::Json(json!({ "key": key, "lobbyId": format!("demo-{}", new_id()), "players": players })))
+    Ok(axum::Json(json!({ "key": key, "users": users })))
 }
 
-/// How long a demo's player is signed in.
+/// How long a demo's user is signed in.
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
-
-/// The quest that the page goes on with, unless it is there.
-async fn make_quest(state: &HttpState) -> Result<(), ApiError> {
-    let quest = json!({
-        "questId": "warm-up", "name": "Warm up", "target": 3, "rewards": { "xp": 40, "badge": "Warmed up", "currencies": { "gold": 10 } }
-    });
-    let row = quest.as_object().cloned().unwrap_or_default();
-    let call = RowsCall {
-        table: "quest".to_owned(),
-        actor: Actor::Trusted,
-        change: RowsChange::Create(row),
-        user: None,
-    };
-    match state.runner.write_rows(call).await.1 {
-        Err(failure) if failure.code != ErrorCode::DuplicateResource => Err(failure.into()),
-        _ => Ok(()),
-    }
-}

@@ -136,14 +136,17 @@ function follow(socket, own) {
 }
 
 async function begin() {
-  const response = await fetch("/demo/engagefabric/players", { method: "POST" });
+  const response = await fetch("/demo/engagefabric/users", { method: "POST" });
   if (!response.ok) throw new Error(`The demo did not start: ${response.status}`);
-  const { key, lobbyId, players } = await response.json();
-  const send = (path, body) => fetch(MOUNT + path, {
+  const { key, users: players } = await response.json();
+  const lobbyId = `demo-${players[0].id}`;
+  const send = (path, body) => fetch(path, {
     method: "POST", headers: { "content-type": "application/json", "x-app-token": key }, body: JSON.stringify(body),
   });
-  tell = (playerId, type, fields) => send("/v1/events", { playerId, type, ...fields });
-  await send("/v1/lobbies", { lobbyId, name: "The demo's lobby", hostId: players[0].id });
+  tell = (playerId, type, fields) => send(`${MOUNT}/v1/events`, { playerId, type, ...fields });
+  // Refused where it is there already.
+  await send("/data/quest", { questId: QUEST, name: "Warm up", target: 3, rewards: { xp: 40, badge: "Warmed up", currencies: { gold: 10 } } });
+  await send(`${MOUNT}/v1/lobbies`, { lobbyId, name: "The demo's lobby", hostId: players[0].id });
   const own = new Set();
   const [host] = players.map((player, n) => play({ ...player, isHost: n === 0 }, lobbyId, own));
   follow(host, own);

@@ -87,7 +87,7 @@ fn demo(state: HttpState) -> Router {
     Router::new()
         .route("/demo", get(demo::index))
         .route("/demo/{name}", get(demo::file))
-        .route("/demo/engagefabric/players", post(demo::players))
+        .route("/demo/{name}/users", post(demo::users))
         .with_state(state)
         .layer(middleware::map_response(async |page| pages::own_page(page)))
 }

@@ -662,7 +662,7 @@ fn cli_demo() {
     let mut guest = Polling::try_connect(&url, "/chat", None).unwrap();
     assert_eq!(guest.run("joinRoom", &json!({ "roomId": "7" }))["result"], json!({ "joined": "7" }));
     let index = send(&url, "GET", "/demo", &[], b"");
-    for pack in ["chat", "engagefabric", "socket-service"] {
+    for pack in ["chat", "engagefabric", "socket-service", "hubtel", "oneentry"] {
         let page = format!("/demo/{pack}");
         assert!(index.body.contains(&format!("href=\"{page}\"")), "{}", index.body);
         let policy = send(&url, "GET", &page, &[], b"").headers["content-security-policy"].clone();
@@ -670,9 +670,12 @@ fn cli_demo() {
         assert_eq!(send(&url, "GET", &format!("{page}.js"), &[], b"").status, 200);
     }
     assert_eq!(send(&url, "GET", "/demo/nothing", &[], b"").status, 404);
-    run_in_browser(&url, "chat");
-    run_in_browser(&url, "engagefabric");
-    run_in_browser(&url, "socket_service");
+    for users in ["/demo/chat/users", "/demo/nothing/users"] {
+        assert_eq!(send(&url, "POST", users, &[], b"").status, 404, "{users}");
+    }
+    for page in ["chat", "engagefabric", "socket_service", "hubtel", "oneentry"] {
+        run_in_browser(&url, page);
+    }
     assert_eq!(running.stop().0, Some(0));
     assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 0, "a demo leaves nothing behind");
 }
