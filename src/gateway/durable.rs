@@ -176,6 +176,7 @@ fn caller(connection: &Connection) -> Caller {
         foreign: user.as_deref().filter(|user| user.account.is_none()).map(ForeignUser::from),
         socket_id: Some(connection.id_text.to_string()),
         client_key: connection.client_key.as_deref().filter(|_| is_guest).map(str::to_owned),
+        app: connection.app_key().map(|key| key.as_json()),
         schedule: None,
     }
 }

@@ -239,3 +239,20 @@ fn packs_test_runs_of_admins_show_jobs() {
     let kept = api.test_run(json!({ "kind": "websocket_event", "gatewayPath": "/g", "eventName": "kept" }));
     assert_eq!((&kept["retryAfter"], &kept["emitted"]), (&json!(70), &json!([])), "{kept}");
 }
+
+#[test]
+fn packs_tests_give_jobs_an_app_key() {
+    let seats = Seats::new();
+    let app = "app = { id = \"1\", name = \"shop\", scopes = [] }\n";
+    let asks = "script = 'return @APP?.name;'\n";
+    for event in ["kind = \"job\"\nevent = \"giveUp\"\n", "event = \"again\"\n"] {
+        seats.test(&format!("{event}{asks}{app}[tests.expect]\nresult = \"shop\"")).check(0, &["1 passed"]);
+    }
+    // Jobs that a handler leaves have it too, when the time is moved on to them.
+    let leaves = "event = \"leave\"\nscript = '@JOB.after(1, \"/seats\", \"named\", ());'\nmoveOn = 1\n";
+    seats.0.write("seats/named.rhai", "@LOGS(@APP?.name);");
+    let event = "[[gateways.events]]\nname = \"named\"\nscript = \"named.rhai\"\n";
+    seats.0.write("seats/pack.toml", &format!("{PACK}{event}"));
+    seats.test(&format!("{leaves}{app}[tests.expect]\nlogs = [\"shop\"]")).check(0, &["1 passed"]);
+    seats.test(&format!("{leaves}[tests.expect]\nlogs = [\"shop\"]")).check(1, &["logs"]);
+}

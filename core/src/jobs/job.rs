@@ -49,6 +49,9 @@ pub struct Caller {
     /// What a guest is known by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_key: Option<String>,
+    /// The app key that was shown, as scripts see it: as it was then, whatever became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<Json>,
     /// The schedule that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,

@@ -61,7 +61,7 @@ struct Test {
     query: Map<String, Json>,
     #[serde(default)]
     headers: Map<String, Json>,
-    /// `@APP`, of a request or a socket.
+    /// `@APP`, of a request, a socket or a job.
     app: Option<Json>,
     /// Of a hook: its table, what is done to the row, and where several hooks do, which.
     table: Option<String>,

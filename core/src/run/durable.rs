@@ -309,6 +309,7 @@ fn call_of(begun: &Begun, handler: &Handler, user: Option<Arc<User>>) -> Call {
                 fence: Some(begun.fence()),
                 attempts: begun.attempts().clone(),
                 socket_id: job.caller.socket_id.as_deref().map(Into::into),
+                app: job.caller.app.clone(),
             }),
         },
         event: job.event.clone(),

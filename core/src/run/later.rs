@@ -120,8 +120,14 @@ impl Runner {
             Ok(user) => user.map(CallUser::Row),
             Err(failure) => return handler.count(failure.code),
         };
-        let origin =
-            JobOrigin { id: job.id, attempt: 1, fence: None, attempts: Default::default(), socket_id: None };
+        let origin = JobOrigin {
+            id: job.id,
+            attempt: 1,
+            fence: None,
+            attempts: Default::default(),
+            socket_id: None,
+            app: job.caller.app.clone(),
+        };
         let call = Call {
             origin: Origin::Job { gateway: handler.gateway.clone(), job: Arc::new(origin) },
             event: job.event.clone(),

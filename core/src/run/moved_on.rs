@@ -92,8 +92,14 @@ impl Clock<'_> {
             let failure = Failure::new(ErrorCode::NoHandler, "No handler takes it");
             return outcome.failed_jobs.push(failed(&later, &failure));
         };
-        let origin =
-            JobOrigin { id: job.id, attempt, fence: None, attempts: Default::default(), socket_id: None };
+        let origin = JobOrigin {
+            id: job.id,
+            attempt,
+            fence: None,
+            attempts: Default::default(),
+            socket_id: None,
+            app: job.caller.app.clone(),
+        };
         let call = Call {
             origin: Origin::Job { gateway: handler.gateway.clone(), job: Arc::new(origin) },
             event: job.event.clone(),

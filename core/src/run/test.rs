@@ -31,7 +31,7 @@ pub struct TestCall {
     pub checked_by: Option<Arc<Handler>>,
     /// What starts it.
     pub trigger: Trigger,
-    /// `@APP` of a socket.
+    /// `@APP` of a socket or a job.
     pub app: Option<Json>,
     /// `@EVENT`.
     pub event: String,
@@ -275,7 +275,8 @@ fn origin_of(trigger: Trigger, host: &Arc<RecordedHost>) -> (Uuid, Origin) {
         Trigger::Route(request) => Origin::Route(request),
         Trigger::Job { gateway, id, attempt, rooms } => {
             let socket_id = rooms.map(|_| Socket::id(&**host).into());
-            let job = JobOrigin { id, attempt, fence: None, attempts: Default::default(), socket_id };
+            let app = Socket::app(&**host);
+            let job = JobOrigin { id, attempt, fence: None, attempts: Default::default(), socket_id, app };
             return (id, Origin::Job { gateway: gateway.into(), job: Arc::new(job) });
         }
     };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::host::Socket;
@@ -58,6 +59,8 @@ pub struct JobOrigin {
     pub attempts: Attempts,
     /// The socket that sent the event, which may be gone.
     pub socket_id: Option<Box<str>>,
+    /// `@APP`.
+    pub app: Option<Json>,
 }
 
 impl Origin {

@@ -7,6 +7,7 @@ use rhai::{Dynamic, EvalAltResult};
 use serde_json::{Map, Value as Json, json};
 
 use super::memory::uncounted;
+use super::origin::Origin;
 use super::outside::from_outside;
 use super::run::{self, Run, with_run};
 use super::strings;
@@ -120,11 +121,19 @@ pub(super) fn req() -> Outcome {
 
 /// `@APP`; `()` where no app key was shown.
 pub(super) fn app() -> Outcome {
-    let app = with_run(|run| match request_of(run) {
-        Some(request) => request.app.clone(),
-        None => run.origin.socket().filter(|_| run.hook_depth == 0).and_then(|socket| socket.app()),
-    });
-    app.map_or(Ok(Dynamic::UNIT), |app| rhai::serde::to_dynamic(app).map(from_outside))
+    with_run(app_of).map_or(Ok(Dynamic::UNIT), |app| rhai::serde::to_dynamic(app).map(from_outside))
+}
+
+/// The app key that was shown by what triggered a run; a hook has none.
+pub(super) fn app_of(run: &mut Run) -> Option<Json> {
+    if run.hook_depth > 0 {
+        return None;
+    }
+    match &run.origin {
+        Origin::Route(request) => request.app.clone(),
+        Origin::Job { job, .. } => job.app.clone(),
+        origin => origin.socket().and_then(|socket| socket.app()),
+    }
 }
 
 fn of_request(value: impl FnOnce(&HttpRequest) -> Outcome) -> Outcome {

@@ -122,6 +122,23 @@ await scenario({
     await admin("PATCH", `/admin/app-keys/${made.id}`, { name: "another" });
     await until(async () => (await value(client, "app")).name === "another", "the key as it is now");
   },
+  async "a durable event and a job for later have the key"() {
+    const later = ["true", "false"].map((durable) => `@JOB.after(0, @GATEWAY, "later", (), #{ durable: ${durable} });`);
+    await gateway("/jobs", {
+      kept: { sourceCode: `${later.join(" ")} return @APP;`, delivery: "durable" },
+      later: "@SOCKET.emitToGateway(@GATEWAY, \"ran\", #{ app: @APP });",
+    });
+    const made = await appKey();
+    const expected = { id: made.id, name: "shop", scopes: ["socket:read"] };
+    const client = await connect("/jobs", { auth: { appToken: made.key } });
+    const ran = collect(client, "ran");
+    assert.deepEqual(await value(client, "kept"), expected);
+    await until(() => ran.length === 2, "both jobs");
+    assert.deepEqual(ran, [{ app: expected }, { app: expected }]);
+    assert.equal(await value(await connect("/jobs"), "kept"), null);
+    await until(() => ran.length === 4, "the jobs of who has no key");
+    assert.deepEqual(ran.slice(2), [{ app: null }, { app: null }]);
+  },
   async "a key that is deleted, or ends, ends its sockets"() {
     const [made, other] = [await appKey(), await appKey()];
     const ended = [await connect("/app", { auth: { appToken: made.key } }), await connect("/shop", { auth: { appToken: made.key } })];

@@ -13,6 +13,7 @@ use crate::script::failure::raise;
 use crate::script::json;
 use crate::script::later::Later;
 use crate::script::memory::uncounted;
+use crate::script::request::app_of;
 use crate::script::rows::Rows;
 use crate::script::run::{self, CallUser, host, with_run};
 
@@ -166,13 +167,17 @@ fn store(rows: Option<&Rows>, later: LaterJob, is_durable: bool) -> Outcome<()> 
 
 /// Whoever the script runs for: a job for later runs for them too.
 fn caller() -> Caller {
-    with_run(|run| match &run.user {
-        Some(CallUser::Row(user)) => Caller {
-            user_id: Some(user.id.to_string()),
-            foreign: user.account.is_none().then(|| ForeignUser::from(&**user)),
-            ..Caller::default()
-        },
-        Some(CallUser::Given(_)) | None => Caller::default(),
+    with_run(|run| {
+        let app = app_of(run);
+        match &run.user {
+            Some(CallUser::Row(user)) => Caller {
+                user_id: Some(user.id.to_string()),
+                foreign: user.account.is_none().then(|| ForeignUser::from(&**user)),
+                app,
+                ..Caller::default()
+            },
+            Some(CallUser::Given(_)) | None => Caller { app, ..Caller::default() },
+        }
     })
 }
 

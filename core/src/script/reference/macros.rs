@@ -23,7 +23,7 @@ pub(super) const ENTRIES: [Entry; 24] = [
         .example("return #{ id: @REQUEST_ID };"),
     value("@USER", "a map with `id`, `email`, `name`, `role`, … or `()` for a guest", "Who sent it, without secrets.")
         .example("if @USER == () { @THROW.unauthorized(\"Sign in first\"); }\nreturn @USER.name;"),
-    value("@APP", "`#{ id, name, scopes }` or `()`", "The app key with which a program asked for a route, or that a socket showed in `auth.appToken`; `()` where there was none, in hooks and in durable events.")
+    value("@APP", "`#{ id, name, scopes }` or `()`", "The app key with which a program asked for a route, or that a socket showed in `auth.appToken`; `()` where there was none, and in hooks. A durable event and a job for later have it as it was when they were accepted.")
         .example("if @APP != () { @LOGS(\"asked by\", @APP.name); }"),
     value("@SOCKET", "`@SOCKET`", "The clients: see below.")
         .example("@SOCKET.broadcast(\"news\", @BODY);"),
