@@ -270,6 +270,7 @@ impl Jobs {
         let names = std::mem::take(&mut *self.refills.lock());
         let mut names = names.into_iter();
         while let Some(key) = names.next() {
+            self.keys.lock().refills(&key);
             match scope.of_key(self.store.db(), &key, PAGE_OF_KEY).await {
                 Ok(mut stored) => {
                     let is_all = stored.len() < PAGE_OF_KEY;

@@ -4,6 +4,8 @@
 //!
 //! Nothing here waits or asks the database: whoever calls does what a [`Step`] says.
 
+mod key;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use uuid::Uuid;
 use super::job::{Attempts, Fence, Job};
 use super::scope::StoredJob;
 use super::sql::ClaimRow;
+use key::{Key, State, Waiting};
 
 /// Jobs of one key that are held in memory; those behind them stay in the database.
 const OF_KEY_MAX: usize = 64;
@@ -67,43 +70,6 @@ pub(super) struct Keys {
     suspect: Option<i64>,
     /// Keys whose first job may be one too.
     suspects: VecDeque<Arc<str>>,
-}
-
-struct Key {
-    shard: i32,
-    jobs: VecDeque<Waiting>,
-    state: State,
-    /// Whether the database has more that wait for nothing.
-    has_more: bool,
-    /// Events that are about to be there too.
-    elsewhere: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Its first job may begin.
-    Free,
-    /// Its first job has begun, or is about to.
-    Busy,
-    /// It waits: for the job of this number to be due, or for what becomes of one that was given up.
-    Blocked(Option<i64>),
-}
-
-/// A job that waits for its turn, or has it.
-struct Waiting {
-    job: Arc<Job>,
-    /// None until it is stored.
-    seq: Option<i64>,
-    /// Attempts that were begun.
-    attempt: i32,
-    lost: i32,
-    attempts: Attempts,
-    /// Whether the attempt is begun already.
-    is_begun: bool,
-    /// Whether all that came before it from its socket is done.
-    is_reached: bool,
-    /// What it keeps from overtaking it.
-    hold: Option<Hold>,
 }
 
 impl Keys {
@@ -176,7 +142,9 @@ impl Keys {
     pub(super) fn stored_elsewhere(&mut self, name: &str, is_stored: bool) -> Option<Step> {
         let key = self.keys.get_mut(name)?;
         key.elsewhere = key.elsewhere.saturating_sub(1);
-        key.has_more |= is_stored;
+        if is_stored {
+            key.has_got_more();
+        }
         self.advance(name)
     }
 
@@ -208,7 +176,7 @@ impl Keys {
             && stored.attempt == 0
             && (key.state.is_blocked() || is_full || (!is_due && is_behind(key)))
         {
-            key.has_more = true;
+            key.has_got_more();
             return !is_due;
         }
         if is_awaited {
@@ -219,14 +187,17 @@ impl Keys {
         true
     }
 
+    /// Notes that what the database has of a key is read from now on, for [`Self::refill`].
+    pub(super) fn refills(&mut self, name: &str) {
+        self.keys.get_mut(name).into_iter().for_each(Key::is_read);
+    }
+
     /// Takes over what the database has of a key that [`Step::Refill`] named; `is_all`: and it has no more.
     pub(super) fn refill(&mut self, name: &str, stored: Vec<StoredJob>, is_all: bool) -> Option<Step> {
-        let key = self.keys.get_mut(name)?;
-        key.has_more = false;
+        self.keys.get_mut(name)?.was_read(is_all);
         for one in stored {
             self.load_unless(one, |_| false);
         }
-        self.keys.get_mut(name)?.has_more |= !is_all;
         self.advance(name)
     }
 
@@ -340,7 +311,7 @@ impl Keys {
         let key = self.keys.get_mut(name)?;
         if key.state == State::Blocked(waited_for) {
             key.state = State::Free;
-            key.has_more = true;
+            key.has_got_more();
         }
         self.advance(name)
     }
@@ -365,7 +336,7 @@ impl Keys {
     fn read_anew(&mut self, name: &str) -> Option<Step> {
         let key = self.keys.get_mut(name)?;
         key.forget_waiting(&mut self.loaded);
-        key.has_more = true;
+        key.has_got_more();
         self.advance(name)
     }
 
@@ -428,70 +399,6 @@ impl Keys {
         jobs.front().filter(|first| first.seq == Some(seq))?;
         self.loaded.remove(&seq);
         jobs.pop_front()
-    }
-}
-
-impl State {
-    fn is_blocked(self) -> bool {
-        matches!(self, Self::Blocked(_))
-    }
-}
-
-impl Key {
-    fn new(shard: i32) -> Self {
-        Self { shard, jobs: VecDeque::new(), state: State::Free, has_more: false, elsewhere: 0 }
-    }
-
-    /// Forgets what waits for its turn.
-    fn forget_waiting(&mut self, loaded: &mut HashSet<i64>) {
-        let runs = usize::from(self.state == State::Busy).min(self.jobs.len());
-        for one in self.jobs.drain(runs..) {
-            match one.seq {
-                Some(seq) => {
-                    loaded.remove(&seq);
-                    self.has_more = true;
-                }
-                // It is about to be stored.
-                None => self.elsewhere += 1,
-            }
-        }
-    }
-
-    /// Adds a job in its place: those of later attempts by their number, others behind all.
-    fn insert(&mut self, stored: StoredJob) {
-        let is_first_attempt = stored.attempt == 0;
-        let goes_after = |one: &Waiting| one.seq.is_some_and(|seq| seq < stored.seq);
-        let begun = usize::from(self.state == State::Busy);
-        let place = match (is_first_attempt && stored.due_at.is_some(), begun) {
-            (true, _) => self.jobs.len(),
-            (false, begun) => {
-                let before = self.jobs.iter().skip(begun).take_while(|one| goes_after(one)).count();
-                (begun + before).min(self.jobs.len())
-            }
-        };
-        let waiting = Waiting {
-            job: Arc::new(stored.job),
-            seq: Some(stored.seq),
-            attempt: stored.attempt,
-            lost: stored.lost,
-            attempts: stored.attempts,
-            is_begun: false,
-            is_reached: true,
-            hold: None,
-        };
-        self.jobs.insert(place, waiting);
-    }
-}
-
-impl Waiting {
-    fn begin(&mut self) {
-        self.is_begun = true;
-        self.attempt += 1;
-    }
-
-    fn start(&self, shard: i32, seq: i64) -> Start {
-        let fence = Fence { seq, attempt: self.attempt };
-        Start { job: self.job.clone(), shard, fence, attempts: self.attempts.clone() }
     }
 }
 

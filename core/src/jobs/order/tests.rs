@@ -28,6 +28,9 @@ enum Turn {
     /// The database is read; what was read is taken over, which may be later.
     Read,
     Load,
+    /// The same of the keys that are to be refilled.
+    ReadRefills,
+    Refill,
 }
 
 /// A row of the database.
@@ -53,6 +56,8 @@ struct World {
     ran: HashMap<Arc<str>, i64>,
     refills: Vec<Arc<str>>,
     read: Option<Vec<StoredJob>>,
+    /// What was read of keys that are to be refilled, which may be taken over later.
+    refilled: Vec<(Arc<str>, Vec<StoredJob>)>,
 }
 
 impl World {
@@ -162,13 +167,44 @@ impl World {
             Turn::Unload => {
                 self.is_known = false;
                 self.read = None;
+                self.refilled.clear();
                 self.keys.unload(|_, _| true);
             }
             Turn::Read => {
+                self.refill();
                 self.keys.reads(true);
                 self.read = Some(self.rows.iter().map(|(seq, row)| Self::stored_job(*seq, row)).collect());
             }
             Turn::Load => self.load(),
+            Turn::ReadRefills => self.read_refills(),
+            Turn::Refill => self.refill(),
+        }
+    }
+
+    fn read_refills(&mut self) {
+        // One task reads: what it has read it takes over before it reads again.
+        self.refill();
+        self.reads(true);
+        for key in std::mem::take(&mut self.refills) {
+            self.keys.refills(&key);
+            let of_key = self.rows.iter().filter(|(_, row)| row.job.key == key);
+            let of_key = of_key.map(|(seq, row)| Self::stored_job(*seq, row)).collect();
+            self.refilled.push((key, of_key));
+        }
+    }
+
+    fn refill(&mut self) {
+        for (key, of_key) in std::mem::take(&mut self.refilled) {
+            let step = self.keys.refill(&key, of_key, true);
+            self.take(&key, step);
+        }
+        self.reads(false);
+    }
+
+    /// The rest of what is read may be there still.
+    fn reads(&mut self, begins: bool) {
+        if self.read.is_none() {
+            self.keys.reads(begins);
         }
     }
 
@@ -205,13 +241,8 @@ impl World {
             let step = self.keys.advance(&key);
             self.take(&key, step);
         }
-        for key in std::mem::take(&mut self.refills) {
-            let of_key = self.rows.iter().filter(|(_, row)| row.job.key == key);
-            let of_key = of_key.map(|(seq, row)| Self::stored_job(*seq, row)).collect();
-            let step = self.keys.refill(&key, of_key, true);
-            self.take(&key, step);
-        }
-        self.keys.reads(false);
+        self.read_refills();
+        self.refill();
         self.is_known = true;
     }
 }
@@ -228,6 +259,8 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
         1 => Just(Turn::Unload),
         3 => Just(Turn::Read),
         3 => Just(Turn::Load),
+        3 => Just(Turn::ReadRefills),
+        3 => Just(Turn::Refill),
     ];
     prop::collection::vec(turn, 1..200)
 }
