@@ -1,9 +1,10 @@
 //! Writing what the database has as a pack.
 
-use super::manifest::{MANIFEST, Manifest, PackFiles};
+use super::manifest::{MANIFEST, Manifest, PackFiles, change_paths};
 use super::present::{installed_pack, present_things};
 use super::thing::{Thing, in_order};
 use crate::error::{ErrorCode, Failure, Result};
+use crate::script::unmounted_path;
 use crate::store::Store;
 
 /// The files of a pack with all that came from the pack `name`, or, when `paths` are given, with
@@ -28,13 +29,16 @@ pub async fn export(store: &Store, name: &str, paths: &[String]) -> Result<PackF
             Failure::not_found("table, gateway, route, hook, schedule or library of pack", name).into()
         );
     }
-    things.sort_by_key(Thing::key);
-    let description = installed_pack(store, name).await?.map(|pack| pack.description);
-    let mut manifest = Manifest {
-        name: name.to_owned(),
-        description: description.unwrap_or_default(),
-        ..Manifest::default()
+    let (description, mount) = match installed_pack(store, name).await? {
+        Some(pack) => (pack.description, pack.mount),
+        None => Default::default(),
     };
+    // Installed again it is mounted again.
+    if paths.is_empty() {
+        change_paths(&mut things, |path| *path = unmounted_path(&mount, path));
+    }
+    things.sort_by_key(Thing::key);
+    let mut manifest = Manifest { name: name.to_owned(), description, ..Manifest::default() };
     let mut files = PackFiles::new();
     for mut thing in in_order(things, |thing| thing) {
         let file = file_of(&thing);

@@ -130,26 +130,7 @@ impl Pack {
     pub fn mounted(mut self, mount: &str) -> Self {
         let mount = mount.trim_end_matches('/');
         self.mount = mount.to_owned();
-        let gateway = |thing: &Thing| {
-            if let Thing::Gateway(gateway) = thing { Some(gateway.path.clone()) } else { None }
-        };
-        let own: BTreeSet<_> = self.things.iter().filter_map(gateway).collect();
-        let under = |path: &mut String| *path = mounted_path(mount, path);
-        for thing in &mut self.things {
-            under(match thing {
-                Thing::Gateway(gateway) => {
-                    gateway.aliases.iter_mut().for_each(under);
-                    &mut gateway.path
-                }
-                Thing::Event { gateway, .. } => gateway,
-                Thing::Route(route) => &mut route.path,
-                // One of a gateway that is not the pack's own is where it is.
-                Thing::Schedule(schedule) if own.contains(&schedule.gateway_path) => {
-                    &mut schedule.gateway_path
-                }
-                Thing::Table(_) | Thing::Hook(_) | Thing::Schedule(_) | Thing::Library(_) => continue,
-            });
-        }
+        change_paths(&mut self.things, |path| *path = mounted_path(mount, path));
         self
     }
 
@@ -175,6 +156,27 @@ impl Pack {
     /// The names of its tables, those that others reference first.
     pub fn table_names(&self) -> Vec<&str> {
         self.things.iter().filter_map(Thing::table_name).collect()
+    }
+}
+
+/// Changes the paths of a pack's gateways, their aliases and its routes; its schedules follow its gateways.
+pub(super) fn change_paths(things: &mut [Thing], change: impl Fn(&mut String)) {
+    let gateway = |thing: &Thing| {
+        if let Thing::Gateway(gateway) = thing { Some(gateway.path.clone()) } else { None }
+    };
+    let own: BTreeSet<_> = things.iter().filter_map(gateway).collect();
+    for thing in things {
+        change(match thing {
+            Thing::Gateway(gateway) => {
+                gateway.aliases.iter_mut().for_each(&change);
+                &mut gateway.path
+            }
+            Thing::Event { gateway, .. } => gateway,
+            Thing::Route(route) => &mut route.path,
+            // One of a gateway that is not the pack's own is where it is.
+            Thing::Schedule(schedule) if own.contains(&schedule.gateway_path) => &mut schedule.gateway_path,
+            Thing::Table(_) | Thing::Hook(_) | Thing::Schedule(_) | Thing::Library(_) => continue,
+        });
     }
 }
 

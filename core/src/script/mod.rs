@@ -45,7 +45,7 @@ pub use later::{Later, LaterView};
 pub use library::{Libraries, LibrarySource, Within, full_name};
 pub(crate) use origin::ROUTES;
 pub use origin::{JobOrigin, Origin};
-pub use own_pack::{Mounts, mounted_path};
+pub use own_pack::{Mounts, mounted_path, unmounted_path};
 pub use packet::{Arguments, event_name, placeholders_fit};
 pub use recorded::{Emitted, Handled, OtherSocket, RecordedHost};
 pub use reference::{CONTEXTS, Context, Entry, GROUPS, Group, as_markdown};

@@ -25,6 +25,15 @@ pub fn mounted_path(mount: &str, path: &str) -> String {
     }
 }
 
+/// The path that a pack itself gives to one of its own where it is mounted; one elsewhere stays as it is.
+pub fn unmounted_path(mount: &str, path: &str) -> String {
+    match path.strip_prefix(mount) {
+        Some("") => "/".to_owned(),
+        Some(rest) if rest.starts_with('/') => rest.to_owned(),
+        _ => path.to_owned(),
+    }
+}
+
 impl Mounts {
     /// Adds a pack.
     pub fn add_pack(&mut self, name: &str, mount: String) {
