@@ -252,7 +252,7 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 fn announce(address: SocketAddr, demo: Option<DemoPage>) {
     let base = format!("http://{address}");
     let demo = demo.map_or_else(String::new, |page| format!(", demo at {base}{page}"));
-    say(&format!("Gatewright listens on {base}{demo}, API and admin API at {base}/docs"));
+    say(&format!("Gatewright listens on {base}{demo}, admin UI at {base}/_/, API at {base}/docs"));
     if !address.ip().is_loopback() {
         say("Exposed beyond this machine: sockets, sign-in, the admin API and /docs. Put TLS in front.");
     }
