@@ -76,11 +76,18 @@ impl RawSocket {
 
     /// The next text that contains `part`; panics when the connection ends before.
     pub fn wait_for(&mut self, part: &str) -> String {
+        self.wait_for_any(&[part])
+    }
+
+    /// The same of several parts.
+    pub fn wait_for_any(&mut self, parts: &[&str]) -> String {
         loop {
             match self.next() {
-                Some(Message::Text(text)) if text.contains(part) => return text.to_string(),
+                Some(Message::Text(text)) if parts.iter().any(|part| text.contains(part)) => {
+                    return text.to_string();
+                }
                 Some(_) => {}
-                None => panic!("the connection ended before {part:?}"),
+                None => panic!("the connection ended before {parts:?}"),
             }
         }
     }
