@@ -2,7 +2,6 @@
 
 use serde_json::{Value as Json, json};
 
-use super::cli::data_of;
 use super::support::place::{Done, Place};
 use super::support::polling::Polling;
 use super::support::server::{Server, until};
@@ -37,8 +36,7 @@ fn write(place: &Place) {
 }
 
 fn pack(server: &Server, place: &Place, args: &[&str]) -> Done {
-    let data = data_of(server);
-    place.run(&[&["pack"], args, &["--data", &data]].concat())
+    place.run_on(&server.data, &[&["pack"], args].concat())
 }
 
 /// A server that watches the folder `packs`.
