@@ -8,7 +8,7 @@ use anyhow::Result;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::client::{Client, Endpoint, connect_many};
+use crate::client::{Client, Endpoint};
 use crate::packet::Packet;
 use crate::proc;
 use crate::target::{Server, StartArgs, Target};
@@ -50,13 +50,15 @@ async fn run_once(args: &PresenceArgs, path: &str, server: &Server) -> Result<St
     let endpoint = Endpoint { namespace: path.into(), ..server.endpoint.clone() };
     let heard = Arc::new(AtomicU64::new(0));
     let mut tasks = JoinSet::new();
-    let mut guest = Client::connect(&endpoint, args.members).await?;
-    for mut client in connect_many(&endpoint, args.members).await? {
+    // One after the other: who is connected and does not read yet answers no pings.
+    for number in 0..args.members {
+        let mut client = Client::connect(&endpoint, number).await?;
         client.call(path, event("join").as_bytes()).await?;
         tasks.spawn(listen(client, heard.clone()));
     }
     // What the members themselves are told of each other comes before.
     settle(&heard).await;
+    let mut guest = Client::connect(&endpoint, args.members).await?;
     let (before, cpu, begin) = (heard.load(Ordering::Acquire), proc::cpu_time(server.pid)?, Instant::now());
     let mut turns = interval(Duration::from_secs(1) / args.rate as u32);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
