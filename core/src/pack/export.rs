@@ -35,7 +35,7 @@ pub async fn export(store: &Store, name: &str, paths: &[String]) -> Result<PackF
     };
     // Installed again it is mounted again.
     if paths.is_empty() {
-        change_paths(&mut things, |path| *path = unmounted_path(&mount, path));
+        change_paths(&mut things, |path| *path = unmounted_path(&mount, path).to_owned());
     }
     things.sort_by_key(Thing::key);
     let mut manifest = Manifest { name: name.to_owned(), description, ..Manifest::default() };

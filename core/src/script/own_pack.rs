@@ -26,11 +26,11 @@ pub fn mounted_path(mount: &str, path: &str) -> String {
 }
 
 /// The path that a pack itself gives to one of its own where it is mounted; one elsewhere stays as it is.
-pub fn unmounted_path(mount: &str, path: &str) -> String {
+pub fn unmounted_path<'a>(mount: &str, path: &'a str) -> &'a str {
     match path.strip_prefix(mount) {
-        Some("") => "/".to_owned(),
-        Some(rest) if rest.starts_with('/') => rest.to_owned(),
-        _ => path.to_owned(),
+        Some("") => "/",
+        Some(rest) if rest.starts_with('/') => rest,
+        _ => path,
     }
 }
 
@@ -56,11 +56,7 @@ impl Mounts {
         if of_pack.gateways.contains(&mounted) {
             return Ok(mounted);
         }
-        let known = of_pack.gateways.iter().map(|gateway| match gateway.strip_prefix(&*of_pack.mount) {
-            Some("") => "/",
-            Some(path) => path,
-            None => gateway,
-        });
+        let known = of_pack.gateways.iter().map(|gateway| unmounted_path(&of_pack.mount, gateway));
         let hint = did_you_mean(path, known.clone());
         let known = known.collect::<Vec<_>>().join(", ");
         let message = format!("The pack {pack} has no gateway {path}{hint}; known: {known}");

@@ -76,11 +76,11 @@ impl Key {
     /// Forgets what waits for its turn.
     pub(super) fn forget_waiting(&mut self, loaded: &mut HashSet<i64>) {
         let runs = usize::from(self.state == State::Busy).min(self.jobs.len());
-        for one in self.jobs.drain(runs..) {
+        for one in self.jobs.split_off(runs) {
             match one.seq {
                 Some(seq) => {
                     loaded.remove(&seq);
-                    (self.has_more, self.is_newer) = (true, true);
+                    self.has_got_more();
                 }
                 // It is about to be stored.
                 None => self.elsewhere += 1,
