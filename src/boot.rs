@@ -9,14 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use gatewright_core::auth::{Accounts, NewUser, ROLE_ADMIN, Secret};
+use gatewright_core::audit::Audit;
+use gatewright_core::auth::{Accounts, Secret};
+use gatewright_core::backups::Backups;
 use gatewright_core::broker::MemoryBroker;
 use gatewright_core::catalog::Catalog;
 use gatewright_core::config::{self, Config, ListenAddress, LogFormat, Sources};
 use gatewright_core::data::Data;
 use gatewright_core::jobs::Jobs;
 use gatewright_core::metrics::Metrics;
-use gatewright_core::run::Runner;
+use gatewright_core::run::{CaptureOptions, Captures, Runner};
 use gatewright_core::script::ScriptEngine;
 use gatewright_core::store::Store;
 use tempfile::TempDir;
@@ -38,6 +40,9 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// Random characters of a password that is made up.
 const PASSWORD_CHARS: usize = 20;
+
+/// Runs of a handler that a demo captures.
+const DEMO_RUNS: usize = 100;
 
 /// The domain, opened: what every command that works on the data needs.
 pub struct App {
@@ -99,19 +104,12 @@ impl App {
         let email = self.config.admin_email.clone();
         let is_made_up = self.config.admin_password.is_empty();
         let password = if is_made_up { made_up_password() } else { self.config.admin_password.clone() };
-        let new = NewUser {
-            email: email.clone(),
-            password: password.clone(),
-            name: String::new(),
-            role: ROLE_ADMIN.to_owned(),
-            is_enabled: true,
-        };
         if is_made_up {
             // Before there is an admin: who is stopped in between is told another at the next start,
             // and no admin is left whose password nobody has seen.
             say(&format!("First admin: {email} with the password {password} (shown this once)"));
         }
-        self.accounts.create_user(new).await.context("cannot make the first admin")?;
+        self.accounts.create_first_admin(email, password).await.context("cannot make the first admin")?;
         Ok(())
     }
 }
@@ -130,12 +128,17 @@ pub fn made_up_password() -> String {
     bytes.iter().step_by(16).map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])).collect()
 }
 
-/// The page that a demo adds, by its path.
-pub type DemoPage = &'static str;
+/// The page that a demo begins with.
+#[derive(Clone, Copy)]
+pub struct DemoPage {
+    pub path: &'static str,
+    /// The gateway that it connects to.
+    pub gateway: &'static str,
+}
 
 /// Runs a server until a signal stops it.
 pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<ExitCode> {
-    let config = config::load(&sources)?.config;
+    let config::Loaded { config, settings } = config::load(&sources)?;
     init_logs(&config)?;
     let watched = config.watch.clone().map(packs::Watched::start).transpose()?;
     let app = App::open(config).await?;
@@ -156,11 +159,18 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
         app.accounts.clone(),
         jobs.clone(),
     )?;
+    if let Some(page) = demo {
+        capture(&runner, page.gateway)?;
+    }
     let hub = Hub::start(runner.clone(), app.accounts.clone());
     let packs = Arc::new(packs::all_built_in()?);
     let reads = Arc::new(ReadPlaces::new(&app.config.limits));
+    let audit = Arc::new(Audit::new(app.store.clone(), app.config.audit.clone()));
     let state = HttpState {
         runner,
+        settings: Arc::new(settings),
+        backups: Arc::new(Backups::new(app.store.clone(), &app.config)),
+        audit: audit.clone(),
         accounts: app.accounts.clone(),
         live: hub.clone(),
         store: app.store.clone(),
@@ -171,18 +181,35 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     let mut signals = StopSignals::catch()?;
     let listener = bind(&app.config.listen).await?;
     let address = listener.local_addr()?;
+    let admin_listener = match &app.config.admin.listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
     let metrics_listener = match &app.config.metrics.listen {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
 
-    let router = http::router(state.clone(), demo.is_some());
-    let guarded = http::ClientLayer.layer(GuardLayer(hub.clone()).layer(router));
-    let service = tower::util::MapResponseLayer::new(http::guarded).layer(guarded);
+    let service_of = |serves: http::Serves| {
+        let router = http::router(state.clone(), demo.is_some(), serves);
+        let guarded = http::ClientLayer.layer(GuardLayer(hub.clone()).layer(router));
+        let guarded = tower::util::MapResponseLayer::new(http::guarded).layer(guarded);
+        let marked = move |mut request: axum::http::Request<http::TimedBody>| {
+            request.extensions_mut().insert(serves);
+            request
+        };
+        tower::util::MapRequestLayer::new(marked).layer(guarded)
+    };
     let (stop, stopped) = watch::channel(false);
     let patience = http::Patience::new(&app.config);
     let mut tasks = JoinSet::new();
-    tasks.spawn(http::serve(listener, service, patience.clone(), until(stopped.clone())));
+    let serves = if admin_listener.is_some() { http::Serves::AllButAdmin } else { http::Serves::All };
+    tasks.spawn(http::serve(listener, service_of(serves), patience.clone(), until(stopped.clone())));
+    let admin_address = admin_listener.as_ref().map_or(Ok(address), TcpListener::local_addr)?;
+    if let Some(listener) = admin_listener {
+        let service = service_of(http::Serves::All);
+        tasks.spawn(http::serve(listener, service, patience.clone(), until(stopped.clone())));
+    }
     if let Some(listener) = metrics_listener {
         let service = tower::ServiceExt::map_request(
             http::metrics_router(state)
@@ -193,12 +220,13 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
     }
     tasks.spawn(watch_changes(hub.clone(), until(stopped.clone())));
     tasks.spawn(jobs.keep(until(stopped.clone())));
+    tasks.spawn(audit.keep(until(stopped.clone())));
     if let Some(watched) = watched {
         tasks.spawn(watched.keep_installed(app.catalog.clone(), until(stopped)));
     }
-    announce(address, demo);
+    announce(address, admin_address, demo);
     if demo.is_some() {
-        announce_sign_in(address, &app).await?;
+        announce_sign_in(admin_address, &app).await?;
     }
 
     signals.next().await;
@@ -208,6 +236,17 @@ pub async fn serve(sources: Sources, demo: Option<DemoPage>) -> anyhow::Result<E
         () = signals.next() => exit_at_once(),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows who tries a gateway what its runs were given, for an hour.
+fn capture(runner: &Runner, gateway: &str) -> anyhow::Result<()> {
+    let handlers = runner.catalog.handlers();
+    for handler in handlers.iter().filter(|handler| &*handler.gateway == gateway) {
+        let options =
+            CaptureOptions { minutes: Captures::MINUTES_MAX, runs_max: DEMO_RUNS, errors_only: false };
+        runner.captures.start(handler, options)?;
+    }
+    Ok(())
 }
 
 /// Comes down in order: events, then what serves and watches, then the database.
@@ -249,12 +288,19 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 }
 
 /// One line that says where everything is, and what others can reach.
-fn announce(address: SocketAddr, demo: Option<DemoPage>) {
+fn announce(address: SocketAddr, admin: SocketAddr, demo: Option<DemoPage>) {
     let base = format!("http://{address}");
-    let demo = demo.map_or_else(String::new, |page| format!(", demo at {base}{page}"));
-    say(&format!("Gatewright listens on {base}{demo}, admin UI at {base}/_/, API at {base}/docs"));
-    if !address.ip().is_loopback() {
-        say("Exposed beyond this machine: sockets, sign-in, the admin API and /docs. Put TLS in front.");
+    let demo = demo.map_or_else(String::new, |page| format!(", demo at {base}{}", page.path));
+    say(&format!(
+        "Gatewright listens on {base}{demo}, admin UI at http://{admin}/_/, API at http://{admin}/docs"
+    ));
+    let is_exposed = |address: SocketAddr| !address.ip().is_loopback();
+    match (is_exposed(address), is_exposed(admin)) {
+        (_, true) => {
+            say("Exposed beyond this machine: sockets, sign-in, the admin API and /docs. Put TLS in front.")
+        }
+        (true, false) => say("Exposed beyond this machine: sockets, sign-in and /docs. Put TLS in front."),
+        (false, false) => {}
     }
 }
 

@@ -37,7 +37,7 @@ fn of_manifest(folder: &Path, pack: &Pack, message: &str) -> String {
     let is_about = |thing: &&Thing| message.starts_with(&format!("{}: ", thing.subject()));
     match pack.things.iter().find(is_about).and_then(|thing| place_of(source, thing)) {
         Some((line, column)) => {
-            let error = CompileError { message: message.to_owned(), line, column };
+            let error = CompileError { message: message.to_owned(), hint: None, line, column };
             render(&name, source, &error)
         }
         None => format!("error: {name}: {message}"),

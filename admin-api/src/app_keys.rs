@@ -24,6 +24,10 @@ pub(crate) struct AppKeyView {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Time>,
+    /// To the minute; null: never.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Time>,
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
@@ -124,6 +128,19 @@ pub(crate) async fn update(
     Ok(axum::Json(state.accounts.update_app_key(id, change).await?.into()))
 }
 
+/// Gives an app key a new secret, which only this answer has. The one until now ends at once, with the sockets that
+/// showed it; name, scopes and expiry stay.
+#[utoipa::path(post, path = "/admin/app-keys/{id}/rotate", operation_id = "rotateAppKey", tag = "app keys",
+    responses((status = 200, body = MadeAppKey)))]
+pub(crate) async fn rotate(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+) -> Result<axum::Json<MadeAppKey>> {
+    let (row, key) = state.accounts.rotate_app_key(id).await?;
+    Ok(axum::Json(MadeAppKey { row: row.into(), key }))
+}
+
 /// Deletes an app key: from the next request on it does not count.
 #[utoipa::path(delete, path = "/admin/app-keys/{id}", operation_id = "deleteAppKey", tag = "app keys",
     responses((status = 204)))]
@@ -143,6 +160,7 @@ impl From<AppKey> for AppKeyView {
             name: key.name,
             scopes: key.scopes.into_iter().map(Scope::as_str).collect(),
             expires_at: key.expires_at,
+            last_used_at: key.last_used_at,
             created_at: key.created_at,
             updated_at: key.updated_at,
         }

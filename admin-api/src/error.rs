@@ -10,6 +10,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::audit::RefusedWith;
+
 /// An error on its way out. Internals are logged under the request id that the client gets.
 #[derive(Debug)]
 pub struct ApiError {
@@ -69,7 +71,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let request_id = self.request_id.unwrap_or_else(new_id);
         let failure = tracing::info_span!("request", %request_id).in_scope(|| self.error.into_failure());
-        let status = failure.status();
+        let (status, code) = (failure.status(), failure.code);
         let retry_after_ms =
             failure.details.as_ref().and_then(|details| details.get("retryAfterMs")?.as_u64());
         let message = failure.message.into_owned();
@@ -77,10 +79,11 @@ impl IntoResponse for ApiError {
             success: false,
             status_code: status,
             message: message.clone(),
-            error: ErrorDetail { code: failure.code.as_str(), message, details: failure.details, request_id },
+            error: ErrorDetail { code: code.as_str(), message, details: failure.details, request_id },
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(answer)).into_response();
+        response.extensions_mut().insert(RefusedWith(code));
         if let Some(ms) = retry_after_ms {
             response.headers_mut().insert(RETRY_AFTER, ms.div_ceil(1000).max(1).into());
         }

@@ -14,6 +14,7 @@ use gatewright_core::{ErrorCode, Failure};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Track;
 
+use crate::audit::Note;
 use crate::error::ApiError;
 use crate::request::{ACCESS_COOKIE, bearer, cookie, cookie_counts, own_origin};
 use crate::state::AdminState;
@@ -72,7 +73,11 @@ where
                 token
             }
         };
-        Ok(Self(accounts.authenticate(token).await?))
+        let signed_in = accounts.authenticate(token).await?;
+        if let Some(note) = parts.extensions.get::<Note>() {
+            note.by(&signed_in.user);
+        }
+        Ok(Self(signed_in))
     }
 }
 

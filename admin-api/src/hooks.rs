@@ -3,6 +3,10 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use gatewright_core::catalog::{Fields, Hook, Place, Revision, Saved};
+use gatewright_core::data::Row;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::error::Result;
@@ -14,6 +18,31 @@ use crate::state::AdminState;
 type View = Saved<Hook>;
 /// What is set of a hook.
 type Body = Fields<Hook>;
+
+/// A write that a hook may be for.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct HookMatchBody {
+    /// The row as it would be written; `data` is accepted too.
+    #[serde(alias = "data", default)]
+    #[schema(value_type = Object)]
+    row: Row,
+    /// The row before an update.
+    #[schema(value_type = Option<Object>)]
+    old: Option<Row>,
+    /// `create`, `update` or `delete`; else an update where there is `old`, and what the hook is for where not.
+    on: Option<String>,
+    /// As in a test run; no condition of a hook asks who writes.
+    #[expect(dead_code, reason = "accepted so that the body of a test run can be sent")]
+    user: Option<Value>,
+}
+
+/// Whether a hook runs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HookMatchAnswer {
+    matches: bool,
+    /// Why, or why not: of its table, what it is for, and its condition.
+    reason: String,
+}
 
 /// Lists hooks.
 #[utoipa::path(get, path = "/admin/hooks", operation_id = "listHooks", tag = "hooks", params(ListParams),
@@ -102,4 +131,17 @@ pub(crate) async fn restore(
     Path((id, number)): Path<(Uuid, i64)>,
 ) -> Result<axum::Json<View>> {
     Ok(axum::Json(state.catalog.restore(id, number, admin.user.author()).await?))
+}
+
+/// Whether a hook runs for a write, and why. Nothing is written, and no script runs.
+#[utoipa::path(post, path = "/admin/hooks/{id}/match", operation_id = "matchHook", tag = "hooks", request_body = HookMatchBody,
+    responses((status = 200, body = HookMatchAnswer)))]
+pub(crate) async fn match_row(
+    State(state): State<AdminState>,
+    _: Admin,
+    Path(id): Path<Uuid>,
+    Json(body): Json<HookMatchBody>,
+) -> Result<axum::Json<HookMatchAnswer>> {
+    let found = state.catalog.match_hook(id, body.on.as_deref(), &body.row, body.old.as_ref()).await?;
+    Ok(axum::Json(HookMatchAnswer { matches: found.matches, reason: found.reason }))
 }

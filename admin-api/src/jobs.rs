@@ -1,7 +1,7 @@
 //! `/admin/jobs`: durable events and jobs for later, with their attempts.
 
 use axum::extract::State;
-use gatewright_core::jobs::{JobError, JobFilter, JobView as Job, Selected};
+use gatewright_core::jobs::{JobCount, JobCounts, JobError, JobFilter, JobView as Job, Selected};
 use gatewright_core::moment::from_ms;
 use gatewright_core::store::Time;
 use gatewright_core::store::list::ListQuery;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::audit::Note;
 use crate::error::{ApiError, Result};
 use crate::extract::{Admin, Json, Path, Query};
 use crate::list::{ListAnswer, ListParams};
@@ -102,9 +103,13 @@ pub(crate) struct ErrorView {
 /// The jobs that are meant: by their ids, or all that match a filter, 10,000 at most at once.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct SelectedBody {
     ids: Option<Vec<Uuid>>,
     filter: Option<FilterBody>,
+    /// Whether to tell how many these are, and do nothing.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// What the jobs have in common.
@@ -115,6 +120,28 @@ pub(crate) struct FilterBody {
     gateway: Option<String>,
     event: Option<String>,
     q: Option<String>,
+}
+
+/// How many jobs there are, by gateway and state.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobCountsView {
+    counts: Vec<JobCountView>,
+    /// Whether all were counted: of more than 100000 the rest is not.
+    is_all: bool,
+}
+
+/// Jobs of one gateway in one state.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct JobCountView {
+    gateway: String,
+    state: &'static str,
+    jobs: u64,
+    /// When the oldest of them was accepted.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    oldest_at: Time,
 }
 
 /// How many jobs are to run again.
@@ -159,6 +186,12 @@ pub(crate) async fn list(
     list.answer_values::<JobView>(gatewright_core::store::list::Page { rows, counts })
 }
 
+/// Counts jobs by gateway and state, with the age of the oldest.
+#[utoipa::path(get, path = "/admin/jobs/counts", operation_id = "countJobs", tag = "jobs", responses((status = 200, body = JobCountsView)))]
+pub(crate) async fn counts(State(state): State<AdminState>, _: Admin) -> Result<axum::Json<JobCountsView>> {
+    Ok(axum::Json(state.jobs.counts().await?.into()))
+}
+
 /// A job with its attempts.
 #[utoipa::path(get, path = "/admin/jobs/{id}", operation_id = "getJob", tag = "jobs", responses((status = 200, body = JobView)))]
 pub(crate) async fn get(
@@ -175,9 +208,16 @@ pub(crate) async fn get(
 pub(crate) async fn retry(
     State(state): State<AdminState>,
     _: Admin,
+    note: Note,
     Json(body): Json<SelectedBody>,
 ) -> Result<axum::Json<RetriedAnswer>> {
-    let retried = state.jobs.retry_selected(&selected(body)?).await?;
+    let dry_run = body.dry_run;
+    note.changes(!dry_run);
+    let which = selected(body)?;
+    let retried = match dry_run {
+        true => state.jobs.count_to_retry(&which).await?,
+        false => state.jobs.retry_selected(&which).await?,
+    };
     Ok(axum::Json(RetriedAnswer { retried }))
 }
 
@@ -187,9 +227,16 @@ pub(crate) async fn retry(
 pub(crate) async fn discard(
     State(state): State<AdminState>,
     _: Admin,
+    note: Note,
     Json(body): Json<SelectedBody>,
 ) -> Result<axum::Json<DiscardedAnswer>> {
-    let discarded = state.jobs.discard_selected(&selected(body)?).await?;
+    let dry_run = body.dry_run;
+    note.changes(!dry_run);
+    let which = selected(body)?;
+    let discarded = match dry_run {
+        true => state.jobs.count_to_discard(&which).await?,
+        false => state.jobs.discard_selected(&which).await?,
+    };
     Ok(axum::Json(DiscardedAnswer { discarded }))
 }
 
@@ -205,6 +252,18 @@ fn selected(body: SelectedBody) -> Result<Selected> {
 
 fn time(ms: i64) -> Time {
     from_ms(ms).unwrap_or(Time::UNIX_EPOCH)
+}
+
+impl From<JobCounts> for JobCountsView {
+    fn from(JobCounts { counts, is_all }: JobCounts) -> Self {
+        let view = |JobCount { gateway, state, jobs, oldest_at }| JobCountView {
+            gateway,
+            state,
+            jobs,
+            oldest_at: time(oldest_at),
+        };
+        Self { counts: counts.into_iter().map(view).collect(), is_all }
+    }
 }
 
 impl From<Job> for JobView {

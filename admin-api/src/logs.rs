@@ -1,12 +1,12 @@
 //! `GET /admin/logs`: the last runs.
 
 use axum::extract::State;
-use gatewright_core::run::{RunFilter, RunKind, RunRecord};
+use gatewright_core::run::{CapturedRun, RunFilter, RunKind, RunRecord};
 use gatewright_core::store::Time;
 use gatewright_core::store::in_memory::list_values;
 use gatewright_core::{ErrorCode, Failure};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -25,6 +25,7 @@ pub struct RunQuery {
     pub gateway: Option<String>,
     pub event_name: Option<String>,
     pub user_id: Option<String>,
+    pub socket_id: Option<String>,
     pub outcome: Option<String>,
     pub code: Option<String>,
     pub slower_than_ms: Option<f64>,
@@ -55,6 +56,7 @@ impl RunQuery {
             gateway: self.gateway,
             event_name: self.event_name,
             user_id: self.user_id,
+            socket_id: self.socket_id,
             is_failed,
             code: self.code,
             slower_than_us: self.slower_than_ms.map(|ms| (ms * 1000.0) as u64),
@@ -73,6 +75,8 @@ pub(crate) struct LogParams {
     gateway: Option<String>,
     event_name: Option<String>,
     user_id: Option<String>,
+    /// Of the socket that triggered it.
+    socket_id: Option<String>,
     /// `ok` or `error`.
     outcome: Option<String>,
     code: Option<String>,
@@ -104,6 +108,8 @@ pub struct RunView {
     gateway: String,
     event_name: String,
     user_id: Option<String>,
+    /// The socket that triggered it; null: none did, or it was a durable event.
+    socket_id: Option<String>,
     /// `ok` or `error`.
     outcome: &'static str,
     code: Option<&'static str>,
@@ -120,8 +126,10 @@ pub struct RunView {
     at: Time,
     duration_ms: f64,
     queued_ms: f64,
+    /// Of `durationMs`, what it waited for the database.
+    database_ms: f64,
     operations: u64,
-    logs: serde_json::Value,
+    logs: Json,
 }
 
 /// Lists the last runs, newest first.
@@ -131,13 +139,14 @@ pub(crate) async fn list(
     State(state): State<AdminState>,
     _: Admin,
     Query(params): Query<LogParams>,
-) -> Result<axum::Json<ListAnswer<serde_json::Value>>> {
+) -> Result<axum::Json<ListAnswer<Json>>> {
     let filter = RunQuery {
         request_id: params.request_id,
         kind: params.kind,
         gateway: params.gateway,
         event_name: params.event_name,
         user_id: params.user_id,
+        socket_id: params.socket_id,
         outcome: params.outcome,
         code: params.code,
         slower_than_ms: params.slower_than_ms,
@@ -163,6 +172,42 @@ pub(crate) struct RunDetail {
     run: RunView,
     /// In their order.
     hooks: Vec<RunView>,
+    /// What it was given, said and wrote; null where its handler was not captured.
+    captured: Option<CapturedView>,
+}
+
+/// What a run was given, said and wrote. Text of fields named like secrets is `<hidden>`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CapturedView {
+    /// `@BODY`; of one that is longer than 64 KiB, the beginning of its JSON as text.
+    payload: Json,
+    /// `@USER`; null: a guest.
+    user: Option<Json>,
+    /// `@APP`.
+    app: Option<Json>,
+    /// The id of the socket that triggered it.
+    socket: Option<String>,
+    /// The rooms that the socket was in when it began.
+    rooms: Vec<String>,
+    /// `{method, path, params, query, headers}` of a route's request.
+    request: Option<Json>,
+    /// One `{method, args}` for each `@SOCKET` call that acts, in order; `isCut` where the last argument is left out.
+    emitted: Vec<Json>,
+    /// One `{table, operation, row}` for each row that was written, in order; `isCut` where there is no more than the id.
+    writes: Vec<Json>,
+    /// Which of `payload`, `emitted` and `writes` are not whole.
+    cut: Vec<String>,
+    /// How long it took to hand its outcome to its socket; null: it had none, or its outcome waited for a commit.
+    sent_ms: Option<f64>,
+}
+
+impl From<CapturedRun> for CapturedView {
+    fn from(run: CapturedRun) -> Self {
+        let CapturedRun { payload, user, app, socket, rooms, request, emitted, writes, cut, sent, .. } = run;
+        let sent_ms = sent.map(|sent| sent.as_secs_f64() * 1000.0);
+        Self { payload, user, app, socket, rooms, request, emitted, writes, cut, sent_ms }
+    }
 }
 
 /// One of the last runs by its request id, with the hooks of its writes.
@@ -180,16 +225,18 @@ pub(crate) async fn get(
         let message = format!("There is no run {request_id} among the last {}", state.config.logs.runs);
         return Err(Failure::new(ErrorCode::ResourceNotFound, message).into());
     };
-    Ok(axum::Json(RunDetail { run, hooks: runs.collect() }))
+    let captured = state.captures.find(request_id).map(CapturedView::from);
+    Ok(axum::Json(RunDetail { run, hooks: runs.collect(), captured }))
 }
 
 /// What runs can be filtered and sorted by.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 17] = [
     "requestId",
     "kind",
     "gateway",
     "eventName",
     "userId",
+    "socketId",
     "outcome",
     "code",
     "message",
@@ -199,6 +246,7 @@ const FIELDS: [&str; 15] = [
     "at",
     "durationMs",
     "queuedMs",
+    "databaseMs",
     "operations",
 ];
 
@@ -211,6 +259,7 @@ impl From<RunRecord> for RunView {
             gateway: run.gateway.to_string(),
             event_name: run.event_name.to_string(),
             user_id: run.user_id.map(|id| id.to_string()),
+            socket_id: run.socket_id.map(|id| id.to_string()),
             outcome: if run.failure.is_some() { "error" } else { "ok" },
             code: run.failure.as_ref().map(|failure| failure.code.as_str()),
             library: place.and_then(|place| place.library.as_deref()).map(str::to_owned),
@@ -220,6 +269,7 @@ impl From<RunRecord> for RunView {
             at: run.at,
             duration_ms: run.duration_us as f64 / 1000.0,
             queued_ms: run.queued_us as f64 / 1000.0,
+            database_ms: run.database_us as f64 / 1000.0,
             operations: run.operations,
             logs: run.logs.map_or_else(|| json!([]), |logs| serde_json::from_str(&logs).unwrap_or_default()),
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::audit::Note;
 use crate::error::Result;
 use crate::extract::{Admin, Json, Path, Query};
 use crate::list::{ListAnswer, ListParams};
@@ -43,6 +44,8 @@ pub(crate) struct PackView {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     installed_at: Option<Time>,
+    /// What differs from what was installed, such as `/chat joinRoom`: edited, deleted or added since.
+    edited: Vec<String>,
     /// When it was last installed again.
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -53,7 +56,7 @@ pub(crate) struct PackView {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InstallBody {
-    /// Of a pack that is built in; others are installed with the command line.
+    /// Of a pack that is built in; others are sent to `/admin/packs/upload`.
     name: String,
     /// A path to put its gateways and routes under: `/` becomes the path itself. Without it one that is installed stays
     /// where it is.
@@ -134,19 +137,31 @@ pub(crate) async fn list(
 pub(crate) async fn install(
     State(state): State<AdminState>,
     _: Admin,
+    note: Note,
     Json(body): Json<InstallBody>,
 ) -> Result<(StatusCode, axum::Json<InstallAnswer>)> {
+    note.changes(!body.dry_run);
     let pack = state.packs.iter().find(|pack| pack.name == body.name);
     let pack = pack.ok_or_else(|| Failure::not_found("built-in pack", &body.name))?;
-    let pack = pack.clone().placed(state.catalog.store(), body.mount.as_deref()).await?;
-    let options = InstallOptions::forced(body.force);
-    let (status, plan) = if body.dry_run {
+    install_at(&state, pack.clone(), body.mount.as_deref(), body.force, body.dry_run).await
+}
+
+/// Installs a pack under a path, or where it is already; or says what that would change.
+pub(crate) async fn install_at(
+    state: &AdminState,
+    pack: Pack,
+    mount: Option<&str>,
+    force: bool,
+    dry_run: bool,
+) -> Result<(StatusCode, axum::Json<InstallAnswer>)> {
+    let pack = pack.placed(state.catalog.store(), mount).await?;
+    let options = InstallOptions::forced(force);
+    let (status, plan) = if dry_run {
         (StatusCode::OK, pack::plan(&state.catalog, &pack, options).await?)
     } else {
         (StatusCode::CREATED, install_pack(&state.catalog, &pack, options).await?)
     };
-    let answer = InstallAnswer { pack: view_of(&state, &body.name).await?, changes: changes_of(&plan) };
-    Ok((status, axum::Json(answer)))
+    Ok((status, axum::Json(answer_of(state, &pack, &plan).await?)))
 }
 
 /// A pack.
@@ -189,6 +204,16 @@ pub(crate) async fn uninstall(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The pack as it is now, or as it would be, and what that changes.
+async fn answer_of(state: &AdminState, pack: &Pack, plan: &Plan) -> Result<InstallAnswer> {
+    let known = all(state).await?.into_iter().find(|known| known.name == pack.name);
+    let view = known.unwrap_or_else(|| PackView {
+        is_built_in: false,
+        ..PackView::new(pack.name.clone(), pack.description.clone(), &pack.things)
+    });
+    Ok(InstallAnswer { pack: view, changes: changes_of(plan) })
+}
+
 async fn view_of(state: &AdminState, name: &str) -> Result<PackView> {
     let view = all(state).await?.into_iter().find(|pack| pack.name == name);
     Ok(view.ok_or_else(|| Failure::not_found("pack", name))?)
@@ -197,6 +222,7 @@ async fn view_of(state: &AdminState, name: &str) -> Result<PackView> {
 /// All packs, by name.
 async fn all(state: &AdminState) -> Result<Vec<PackView>> {
     let mut installed = pack::installed(state.catalog.store()).await?;
+    let mut edited = pack::edited(state.catalog.store(), &installed).await?;
     let of_built_in = |pack: &Pack| {
         let known = installed.extract_if(.., |known| known.name == pack.name).next();
         match known {
@@ -207,6 +233,9 @@ async fn all(state: &AdminState) -> Result<Vec<PackView>> {
     let mut all: Vec<_> = state.packs.iter().map(of_built_in).collect();
     all.extend(installed.into_iter().map(|known| PackView::of_installed(known, false)));
     all.sort_by(|left, right| left.name.cmp(&right.name));
+    for pack in &mut all {
+        pack.edited = edited.remove(&pack.name).unwrap_or_default();
+    }
     Ok(all)
 }
 
@@ -230,6 +259,7 @@ impl PackView {
             hooks: of("hook"),
             schedules: of("schedule"),
             libraries: of("library"),
+            edited: Vec::new(),
             installed_at: None,
             updated_at: None,
         }

@@ -6,21 +6,26 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use gatewright_core::Failure;
 use gatewright_core::catalog::{Fields, Place, Saved, Schedule};
-use gatewright_core::moment::to_ms;
+use gatewright_core::jobs::Times;
+use gatewright_core::moment::{from_ms, now, time_text, to_ms};
 use gatewright_core::store::Time;
 use gatewright_core::store::list::Page;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::format_description::well_known::Rfc3339;
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::{KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, Schema, SchemaFormat};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::error::Result;
 use crate::extract::{Admin, Json, Path, Query};
 use crate::list::{ListAnswer, ListParams};
 use crate::state::AdminState;
+
+/// Times that are told at once, where nothing else is asked, and at most.
+const TIMES_DEFAULT: u64 = 5;
+const TIMES_MAX: u64 = 100;
 
 /// What is set of a schedule.
 type Body = Fields<Schedule>;
@@ -41,6 +46,41 @@ pub(crate) struct View {
 pub(crate) struct JobOfSchedule {
     /// As in `/admin/jobs/{id}`.
     id: Uuid,
+}
+
+/// Times of which the next are asked.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TimesParams {
+    /// As in a schedule.
+    cron: String,
+    /// As in a schedule; UTC by default.
+    timezone: Option<String>,
+    /// How many: 1 to 100, 5 by default.
+    #[param(minimum = 1, maximum = 100)]
+    count: Option<u64>,
+}
+
+/// The next times, soonest first; fewer than were asked for where there are no more.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TimesAnswer {
+    #[schema(value_type = Vec<String>)]
+    times: Vec<String>,
+}
+
+/// Tells when a schedule with this `cron` would be due next. Nothing is made.
+#[utoipa::path(get, path = "/admin/schedules/times", operation_id = "getTimes", tag = "schedules", params(TimesParams),
+    responses((status = 200, body = TimesAnswer)))]
+pub(crate) async fn times(_: Admin, Query(params): Query<TimesParams>) -> Result<axum::Json<TimesAnswer>> {
+    let count = params.count.unwrap_or(TIMES_DEFAULT);
+    if !(1..=TIMES_MAX).contains(&count) {
+        return Err(Failure::invalid("count", format!("takes 1 to {TIMES_MAX}")).into());
+    }
+    let times = Times::read(&params.cron, params.timezone.as_deref().unwrap_or("UTC"))?;
+    let next = |ms: &i64| times.next_after(*ms);
+    let all = std::iter::successors(times.next_after(to_ms(now())), next).take(count as usize);
+    Ok(axum::Json(TimesAnswer { times: all.filter_map(from_ms).map(time_text).collect() }))
 }
 
 /// Lists schedules.

@@ -9,13 +9,17 @@ use crate::error::Result;
 use crate::extract::{Admin, Json};
 use crate::state::AdminState;
 
+/// The context of a library's source.
+const LIBRARY: &str = "library";
+
 /// A script to be compiled.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ValidateBody {
     script: String,
     /// The pack that it is for, whose libraries it finds first.
     pack: Option<String>,
-    /// What it is for, as the `kind` of a test run: what can do nothing there is an error then.
+    /// What it is for, as the `kind` of a test run: what can do nothing there is an error then. `library`: it is
+    /// the source of one.
     #[serde(default)]
     context: Option<String>,
 }
@@ -26,6 +30,10 @@ pub(crate) struct ValidateAnswer {
     valid: bool,
     /// In their order; of the grammar, the first alone.
     errors: Vec<ScriptError>,
+    /// What is no error and yet hardly meant, such as `${name}` in text that is no template.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    remarks: Vec<ScriptError>,
 }
 
 /// Why not, and where: lines and columns count from 1, and are 0 where it concerns the script as a whole.
@@ -33,6 +41,9 @@ pub(crate) struct ValidateAnswer {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ScriptError {
     message: String,
+    /// What to write instead, with code in backticks: the end of the message, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
     line: usize,
     column: usize,
     end_line: usize,
@@ -74,10 +85,16 @@ pub(crate) async fn validate(
     _: Admin,
     Json(body): Json<ValidateBody>,
 ) -> Result<axum::Json<ValidateAnswer>> {
-    let context = body.context.as_deref().and_then(Context::parse);
-    let errors = state.catalog.check_script(body.script.clone(), body.pack.as_deref(), context).await?;
+    let errors = if body.context.as_deref() == Some(LIBRARY) {
+        state.catalog.check_library_source(body.script.clone(), body.pack.clone()).await?
+    } else {
+        let context = body.context.as_deref().and_then(Context::parse);
+        state.catalog.check_script(body.script.clone(), body.pack.as_deref(), context).await?
+    };
     let errors: Vec<_> = errors.into_iter().map(|error| script_error(error, &body.script)).collect();
-    Ok(axum::Json(ValidateAnswer { valid: errors.is_empty(), errors }))
+    let remarks = state.catalog.engine().remarks(&body.script).into_iter();
+    let remarks = remarks.map(|remark| script_error(remark, &body.script)).collect();
+    Ok(axum::Json(ValidateAnswer { valid: errors.is_empty(), errors, remarks }))
 }
 
 /// All macros and calls, for editors: the table that `docs/scripts.md` is made of.
@@ -107,12 +124,12 @@ fn script_call(entry: &Entry) -> ScriptCall {
 
 /// An error with the range of the word that it is at.
 fn script_error(error: CompileError, source: &str) -> ScriptError {
-    let CompileError { message, line, column } = error;
+    let CompileError { message, hint, line, column } = error;
     let text = line.checked_sub(1).and_then(|line| source.lines().nth(line)).unwrap_or_default();
     let rest = text.chars().skip(column.saturating_sub(1));
     let is_sigil = |c: char| matches!(c, '@' | '#');
     let is_word = |(at, c): &(usize, char)| c.is_alphanumeric() || *c == '_' || *at == 0 && is_sigil(*c);
     let word = rest.enumerate().take_while(is_word).count();
     let end_column = if column == 0 { 0 } else { column + word.max(1) };
-    ScriptError { message, line, column, end_line: line, end_column }
+    ScriptError { message, hint, line, column, end_line: line, end_column }
 }

@@ -8,6 +8,7 @@ use gatewright_core::script::Handler;
 use gatewright_core::store::{Time, now};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use crate::error::{ApiError, Result};
 use crate::extract::{Admin, Query};
@@ -96,9 +97,12 @@ struct ConnectionStats {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HandlerStats {
-    /// A gateway's path, or `routes`.
+    /// Of the event, the route, the hook, or the gateway whose own script it is.
+    id: Uuid,
+    /// A gateway's path, `routes` or `hooks`.
     gateway: String,
-    /// An event's name, or a route's method and path.
+    /// An event's name, a route's method and path, or when and for what a hook runs; hooks of which all that is the
+    /// same have their figures in common.
     event_name: String,
     count: u64,
     errors: u64,
@@ -200,6 +204,7 @@ fn handler_stats(handler: &Handler) -> HandlerStats {
     let (count, errors) = handler.counts();
     let ms = |quantile| handler.quantile(quantile).map(|seconds| seconds * 1000.0);
     HandlerStats {
+        id: handler.owner,
         gateway: handler.gateway.to_string(),
         event_name: handler.name.to_string(),
         count,

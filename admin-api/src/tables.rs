@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use gatewright_core::data::{Access, ColumnSpec, TableChange, TableView as Table};
+use gatewright_core::data::{
+    Access, ChangePreview, ColumnSpec, Loss, Problem, TableChange, TableView as Table,
+};
 use gatewright_core::store::Time;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::audit::Note;
 use crate::error::Result;
 use crate::extract::{Admin, Json, Path, Query};
 use crate::list::{ListAnswer, ListParams};
@@ -29,6 +32,8 @@ pub(crate) struct TableView {
     unique: Vec<Vec<String>>,
     #[schema(value_type = AccessBody)]
     access: Access,
+    /// What `access` says, as sentences.
+    rules: RulesView,
     /// The pack that it came from.
     pack: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
@@ -79,6 +84,69 @@ pub(crate) struct AccessBody {
     delete: serde_json::Value,
     /// The column that holds the id of a row's owner.
     owner_column: Option<String>,
+}
+
+/// The rules of a table as sentences, such as `Users may read rows whose ownerId is their own id.`
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RulesView {
+    read: String,
+    create: String,
+    update: String,
+    delete: String,
+}
+
+/// What a change of a table would do.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChangePreviewView {
+    /// Always true: nothing was changed.
+    dry_run: bool,
+    /// Whether the change would be refused without `confirm`.
+    needs_confirm: bool,
+    /// Rows of the table.
+    rows: u64,
+    losses: Vec<LossView>,
+    /// With any of these the change is refused.
+    problems: Vec<ProblemView>,
+    /// What the database has to do for it and who waits meanwhile, as sentences.
+    work: Vec<String>,
+}
+
+/// Values of a column that would be lost.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LossView {
+    column: String,
+    values: u64,
+}
+
+/// Rows that would not fit a column.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProblemView {
+    /// By its new name; several with commas.
+    column: String,
+    /// How many rows; null: not known.
+    rows: Option<u64>,
+    message: String,
+}
+
+/// How a change is made.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct UpdateParams {
+    /// Whether to tell what the change would do, and do nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// The table as it is then, or with `dryRun` what would become of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum UpdateAnswer {
+    /// As it is then.
+    Table(Box<TableView>),
+    /// Of a dry run.
+    Preview(ChangePreviewView),
 }
 
 /// A new table.
@@ -172,15 +240,17 @@ pub(crate) async fn get(
 }
 
 /// Changes a table with its rows: adds, renames and drops columns, renames the table, sets the
-/// rules. What would lose values needs `confirm`.
-#[utoipa::path(patch, path = "/admin/tables/{id}", operation_id = "updateTable", tag = "tables", request_body = TableBody,
-    responses((status = 200, body = TableView)))]
+/// rules. What would lose values needs `confirm`; `dryRun=true` tells what that is, and changes nothing.
+#[utoipa::path(patch, path = "/admin/tables/{id}", operation_id = "updateTable", tag = "tables", params(UpdateParams),
+    request_body = TableBody, responses((status = 200, body = UpdateAnswer)))]
 pub(crate) async fn update(
     State(state): State<AdminState>,
     _: Admin,
     Path(id): Path<Uuid>,
+    Query(params): Query<UpdateParams>,
+    note: Note,
     Json(body): Json<TableBody>,
-) -> Result<axum::Json<TableView>> {
+) -> Result<axum::Json<UpdateAnswer>> {
     let specs = |columns: Vec<ColumnBody>| columns.into_iter().map(ColumnSpec::from).collect();
     let change = TableChange {
         name: body.name,
@@ -193,7 +263,13 @@ pub(crate) async fn update(
         access: body.access.map(AccessBody::read).transpose()?,
         confirm: body.confirm,
     };
-    Ok(axum::Json(state.catalog.update_table(id, change).await?.into()))
+    note.changes(!params.dry_run);
+    if params.dry_run {
+        let preview = state.catalog.data()?.preview_change(id, &change).await?;
+        return Ok(axum::Json(UpdateAnswer::Preview(preview.into())));
+    }
+    let table = state.catalog.update_table(id, change).await?;
+    Ok(axum::Json(UpdateAnswer::Table(Box::new(table.into()))))
 }
 
 /// Deletes a table; one with rows needs `confirm=true`.
@@ -251,10 +327,34 @@ impl From<Table> for TableView {
             description: table.description,
             columns: table.columns,
             unique: table.unique,
+            rules: RulesView {
+                read: table.rules.read,
+                create: table.rules.create,
+                update: table.rules.update,
+                delete: table.rules.delete,
+            },
             access: table.access,
             pack: table.pack,
             created_at: table.created_at,
             updated_at: table.updated_at,
+        }
+    }
+}
+
+impl From<ChangePreview> for ChangePreviewView {
+    fn from(preview: ChangePreview) -> Self {
+        let loss = |Loss { column, values }| LossView { column, values };
+        let problem = |Problem { column, rows, message }| {
+            let rows = (rows > 0).then_some(rows);
+            ProblemView { column, rows, message }
+        };
+        Self {
+            dry_run: true,
+            needs_confirm: !preview.losses.is_empty(),
+            rows: preview.rows,
+            losses: preview.losses.into_iter().map(loss).collect(),
+            problems: preview.problems.into_iter().map(problem).collect(),
+            work: preview.work,
         }
     }
 }

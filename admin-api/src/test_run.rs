@@ -7,13 +7,14 @@ use std::time::Duration;
 use axum::extract::State;
 use gatewright_core::Failure;
 use gatewright_core::data::Row;
-use gatewright_core::run::{TestCall, TestOutcome, run_test};
+use gatewright_core::run::{CapturedRun, TestCall, TestOutcome, run_test};
 use gatewright_core::script::{CallUser, Within};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::audit::Note;
 use crate::error::Result;
 use crate::extract::{Admin, Json as JsonBody};
 use crate::state::AdminState;
@@ -80,6 +81,8 @@ pub(crate) struct TestRunBody {
     /// Rows that exist beside those that are there, by table, at most 1000 in all; undone with the rest.
     #[schema(value_type = Option<Object>)]
     rows: Option<BTreeMap<String, Vec<Row>>>,
+    /// The request id of a run that was captured: what is left out is as it was there.
+    from_run: Option<Uuid>,
     /// Runs this revision of the saved script in place of the newest.
     revision: Option<i64>,
 }
@@ -126,6 +129,52 @@ pub(crate) struct TestRunError {
 }
 
 impl TestRunBody {
+    /// Takes over what is left out from a run that was captured.
+    fn take_from(&mut self, run: CapturedRun) -> Result<()> {
+        let kind = match run.kind.as_str() {
+            "route" => "http_route",
+            "admission" => "websocket_admission",
+            "connection" => "websocket_connection",
+            "disconnection" => "websocket_disconnection",
+            _ => "websocket_event",
+        };
+        if self.kind.is_empty() {
+            kind.clone_into(&mut self.kind);
+        }
+        if self.payload.is_none() && run.cut.iter().any(|part| part == "payload") {
+            let message =
+                "its payload is not whole, so that it cannot be sent again; send a payload beside it";
+            return Err(Failure::invalid("fromRun", message).into());
+        }
+        self.payload.get_or_insert(run.payload);
+        self.user = self.user.take().or(run.user);
+        self.app = self.app.take().or(run.app);
+        if self.kind.starts_with("websocket_") {
+            self.rooms.get_or_insert(run.rooms);
+        }
+        let names_handler =
+            self.gateway_path.is_some() || self.gateway_id.is_some() || self.event_id.is_some();
+        match run.request {
+            Some(request) if !names_handler && self.route_id.is_none() => self.take_request(&request),
+            None if !names_handler => {
+                self.gateway_path = Some(run.gateway);
+                self.event_name = self.event_name.take().or(Some(run.event));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_request(&mut self, request: &Json) {
+        let text = |name: &str| request[name].as_str().map(str::to_owned);
+        let map = |name: &str| request[name].as_object().cloned();
+        self.method = self.method.take().or_else(|| text("method"));
+        self.gateway_path = text("path");
+        self.params = self.params.take().or_else(|| map("params"));
+        self.query = self.query.take().or_else(|| map("query"));
+        self.headers = self.headers.take().or_else(|| map("headers"));
+    }
+
     /// Rooms that the socket is in.
     ///
     /// # Errors
@@ -155,8 +204,13 @@ impl TestRunBody {
 pub(crate) async fn run(
     State(state): State<AdminState>,
     _: Admin,
-    JsonBody(body): JsonBody<TestRunBody>,
+    note: Note,
+    JsonBody(mut body): JsonBody<TestRunBody>,
 ) -> Result<axum::Json<TestRunAnswer>> {
+    note.changes(body.commit);
+    if let Some(id) = body.from_run {
+        body.take_from(captured_run(&state, id)?)?;
+    }
     body.rooms()?;
     let rows = rows_of(&state, &body)?;
     let subject = subject_of(&state, &body).await?;
@@ -183,6 +237,16 @@ pub(crate) async fn run(
     };
     let outcome = run_test(state.catalog.engine(), call).await?;
     Ok(axum::Json(answer(outcome)))
+}
+
+fn captured_run(state: &AdminState, id: Uuid) -> Result<CapturedRun> {
+    let gone = || {
+        Failure::not_found(
+            "captured run",
+            format!("{id}; start a capture of its handler, then let it run again"),
+        )
+    };
+    Ok(state.captures.find(id).ok_or_else(gone)?)
 }
 
 /// The script, or its version of the revision that is meant.

@@ -16,7 +16,7 @@ use crate::state::AdminState;
 /// A user, without secrets.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct UserView {
+pub(crate) struct UserView {
     /// A UUID, or what another issuer says.
     id: String,
     email: String,
@@ -31,6 +31,18 @@ pub struct UserView {
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     updated_at: Option<Time>,
+}
+
+/// The own account.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnView {
+    #[serde(flatten)]
+    user: UserView,
+    /// True while the password is still the one of the first start, which others may have seen; else it is absent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    has_first_password: bool,
 }
 
 /// A new user.
@@ -143,6 +155,13 @@ pub(crate) async fn revoke_tokens(
     state.accounts.user(id).await?;
     state.accounts.end_sessions_of(id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<User> for OwnView {
+    fn from(user: User) -> Self {
+        let has_first_password = user.account.as_ref().is_some_and(|account| account.has_first_password);
+        Self { user: user.into(), has_first_password }
+    }
 }
 
 impl From<User> for UserView {

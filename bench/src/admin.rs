@@ -31,9 +31,19 @@ impl Admin {
 
     /// A call that must succeed; its answer.
     pub async fn call(&self, method: &str, path: &str, body: Json) -> Result<Json> {
-        let (status, text) = request(self.address, method, path, &self.token, &body).await?;
-        ensure!((200..300).contains(&status), "{method} {path}: {status} {text}");
+        let text = self.succeed(method, path, &body).await?;
         Ok(serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// What a path answers, which must be a success.
+    pub async fn get(&self, path: &str) -> Result<String> {
+        self.succeed("GET", path, &Json::Null).await
+    }
+
+    async fn succeed(&self, method: &str, path: &str, body: &Json) -> Result<String> {
+        let (status, text) = request(self.address, method, path, &self.token, body).await?;
+        ensure!((200..300).contains(&status), "{method} {path}: {status} {text}");
+        Ok(text)
     }
 
     /// What a path answers.

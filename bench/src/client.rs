@@ -69,22 +69,28 @@ impl Client {
             outbox: Outbox::new(),
         };
         client.upgrade(endpoint.address).await?;
-        let auth = match &endpoint.token {
+        client.join(&endpoint.namespace, endpoint.token.as_deref()).await?;
+        Ok(client)
+    }
+
+    /// Joins a namespace, up to its answer.
+    pub async fn join(&mut self, namespace: &str, token: Option<&str>) -> Result<()> {
+        let auth = match token {
             Some(token) => serde_json::json!({ "token": token }).to_string(),
             None => "{}".to_owned(),
         };
-        let connect = format!("40{},{auth}", endpoint.namespace);
-        client.outbox.push(frame::TEXT, &[connect.as_bytes()]);
-        client.flush().await?;
+        let connect = format!("40{namespace},{auth}");
+        self.outbox.push(frame::TEXT, &[connect.as_bytes()]);
         let mut connected = false;
         while !connected {
-            client.fill().await?;
-            client.drain(|packet, _| {
+            self.flush().await?;
+            self.fill().await?;
+            self.drain(|packet, _| {
                 connected |= packet == Packet::Connected;
                 Ok(())
             })?;
         }
-        Ok(client)
+        Ok(())
     }
 
     async fn upgrade(&mut self, address: SocketAddr) -> Result<()> {

@@ -17,6 +17,7 @@ mod idle;
 mod leaderboard;
 mod measure;
 mod packet;
+mod pages;
 mod presence;
 mod proc;
 mod report;
@@ -88,6 +89,8 @@ enum Command {
     Leaderboard(leaderboard::LeaderboardArgs),
     /// Events while an admin watches their runs, beside the same while nobody does
     Watched(events::EventsArgs),
+    /// Pages: how long the admin UI waits for the data of each page on a large server
+    Pages(pages::PagesArgs),
     /// Fan-out: one publisher, many subscribers in one room, every delivery checked
     Fanout(fanout::FanoutArgs),
     /// Topics: what a publish costs, by how many different filters the subscriptions have
@@ -138,6 +141,9 @@ fn main() -> Result<()> {
         }
         Some(Command::Presence(args)) => {
             return client_runtime(cli.client_threads)?.block_on(presence::run(&args, &cli.compare.start));
+        }
+        Some(Command::Pages(args)) => {
+            return client_runtime(cli.client_threads)?.block_on(pages::run(&args, &cli.compare.start));
         }
         Some(Command::Leaderboard(args)) => {
             return client_runtime(cli.client_threads)?.block_on(leaderboard::run(&args, &cli.compare));

@@ -2,6 +2,7 @@
 //! temporary folder on a free port, and how it is ended. Scenarios see only a running [`Server`].
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -99,8 +100,9 @@ pub const ADMIN_EMAIL: &str = "admin@localhost";
 /// That admin's password.
 pub const ADMIN_PASSWORD: &str = "only for a bench";
 
+const MANIFEST: &str = "pack.toml";
 const PACK: [(&str, &str); 11] = [
-    ("pack.toml", include_str!("../pack/pack.toml")),
+    (MANIFEST, include_str!("../pack/pack.toml")),
     ("events/message.rhai", include_str!("../pack/events/message.rhai")),
     ("events/leave.rhai", include_str!("../pack/events/leave.rhai")),
     ("events/subscribe.rhai", include_str!("../pack/events/subscribe.rhai")),
@@ -145,12 +147,17 @@ impl Target {
     /// # Errors
     /// When it ends, or is not ready in time; the end of its log is part of the message.
     pub async fn start(self, args: &StartArgs) -> Result<Server> {
+        self.start_with(args, "").await
+    }
+
+    /// The same, with more in the pack of a gateway: TOML.
+    pub async fn start_with(self, args: &StartArgs, more: &str) -> Result<Server> {
         let folder = TempDir::with_prefix("gatewright-bench-")?;
         let address = free_address()?;
         let log_path = folder.path().join("server.log");
         let log = File::create(&log_path)?;
         let postgres = if self == Self::Gatewright { args.postgres().await? } else { None };
-        let mut command = self.command(args, folder.path(), address)?;
+        let mut command = self.command(args, folder.path(), address, more)?;
         if let Some(postgres) = &postgres {
             command.env("GATEWRIGHT_DATABASE_URL", postgres.url());
         }
@@ -174,13 +181,13 @@ impl Target {
         Ok(Server { endpoint, pid, child, folder, postgres })
     }
 
-    fn command(self, args: &StartArgs, folder: &Path, address: SocketAddr) -> Result<Command> {
+    fn command(self, args: &StartArgs, folder: &Path, address: SocketAddr, more: &str) -> Result<Command> {
         let listen = address.to_string();
         let mut command;
         match self {
             Self::Gatewright => {
                 let pack = folder.join("pack");
-                write_pack(&pack)?;
+                write_pack(&pack, more)?;
                 command = Command::new(args.gatewright().canonicalize()?);
                 command.args(["serve", "--listen", &listen]);
                 command.arg("--data").arg(folder.join("data"));
@@ -251,13 +258,14 @@ fn free_address() -> Result<SocketAddr> {
     Ok(listener.local_addr()?)
 }
 
-fn write_pack(folder: &Path) -> Result<()> {
+fn write_pack(folder: &Path, more: &str) -> Result<()> {
     for (name, text) in PACK {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
         fs::write(path, text)?;
     }
-    Ok(())
+    let mut manifest = fs::OpenOptions::new().append(true).open(folder.join(MANIFEST))?;
+    Ok(manifest.write_all(more.as_bytes())?)
 }
 
 async fn wait_until_ready(child: &mut Child, address: SocketAddr, patience: Duration) -> Result<()> {

@@ -2,7 +2,7 @@
 //! sandbox, the catalog of gateways and the packs.
 //!
 //! Nothing here knows HTTP or Socket.IO. A module may use only those listed before it:
-//! `error`, `fields`, `id`, `listeners`, `nearest`, `moment`, `text`, `payload`, `metrics`, `config`, `filter`, `store`, `auth`,
+//! `error`, `fields`, `id`, `listeners`, `nearest`, `moment`, `text`, `payload`, `metrics`, `config`, `filter`, `store`, `audit`, `disk`, `backups`, `auth`,
 //! `jobs`, `data`, `queue`, `cache`, `broker`, `script`, `catalog`, `run`, `pack`.
 
 pub mod error;
@@ -19,7 +19,10 @@ pub mod config;
 pub mod filter;
 pub mod store;
 
+pub mod audit;
 pub mod auth;
+pub mod backups;
+pub mod disk;
 
 pub mod data;
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::boot;
+use crate::boot::{self, DemoPage};
 use crate::cli::{DatabaseArgs, DemoArgs, ServeArgs};
 
 /// Runs a server on a temporary folder with the packs that have a page to try them.
@@ -14,5 +14,6 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         pack: Vec::new(),
         watch: None,
     };
-    boot::serve(serve.sources(), Some("/demo/chat")).await
+    let page = DemoPage { path: "/demo/chat", gateway: "/chat" };
+    boot::serve(serve.sources(), Some(page)).await
 }

@@ -69,6 +69,8 @@ pub struct AdminSocket {
 pub struct Topics {
     pub(super) stats: bool,
     pub(super) runs: Option<RunsTopic>,
+    pub(super) jobs: bool,
+    pub(super) sockets: bool,
     /// The number of the last change that it was told of.
     pub(super) catalog: Option<u64>,
 }
@@ -109,6 +111,9 @@ async fn let_in(hub: Arc<Hub>, socket: SocketRef, auth: Json) -> Result<(), Conn
     let extensions = &socket.req_parts().extensions;
     let handshake = extensions.get::<Arc<Handshake>>().cloned().unwrap_or_default();
     let session = extensions.get::<Arc<Session>>().cloned().ok_or(UNAVAILABLE)?;
+    if !handshake.is_for_admins {
+        return Err(ConnectError::new(ErrorCode::Forbidden, "Admins connect where `admin.listen` says"));
+    }
     let token = auth.get("token").and_then(Json::as_str).filter(|token| !token.is_empty());
     // A cookie counts from the own origin alone, as in the admin API.
     let cookie = || handshake.cookie_token.as_deref().filter(|_| handshake.cookie_counts(&[]));
@@ -292,13 +297,19 @@ impl AdminSocket {
         let mut topics = self.topics.lock();
         match &*topic {
             STATS => topics.stats = is_on,
+            JOBS => topics.jobs = is_on,
+            SOCKETS => topics.sockets = is_on,
             CATALOG => topics.catalog = is_on.then(|| self.hub.admins.definitions()),
             RUNS if is_on => {
                 let filter = filter.unwrap_or_default().filter()?;
                 topics.runs = Some(RunsTopic { filter, cursor: self.hub.runner.log.follow() });
             }
             RUNS => topics.runs = None,
-            other => return Err(invalid(format!("topic is {STATS}, {RUNS} or {CATALOG}, not {other}"))),
+            other => {
+                return Err(invalid(format!(
+                    "topic is {STATS}, {RUNS}, {SOCKETS}, {JOBS} or {CATALOG}, not {other}"
+                )));
+            }
         }
         Ok(())
     }
@@ -331,6 +342,10 @@ const UNWATCH: &str = "unwatch";
 pub(super) const STATS: &str = "stats";
 /// What has run.
 pub(super) const RUNS: &str = "runs";
+/// How many jobs there are.
+pub(super) const JOBS: &str = "jobs";
+/// What all sockets and rooms come to, once a second.
+pub(super) const SOCKETS: &str = "sockets";
 /// That what admins define has changed.
 pub(super) const CATALOG: &str = "catalog";
 
@@ -382,10 +397,10 @@ impl MessageHandler<LocalAdapter, AllEvents> for AdminEvents {
             return;
         }
         let done = checked.and_then(|()| admin.take(&name, &packet));
-        let sees_stats = done.is_ok() && admin.topics.lock().stats && name == WATCH;
+        let is_watching = done.is_ok() && name == WATCH;
         admin.acknowledge(ack, &done);
-        if sees_stats {
-            super::admin_feed::send_stats(&admin.hub, std::slice::from_ref(&admin));
+        if is_watching {
+            super::admin_feed::send_figures(&admin.hub, std::slice::from_ref(&admin));
         }
     }
 }

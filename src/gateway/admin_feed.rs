@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewright_admin_api::{Figures, RunView};
+use gatewright_admin_api::{Figures, Live, RunView};
 use gatewright_core::run::raw;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::MissedTickBehavior;
 
-use super::admin::{AdminSocket, CATALOG, RUNS, RunsTopic, STATS};
+use super::admin::{AdminSocket, CATALOG, RUNS, RunsTopic, SOCKETS, STATS, Topics};
+use super::admin_jobs::JobsFeed;
 use super::hub::Hub;
 use super::packets::Packet;
 
@@ -27,6 +28,7 @@ const BATCH_BYTES_MAX: usize = 256 << 10;
 pub(super) async fn feed_admins(hub: &Arc<Hub>) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut jobs = JobsFeed::default();
     for number in 0_u64.. {
         if !hub.admins.forget_gone() {
             hub.admins.came.notified().await;
@@ -39,22 +41,34 @@ pub(super) async fn feed_admins(hub: &Arc<Hub>) {
             send_catalog(hub, admin);
             tokio::task::yield_now().await;
         }
+        jobs.tick(hub, &sockets).await;
         if number.is_multiple_of(STATS_EVERY) {
-            send_stats(hub, &sockets);
+            send_figures(hub, &sockets);
         }
     }
 }
 
 /// Sends those who watch them the figures of this moment.
-pub(super) fn send_stats(hub: &Hub, sockets: &[Arc<AdminSocket>]) {
-    let watching: Vec<_> = sockets.iter().filter(|admin| admin.topics.lock().stats).collect();
+pub(super) fn send_figures(hub: &Hub, sockets: &[Arc<AdminSocket>]) {
+    send_to(sockets, STATS, |topics| topics.stats, || Figures::of(hub, &hub.runner.history));
+    send_to(sockets, SOCKETS, |topics| topics.sockets, || hub.socket_figures());
+}
+
+/// Sends those who watch a topic what is made once for all of them.
+fn send_to<T: Serialize>(
+    sockets: &[Arc<AdminSocket>],
+    topic: &str,
+    watches: impl Fn(&Topics) -> bool,
+    figures: impl FnOnce() -> T,
+) {
+    let watching: Vec<_> = sockets.iter().filter(|admin| watches(&admin.topics.lock())).collect();
     if watching.is_empty() {
         return;
     }
-    let figures = serde_json::to_string(&Figures::of(hub, &hub.runner.history)).unwrap_or_default();
+    let figures = serde_json::to_string(&figures()).unwrap_or_default();
     // The next are newer: for who does not keep up these are as good as none.
     for admin in watching {
-        let _ = admin.offer(STATS, &Text(raw(&figures)));
+        let _ = admin.offer(topic, &Text(raw(&figures)));
     }
 }
 
@@ -112,7 +126,7 @@ impl Packet for RunsPacket {
 /// JSON as it is.
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Text<'a>(&'a RawValue);
+pub(super) struct Text<'a>(pub(super) &'a RawValue);
 
 impl Packet for Text<'_> {
     fn bytes(&self) -> usize {

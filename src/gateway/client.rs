@@ -20,6 +20,10 @@ impl Socket for Connection {
         &self.id_text
     }
 
+    fn recorded_id(&self) -> Option<Arc<str>> {
+        Some(self.id_text.clone())
+    }
+
     fn app(&self) -> Option<Json> {
         self.app_key().map(|key| key.as_json())
     }

@@ -1,6 +1,7 @@
 //! One socket in one namespace.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::{SendError, SocketError};
 
 use super::guard::Session;
+use super::handshake::Handshake;
 use super::hub::{Hub, Seat};
 use super::limits::Rate;
 use super::namespace::Namespace;
@@ -39,7 +41,7 @@ pub struct Connection {
     /// Unique among all sockets, shared by the namespaces of one transport.
     pub id: SocketId,
     /// The same as text.
-    pub id_text: Box<str>,
+    pub id_text: Arc<str>,
     /// Where it is connected.
     pub namespace: Arc<Namespace>,
     /// The name by which it came: the gateway's path or an alias.
@@ -277,6 +279,12 @@ impl Connection {
             handle.cut();
         }
         self.hub.runtime.spawn(say_goodbye(socket.clone()));
+    }
+
+    /// The address that it came from; none before it is connected.
+    pub fn address(&self) -> Option<IpAddr> {
+        let socket = self.socket.get()?;
+        socket.req_parts().extensions.get::<Arc<Handshake>>().map(|handshake| handshake.ip)
     }
 
     /// Whether it has no WebSocket.

@@ -15,6 +15,8 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::{Map, Value as Json};
 
+use crate::http::Serves;
+
 /// What is kept of the request that opened a transport.
 #[derive(Debug, Clone)]
 pub struct Handshake {
@@ -24,6 +26,8 @@ pub struct Handshake {
     pub bearer: Option<Box<str>>,
     /// The token of the `accessToken` cookie.
     pub cookie_token: Option<Box<str>>,
+    /// Whether it came to where admins are served.
+    pub is_for_admins: bool,
     origin: Option<Box<str>>,
     /// The server's, as its client reached it.
     own_origin: Option<Box<str>>,
@@ -38,6 +42,7 @@ impl Default for Handshake {
             ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             bearer: None,
             cookie_token: None,
+            is_for_admins: false,
             origin: None,
             own_origin: None,
             headers: Box::default(),
@@ -64,6 +69,7 @@ impl Handshake {
             ip,
             bearer: bearer(headers).map(Box::from),
             cookie_token: cookie(headers, ACCESS_COOKIE).map(Box::from),
+            is_for_admins: request.extensions().get::<Serves>() == Some(&Serves::All),
             origin: text(header::ORIGIN).map(Box::from),
             own_origin: own_origin(headers, trusts_proxy).map(Box::from),
             headers: lines.into(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use gatewright_admin_api::{Live, LiveSocket};
+use gatewright_admin_api::{Live, LivePage, LiveRoom, LiveSocket, RoomQuery, SocketFigures, SocketQuery};
 use gatewright_core::auth::{Accounts, UserId};
 use gatewright_core::broker::{Action, Publication, Room, Sockets, Target};
 use gatewright_core::config::Config;
@@ -22,6 +22,7 @@ use super::guard::Sessions;
 use super::handshake::AddressRates;
 use super::namespace::Namespace;
 use super::rooms;
+use super::survey::{LastLook, live_socket};
 use super::tokens::Expiries;
 use super::topics::Topic;
 
@@ -61,6 +62,7 @@ pub struct Hub {
     pub(super) expiries: Expiries,
     /// The sockets of `/@admin`.
     pub(super) admins: Admins,
+    pub(super) last_look: LastLook,
     /// Told when the sessions of sockets are to be looked at.
     pub(super) check_sessions: Notify,
     /// Itself, for the connections that it makes.
@@ -84,6 +86,7 @@ impl Hub {
             this: this.clone(),
             check_sessions: Notify::new(),
             admins: Admins::default(),
+            last_look: LastLook::default(),
             addresses: AddressRates::new(limits),
             sessions: Sessions::new(&library, limits.clone(), runner.metrics.clone()),
             accounts,
@@ -179,6 +182,27 @@ impl Hub {
     /// How many connections the user with this id has.
     pub(super) fn connection_count_of(&self, user_id: &str) -> usize {
         self.users.read().get(user_id).map_or(0, Vec::len)
+    }
+
+    /// So many connections of a user to one gateway, by id, behind this one.
+    pub(super) fn connections_of_user_behind(
+        &self,
+        user_id: &str,
+        path: &str,
+        behind: Option<SocketId>,
+        most: usize,
+    ) -> Vec<Arc<Connection>> {
+        let users = self.users.read();
+        let mut nearest = BTreeMap::new();
+        for connection in users.get(user_id).into_iter().flatten() {
+            if *connection.namespace.path == *path && behind.is_none_or(|behind| connection.id > behind) {
+                nearest.insert(connection.id, connection);
+                if nearest.len() > most {
+                    nearest.pop_last();
+                }
+            }
+        }
+        nearest.into_values().cloned().collect()
     }
 
     /// All connections of users who are signed in.
@@ -311,13 +335,23 @@ impl Live for Hub {
     }
 
     fn sockets_of(&self, user_id: &str) -> Vec<LiveSocket> {
-        let socket = |connection: &Arc<Connection>| LiveSocket {
-            socket_id: connection.id_text.to_string(),
-            gateway: connection.namespace.path.to_string(),
-            session_id: connection.identity().and_then(|identity| identity.session_id),
-            connected_at: connection.connected_at,
-        };
-        self.connections_of(user_id).iter().map(socket).collect()
+        self.connections_of(user_id).iter().map(live_socket).collect()
+    }
+
+    fn sockets_with_id(&self, id: &str) -> Vec<LiveSocket> {
+        self.connections_of_socket(id).iter().map(live_socket).collect()
+    }
+
+    fn sockets(&self, query: &SocketQuery) -> LivePage<LiveSocket> {
+        self.sockets_page(query)
+    }
+
+    fn rooms(&self, query: &RoomQuery) -> LivePage<LiveRoom> {
+        self.rooms_page(query)
+    }
+
+    fn socket_figures(&self) -> SocketFigures {
+        self.figures_of_sockets()
     }
 
     fn queue_depth(&self) -> usize {

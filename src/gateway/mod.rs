@@ -5,6 +5,7 @@
 
 mod admin;
 mod admin_feed;
+mod admin_jobs;
 mod client;
 mod connect;
 mod connection;
@@ -21,6 +22,7 @@ mod packets;
 mod presence;
 mod reconcile;
 mod rooms;
+mod survey;
 mod tokens;
 mod topics;
 mod watch;

@@ -1,6 +1,7 @@
 //! What the product itself sends: names and shapes that clients depend on.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use gatewright_core::auth::UserId;
 use gatewright_core::jobs::{JobError, JobStatus};
@@ -188,7 +189,7 @@ pub struct PresencePacket<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PresenceMember {
-    pub socket_id: Box<str>,
+    pub socket_id: Arc<str>,
     pub user_id: Option<UserId>,
 }
 

@@ -5,8 +5,11 @@
 //! take a packet, presence must know who joined when, and no room name may reach a private room.
 //! Private rooms do not exist here at all: a socket and a user are found by their ids.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::{AddAssign, Bound};
 use std::sync::Arc;
 
 use gatewright_core::broker::Member;
@@ -30,6 +33,57 @@ struct State {
     connections: HashMap<SocketId, Occupant>,
     rooms: HashMap<Box<str>, Arc<Room>>,
     topics: Topics,
+    /// The same connections and rooms in an order, for those who look at them page by page.
+    ids: BTreeSet<SocketId>,
+    names: BTreeSet<ByName>,
+    moves: Moves,
+}
+
+/// Who came and went, since the gateway is there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Moves {
+    pub connects: u64,
+    pub disconnects: u64,
+    pub joins: u64,
+    pub leaves: u64,
+}
+
+impl AddAssign for Moves {
+    fn add_assign(&mut self, other: Self) {
+        self.connects += other.connects;
+        self.disconnects += other.disconnects;
+        self.joins += other.joins;
+        self.leaves += other.leaves;
+    }
+}
+
+/// A room in the order of names.
+struct ByName(Arc<Room>);
+
+impl Borrow<str> for ByName {
+    fn borrow(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for ByName {}
+
+impl PartialOrd for ByName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ByName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.name.cmp(&other.0.name)
+    }
 }
 
 /// A connection, with its rooms in the order in which it joined them.
@@ -57,7 +111,7 @@ pub struct Room {
 
 #[derive(Default)]
 struct Members {
-    by_id: HashMap<SocketId, RoomMember>,
+    by_id: BTreeMap<SocketId, RoomMember>,
     /// The same, for those who send to all; made when it is asked for.
     all: Option<Arc<[Arc<Connection>]>>,
 }
@@ -91,14 +145,13 @@ impl Rooms {
     /// Adds a connection, which is in no room. False when there is one of this id: a transport has one
     /// connection to a gateway, by whichever of its names.
     pub fn add(&self, connection: &Arc<Connection>) -> bool {
-        match self.state.write().connections.entry(connection.id) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(place) => {
-                let (rooms, subscriptions) = (Vec::new(), HashMap::new());
-                place.insert(Occupant { connection: connection.clone(), rooms, subscriptions });
-                true
-            }
-        }
+        let mut state = self.state.write();
+        let Entry::Vacant(place) = state.connections.entry(connection.id) else { return false };
+        let (rooms, subscriptions) = (Vec::new(), HashMap::new());
+        place.insert(Occupant { connection: connection.clone(), rooms, subscriptions });
+        state.ids.insert(connection.id);
+        state.moves.connects += 1;
+        true
     }
 
     /// Takes a connection out of everything. Gives back the rooms that it was in; none: it was not
@@ -109,6 +162,8 @@ impl Rooms {
             return None;
         }
         let Occupant { rooms, subscriptions, .. } = state.connections.remove(&id)?;
+        state.ids.remove(&id);
+        state.moves.disconnects += 1;
         subscriptions.iter().for_each(|(id, subscription)| state.topics.remove(*id, subscription));
         rooms.iter().for_each(|room| state.take_out(id, room));
         Some(rooms)
@@ -117,7 +172,7 @@ impl Rooms {
     /// Puts a connection into a room, unless it is in `most` rooms and topics; 0: in any number.
     pub fn join(&self, id: SocketId, name: &str, most: usize) -> Result<Arc<Room>, NotJoined> {
         let mut state = self.state.write();
-        let State { connections, rooms, .. } = &mut *state;
+        let State { connections, rooms, names, moves, .. } = &mut *state;
         let occupant = connections.get_mut(&id).ok_or(NotJoined::Gone)?;
         if occupant.rooms.iter().any(|room| *room.name == *name) {
             return Err(NotJoined::Already);
@@ -128,8 +183,10 @@ impl Rooms {
         let room = rooms.get(name).cloned().unwrap_or_else(|| {
             let room = Arc::new(Room::new(name));
             rooms.insert(name.into(), room.clone());
+            names.insert(ByName(room.clone()));
             room
         });
+        moves.joins += 1;
         let member = RoomMember { connection: occupant.connection.clone(), joined_at: store::now() };
         room.members.lock().change(|members| drop(members.insert(id, member)));
         occupant.rooms.push(room.clone());
@@ -196,10 +253,44 @@ impl Rooms {
         self.state.read().rooms.get(name).cloned()
     }
 
-    /// The rooms whose names begin like this, in no order.
+    /// The rooms whose names begin like this.
     pub fn beginning_with(&self, prefix: &str) -> Vec<Arc<Room>> {
         let state = self.state.read();
-        state.rooms.values().filter(|room| room.name.starts_with(prefix)).cloned().collect()
+        let from = state.names.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.map(|ByName(room)| room).take_while(|room| room.name.starts_with(prefix)).cloned().collect()
+    }
+
+    /// So many rooms, by name, behind this one.
+    pub fn rooms_behind(&self, name: Option<&str>, most: usize) -> Vec<Arc<Room>> {
+        let state = self.state.read();
+        let behind =
+            state.names.range::<str, _>((name.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+        behind.take(most).map(|ByName(room)| room.clone()).collect()
+    }
+
+    /// So many connections, by id, behind this one.
+    pub fn connections_behind(&self, id: Option<SocketId>, most: usize) -> Vec<Arc<Connection>> {
+        let state = self.state.read();
+        let behind = state.ids.range((id.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+        let occupants = behind.take(most).filter_map(|id| state.connections.get(id));
+        occupants.map(|occupant| occupant.connection.clone()).collect()
+    }
+
+    /// The names of the first so many rooms that a connection is in, and of how many it is in.
+    pub fn first_names_of(&self, id: SocketId, most: usize) -> (Vec<String>, usize) {
+        let state = self.state.read();
+        let rooms = state.connections.get(&id).map_or(&[][..], |occupant| &occupant.rooms);
+        (rooms.iter().take(most).map(|room| String::from(&*room.name)).collect(), rooms.len())
+    }
+
+    /// How many rooms there are.
+    pub fn room_count(&self) -> usize {
+        self.state.read().rooms.len()
+    }
+
+    /// Who came and went so far.
+    pub fn moves(&self) -> Moves {
+        self.state.read().moves
     }
 
     /// A connection by its socket's id.
@@ -223,8 +314,10 @@ impl State {
     fn take_out(&mut self, id: SocketId, room: &Room) {
         let mut members = room.members.lock();
         members.change(|members| drop(members.remove(&id)));
+        self.moves.leaves += 1;
         if members.by_id.is_empty() {
             self.rooms.remove(&room.name);
+            self.names.remove(&*room.name);
         }
     }
 }
@@ -237,6 +330,18 @@ impl Room {
     /// All that are in it. Nothing is held meanwhile, so whoever sends keeps nobody from joining.
     pub fn connections(&self) -> Arc<[Arc<Connection>]> {
         self.members.lock().all()
+    }
+
+    /// So many of those in it, by id, behind this one.
+    pub fn connections_behind(&self, id: Option<SocketId>, most: usize) -> Vec<Arc<Connection>> {
+        let members = self.members.lock();
+        let behind = members.by_id.range((id.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+        behind.take(most).map(|(_, member)| member.connection.clone()).collect()
+    }
+
+    /// Whether a connection is in it.
+    pub fn has(&self, id: SocketId) -> bool {
+        self.members.lock().by_id.contains_key(&id)
     }
 
     /// How many are in it.
@@ -257,7 +362,7 @@ impl Room {
 }
 
 impl Members {
-    fn change(&mut self, change: impl FnOnce(&mut HashMap<SocketId, RoomMember>)) {
+    fn change(&mut self, change: impl FnOnce(&mut BTreeMap<SocketId, RoomMember>)) {
         self.all = None;
         change(&mut self.by_id);
     }

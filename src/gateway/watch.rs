@@ -103,7 +103,8 @@ async fn follow_app_keys(hub: &Hub) -> gatewright_core::Result<()> {
     let ids: BTreeSet<_> = shown.iter().map(|(key, _)| key.id).collect();
     let live = hub.accounts.live_app_keys(&Vec::from_iter(ids)).await?;
     for (before, connection) in shown {
-        match live.get(&before.id) {
+        // One with another secret is not the one that was shown.
+        match live.get(&before.id).filter(|now| now.has_secret_of(&before)) {
             None => connection.end(),
             Some(now) if *now != before => {
                 connection.set_app_key(now.clone());

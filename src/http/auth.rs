@@ -7,7 +7,7 @@ use axum::http::header::{ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use gatewright_admin_api::request::{ACCESS_COOKIE, REFRESH_COOKIE, client_address, cookie, network_of};
-use gatewright_admin_api::{ApiError, Identity, Json, OptionalJson, UserView, has_cookies_that_count};
+use gatewright_admin_api::{ApiError, Identity, Json, Note, OptionalJson, OwnView, has_cookies_that_count};
 use gatewright_core::auth::{NewUser, OwnChange, ROLE_USER, SignIn, UserChange};
 use gatewright_core::broker::{Action, Publication, Target};
 use gatewright_core::config::Config;
@@ -39,7 +39,7 @@ pub struct LoginAnswer {
     refresh_token: String,
     /// When the access token expires, in milliseconds since the epoch.
     exp_time: i64,
-    user: UserView,
+    user: OwnView,
 }
 
 /// A refresh token, if it is not in the cookie.
@@ -101,10 +101,13 @@ pub async fn login(
     State(state): State<HttpState>,
     peer: Option<Extension<SocketAddr>>,
     headers: HeaderMap,
+    note: Note,
     Json(body): Json<LoginBody>,
 ) -> Result<Response> {
     let address = address_of(&state, peer, &headers);
+    note.tries(&body.email);
     let sign_in = state.accounts.login(&body.email, body.password, body.remember, address).await?;
+    note.by(&sign_in.user);
     Ok(signed_in(sign_in, &headers, &state.runner.config))
 }
 
@@ -115,9 +118,11 @@ pub async fn exchange(
     State(state): State<HttpState>,
     peer: Option<Extension<SocketAddr>>,
     headers: HeaderMap,
+    note: Note,
     Json(body): Json<ExchangeBody>,
 ) -> Result<Response> {
     let sign_in = state.accounts.exchange(&body.code, address_of(&state, peer, &headers)).await?;
+    note.by(&sign_in.user);
     Ok(signed_in(sign_in, &headers, &state.runner.config))
 }
 
@@ -198,22 +203,22 @@ pub async fn websocket_token(
 }
 
 /// Who is signed in.
-#[utoipa::path(get, path = "/me", tag = "accounts", responses((status = 200, body = UserView)))]
-pub async fn me(Identity(identity): Identity) -> axum::Json<UserView> {
+#[utoipa::path(get, path = "/me", tag = "accounts", responses((status = 200, body = OwnView)))]
+pub async fn me(Identity(identity): Identity) -> axum::Json<OwnView> {
     axum::Json(gatewright_core::auth::User::clone(&identity.user).into())
 }
 
 /// Changes the own account. A new address or password needs `currentPassword`; a new password ends
 /// all sessions, this one too.
 #[utoipa::path(patch, path = "/me", operation_id = "changeMe", tag = "accounts", request_body = MeBody,
-    responses((status = 200, body = UserView)))]
+    responses((status = 200, body = OwnView)))]
 pub async fn change_me(
     State(state): State<HttpState>,
     Identity(identity): Identity,
     peer: Option<Extension<SocketAddr>>,
     headers: HeaderMap,
     Json(body): Json<MeBody>,
-) -> Result<axum::Json<UserView>> {
+) -> Result<axum::Json<OwnView>> {
     let change =
         UserChange { name: body.name, email: body.email, password: body.password, ..Default::default() };
     let own = OwnChange { change, current_password: body.current_password };

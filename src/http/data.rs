@@ -186,8 +186,10 @@ async fn write(
         Caller::Anonymous | Caller::App(_) => None,
     };
     let (table, actor) = table_and_actor(state, table, caller, Scope::DataWrite)?;
-    let (request_id, outcome) =
-        state.runner.write_rows(RowsCall { table: table.name.clone(), actor, change, user }).await;
+    let (request_id, outcome) = state
+        .runner
+        .write_rows(RowsCall { table: table.name.clone(), actor, change, user, timeout: None })
+        .await;
     let answer = match outcome {
         Err(failure) => ApiError::of_run(failure, request_id).into_response(),
         Ok(_) if status == StatusCode::NO_CONTENT => status.into_response(),

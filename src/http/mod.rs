@@ -24,8 +24,10 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use gatewright_admin_api::{AdminState, Live};
+use gatewright_core::audit::Audit;
 use gatewright_core::auth::Accounts;
-use gatewright_core::config::Config;
+use gatewright_core::backups::Backups;
+use gatewright_core::config::{Config, Setting};
 use gatewright_core::pack::Pack;
 use gatewright_core::run::Runner;
 
@@ -36,7 +38,7 @@ pub use demo::mounts;
 pub use listener::{Patience, serve};
 pub use pages::guarded;
 pub use reads::ReadPlaces;
-pub use router::{metrics_router, router};
+pub use router::{Serves, metrics_router, router};
 pub use transport::{Backlog, BeyondCapacity, TransportHandle};
 
 /// What the handlers of this side work with.
@@ -44,6 +46,12 @@ pub use transport::{Backlog, BeyondCapacity, TransportHandle};
 pub struct HttpState {
     pub runner: Arc<Runner>,
     pub accounts: Arc<Accounts>,
+    /// The configuration with the origin of each value.
+    pub settings: Arc<Vec<Setting>>,
+    /// Copies of the database.
+    pub backups: Arc<Backups>,
+    /// Who did what.
+    pub audit: Arc<Audit>,
     pub live: Arc<dyn Live>,
     pub store: gatewright_core::store::Store,
     /// Bounds how many rows' reads each caller has at once.
@@ -69,9 +77,15 @@ impl HttpState {
     fn admin(&self) -> AdminState {
         AdminState {
             config: self.runner.config.clone(),
+            settings: self.settings.clone(),
+            audit: self.audit.clone(),
+            backups: self.backups.clone(),
+            built_in_paths: &BUILT_IN_PATHS,
             accounts: self.accounts.clone(),
             catalog: self.runner.catalog.clone(),
+            runner: self.runner.clone(),
             runs: self.runner.log.clone(),
+            captures: self.runner.captures.clone(),
             history: self.runner.history.clone(),
             live: self.live.clone(),
             packs: self.packs.clone(),

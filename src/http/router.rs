@@ -8,7 +8,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use gatewright_admin_api::error::ErrorAnswer;
 use gatewright_admin_api::request::{ACCESS_COOKIE, APP_KEY_HEADER, REFRESH_COOKIE, cookie};
-use gatewright_admin_api::{ApiError, check_origin};
+use gatewright_admin_api::{ApiError, AuditLayer, check_origin};
 use gatewright_core::{ErrorCode, Failure};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::OpenApi;
@@ -31,9 +31,18 @@ use super::{HttpState, auth, data, demo, health, jobs, openapi, pages, routes, s
 )]
 struct Description;
 
+/// What a listener serves; each of its requests carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serves {
+    /// Everything there is.
+    All,
+    /// What is not for admins alone: their API and their UI have a listener of their own.
+    AllButAdmin,
+}
+
 /// The whole HTTP side; `with_demo` adds the pages to try the packs.
-pub fn router(state: HttpState, with_demo: bool) -> Router {
-    let (router, mut api) = OpenApiRouter::with_openapi(Description::openapi())
+pub fn router(state: HttpState, with_demo: bool, serves: Serves) -> Router {
+    let mut described = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(auth::login))
         .routes(routes!(auth::exchange))
         .routes(routes!(auth::refresh_token))
@@ -53,9 +62,11 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))
-        .with_state(state.clone())
-        .merge(gatewright_admin_api::router(state.admin()))
-        .split_for_parts();
+        .with_state(state.clone());
+    if serves == Serves::All {
+        described = described.merge(gatewright_admin_api::router(state.admin()));
+    }
+    let (router, mut api) = described.split_for_parts();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     let app_key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(APP_KEY_HEADER)));
     let components = api.components.get_or_insert_default();
@@ -64,8 +75,13 @@ pub fn router(state: HttpState, with_demo: bool) -> Router {
     let described = (state.clone(), openapi::Described::new(&api));
     let description = Router::new().route("/openapi.json", get(openapi::serve)).with_state(described);
     let swagger = Router::from(swagger()).layer(middleware::map_response(async |page| pages::own_page(page)));
+    let audited = AuditLayer { audit: state.audit.clone(), config: state.runner.config.clone() };
+    let router = router.layer(middleware::from_fn_with_state(audited, gatewright_admin_api::record));
     let router = router.layer(middleware::map_response(async |answer| pages::not_kept(answer)));
-    let mut router = router.merge(description).merge(swagger).merge(gatewright_admin_api::ui());
+    let mut router = router.merge(description).merge(swagger);
+    if serves == Serves::All {
+        router = router.merge(gatewright_admin_api::ui());
+    }
     if with_demo {
         router = router.merge(demo(state.clone()));
     }

@@ -14,7 +14,7 @@ use gatewright_core::script::{Arguments, HttpRequest, HttpResponse, nesting_of};
 use gatewright_core::{ErrorCode, Failure};
 use serde_json::{Map, Value as Json};
 
-use super::{HttpState, pages};
+use super::{HttpState, Serves, pages};
 
 /// Names and values in one query.
 const QUERY_PAIRS_MAX: usize = 1000;
@@ -25,11 +25,16 @@ type Result<T> = std::result::Result<T, ApiError>;
 pub async fn serve(State(state): State<HttpState>, request: Request) -> Result<Response> {
     let routes = state.runner.catalog.live_routes();
     let (method, path) = (request.method().as_str(), request.uri().path());
+    let has_ui = request.extensions().get::<Serves>() == Some(&Serves::All);
     let (route, params) = match routes.find(method, path)? {
         Found::Route(route, params) => (route.clone(), params),
         Found::OtherMethods(allowed) => return Ok(method_not_allowed(&request, &allowed)),
         // Who opens the server's address looks for a page. A route of an admin goes first.
-        Found::Nothing if path == "/" => return Ok(Redirect::temporary("_/").into_response()),
+        Found::Nothing if path == "/" && has_ui => return Ok(Redirect::temporary("_/").into_response()),
+        // Where the Socket Service had its page.
+        Found::Nothing if path == "/socket" && has_ui && is_looked_at(method) => {
+            return Ok(Redirect::temporary("_/#/sockets").into_response());
+        }
         Found::Nothing => {
             let message = format!("There is no {path}; see /docs");
             return Err(Failure::new(ErrorCode::ResourceNotFound, message).into());
@@ -49,6 +54,11 @@ pub async fn serve(State(state): State<HttpState>, request: Request) -> Result<R
     };
     let request = seen.with_app(app);
     Ok(answer(state.runner.run_route(RouteCall { route, request, body, user }).await))
+}
+
+/// Whether a page is asked for.
+fn is_looked_at(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD")
 }
 
 fn method_not_allowed(request: &Request, allowed: &[&str]) -> Response {

@@ -6,8 +6,6 @@ use axum::extract::State;
 use gatewright_admin_api::{ApiError, Caller, Json, Path, Query};
 use gatewright_core::auth::Scope;
 use gatewright_core::broker::{Action, Publication, Room, Target};
-use gatewright_core::payload::Payload;
-use gatewright_core::script::check_emitted;
 use gatewright_core::{ErrorCode, Failure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -203,7 +201,7 @@ pub async fn broadcast(
         (None, Some(gateway)) => Target::Gateway(gateway.into()),
         (None, None) => return Err(Failure::invalid("channel", "or gateway has to be named").into()),
     };
-    Ok(axum::Json(DeliveredAnswer { delivered: emit(&state, target, &body.event, &body.data).await? }))
+    Ok(axum::Json(DeliveredAnswer { delivered: state.runner.emit(target, &body.event, &body.data).await? }))
 }
 
 /// Sends an event to all sockets of a user.
@@ -216,7 +214,7 @@ pub async fn emit_to_user(
     Json(body): Json<EmitBody>,
 ) -> Result<axum::Json<DeliveredAnswer>> {
     check(&caller, Scope::SocketBroadcast)?;
-    let delivered = emit(&state, Target::User(id.into()), &body.event, &body.data).await?;
+    let delivered = state.runner.emit(Target::User(id.into()), &body.event, &body.data).await?;
     Ok(axum::Json(DeliveredAnswer { delivered }))
 }
 
@@ -231,13 +229,6 @@ pub async fn disconnect_user(
     check(&caller, Scope::SocketBroadcast)?;
     let publication = Publication { target: Target::User(id.into()), action: Action::Disconnect };
     Ok(axum::Json(DisconnectedAnswer { disconnected: state.runner.publish(publication).await? }))
-}
-
-async fn emit(state: &HttpState, target: Target, event: &str, data: &Value) -> Result<usize> {
-    check_emitted(event)?;
-    let payload = Payload { json: data.to_string(), attachments: Vec::new() };
-    let action = Action::Emit { event: event.into(), payload };
-    Ok(state.runner.publish(Publication { target, action }).await?)
 }
 
 fn check(caller: &Caller, scope: Scope) -> Result<()> {

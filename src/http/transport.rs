@@ -72,6 +72,11 @@ impl Backlog {
         self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// So many have left.
     pub fn sent(&self, bytes: usize) {
         let less = |waiting: usize| Some(waiting.saturating_sub(bytes));

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 use time::format_description::well_known::Rfc3339;
 
+use super::support::api::{Api, make_gateway};
+use super::support::database::{Database, on_each_database};
 use super::support::place::Place;
+use super::support::polling::Polling;
 use super::support::server::{Answer, PATIENCE, Server};
 
 const SCOPES: [&str; 5] = ["socket:read", "socket:broadcast", "data:read", "data:write", "routes"];
@@ -51,6 +54,57 @@ fn app_keys_are_made_listed_changed_and_deleted() {
         check_refused(&admin(method, &path, body), 404, "RESOURCE_NOT_FOUND");
     }
 }
+
+/// The same key with another secret: what showed the old one ends.
+fn app_keys_are_rotated(database: Database) {
+    let api = Api::on(database);
+    make_gateway(&api.server, &api.token, json!({ "path": "/k", "requireAppKey": true }), &[("e", "1")]);
+    let (row, old) = make(&api.server, &api.token, &["socket:read"]);
+    let path = format!("/admin/app-keys/{}", row["id"].as_str().unwrap());
+    assert_eq!(row["lastUsedAt"], json!(null));
+    assert_eq!(metrics(&api.server, &old).status, 200);
+    let connect = |key: &str| {
+        let auth = json!({ "appToken": key }).to_string();
+        Polling::try_connect_with(&api.server.url, "/k", &auth)
+    };
+    let mut socket = connect(&old).unwrap_or_else(|refused| panic!("{refused}"));
+
+    let answer = api.admin("POST", &format!("{path}/rotate"), Json::Null);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let mut rotated = answer.json();
+    let new = rotated.as_object_mut().unwrap().remove("key").unwrap();
+    let new = new.as_str().unwrap();
+    assert_ne!(new, old);
+    for same in ["id", "name", "scopes", "expiresAt", "createdAt"] {
+        assert_eq!(rotated[same], row[same], "{same}");
+    }
+    check_refused(&metrics(&api.server, &old), 401, "AUTH_INVALID");
+    assert_eq!(metrics(&api.server, new).status, 200);
+    while socket.packet().kind != '1' {}
+    assert!(connect(&old).is_err());
+    connect(new).unwrap_or_else(|refused| panic!("{refused}"));
+
+    // Written beside the request that used it.
+    let deadline = Instant::now() + PATIENCE;
+    let used = loop {
+        let row = api.get(&path);
+        if !row["lastUsedAt"].is_null() {
+            break row;
+        }
+        assert!(Instant::now() < deadline, "{row} was never used");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(used["updatedAt"], rotated["updatedAt"], "a use is no change");
+    assert!(used.get("key").is_none() && used.get("keyHash").is_none(), "{used}");
+    for _ in 0..20 {
+        assert_eq!(metrics(&api.server, new).status, 200);
+    }
+    assert_eq!(api.get(&path)["lastUsedAt"], used["lastUsedAt"], "once a minute");
+    let missing = "/admin/app-keys/01890000-0000-7000-8000-000000000000/rotate";
+    check_refused(&api.admin("POST", missing, Json::Null), 404, "RESOURCE_NOT_FOUND");
+}
+
+on_each_database!(app_keys_are_rotated);
 
 #[test]
 fn app_keys_that_make_no_sense() {

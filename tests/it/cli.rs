@@ -455,9 +455,17 @@ fn cli_packs(database: Database) {
     let diff = pack(&["diff", "chat"], "b");
     assert!(!diff.check(0, &[]).out.contains("/chat"), "and the same as the pack itself\n{}", diff.out);
     place.run(&["check", &place.text("out")]).check(0, &[]);
+    let tested = place.run(&["test", &place.text("out")]);
+    assert!(!tested.check(0, &["passed"]).out.contains("no tests"), "its tests go along\n{}", tested.out);
 
     pack(&["install", "chat", "--mount", "/engage"], "c")
         .check(0, &["/engage/chat", "POST /engage/orders/{id}/ship", "table message"]);
+    pack(&["export", "chat", &place.text("mounted")], "c").check(0, &[]);
+    assert_eq!(
+        folder(&place.path("out")),
+        folder(&place.path("mounted")),
+        "with its own paths, in tests too"
+    );
     place.write("root/pack.toml", "name = \"root\"\n[[gateways]]\npath = \"/\"\n");
     pack(&["install", "root", "--mount", "/engage"], "c").check(0, &["/engage"]);
     pack(&["install", "root"], "c").check(0, &[]);

@@ -147,6 +147,10 @@ fn openapi_examples_work() {
     let schedule = make("createSchedule", "/admin/schedules");
     change("updateSchedule", format!("/admin/schedules/{}", id(&schedule)));
     change("updateTable", format!("/admin/tables/{}", id(&table)));
+    for (operation, path) in [("explainAccess", "explain-access"), ("writeTableRows", "batch")] {
+        let answer = api.admin("POST", &format!("/admin/tables/{}/{path}", id(&table)), example(operation));
+        assert_eq!(answer.status, 200, "{operation}: {}", answer.body);
+    }
     let route = make("createRoute", "/admin/routes");
     assert_eq!(api.get("/example/Ada"), json!({ "text": "Hello, Ada!" }));
     change("updateRoute", format!("/admin/routes/{}", id(&route)));

@@ -8,8 +8,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use super::support::api::Api;
-use super::support::node::{node_is_there, run_in_browser, start_in_browser};
-use super::support::server::Server;
+use super::support::node::{node_is_there, run_in_browser, run_in_browser_with, start_in_browser};
+use super::support::place::{Place, Running};
+use super::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Server};
 
 /// What stands before the nonce in the policy.
 const NONCE: &str = "style-src 'self' 'nonce-";
@@ -76,6 +77,24 @@ fn ui_is_found() {
     assert!(head.contains(" 200 ") && !head.contains("location:"), "a route of an admin goes first: {head}");
 }
 
+/// What a newcomer does with the demo, from its link to a page of their own. `GATEWRIGHT_WRITE_DOCS=1` keeps the
+/// pictures that the documents show.
+#[test]
+fn ui_first_minutes() {
+    let place = Place::new();
+    let admin = [("ADMIN_EMAIL", ADMIN_EMAIL), ("ADMIN_PASSWORD", ADMIN_PASSWORD)];
+    let running = Running::spawn(place.command(&["demo", "--listen", "127.0.0.1:0"], &admin));
+    let (_, url) = running.started();
+    let line = running.until(|line| line.contains("/_/#code=")).pop().unwrap();
+    let link = &line[line.find("http://").unwrap()..];
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let pictures = tempfile::tempdir().unwrap();
+    let writes = std::env::var("GATEWRIGHT_WRITE_DOCS").as_deref() == Ok("1");
+    let folder = if writes { docs.as_path() } else { pictures.path() };
+    let env = [("GATEWRIGHT_TEST_LINK", link.trim()), ("GATEWRIGHT_TEST_PICTURES", folder.to_str().unwrap())];
+    run_in_browser_with(&url, "ui-first", &env);
+}
+
 /// Text of clients and scripts is never HTML, and a browser keeps nothing but preferences and drafts.
 #[test]
 fn ui_never_makes_html_of_text() {
@@ -140,8 +159,43 @@ fn ui_work() {
 }
 
 #[test]
+fn ui_in_trouble() {
+    let server = Server::start_with(&[("SCRIPTS__LEFT_BEHIND_BYTES", "1000")], &[]);
+    run_in_browser(&server.url, "ui-trouble");
+}
+
+#[test]
+fn ui_runs_and_tests() {
+    run_in_browser(&Server::start().url, "ui-runs");
+}
+
+#[test]
+fn ui_definitions() {
+    run_in_browser(&Server::start().url, "ui-definitions");
+}
+
+/// A crowd from one address, all at once.
+#[test]
+fn ui_sockets() {
+    let settings =
+        [("LIMITS__CONNECTIONS_PER_SECOND_PER_IP", "0"), ("LIMITS__CONNECTIONS_BURST_PER_IP", "0")];
+    run_in_browser(&Server::start_with(&settings, &[]).url, "ui-sockets");
+}
+
+#[test]
+fn ui_for_operators() {
+    run_in_browser(&Server::start().url, "ui-operation");
+}
+
+#[test]
 fn ui_by_keyboard() {
     run_in_browser(&Server::start().url, "ui-keys");
+}
+
+/// Tables, jobs and schedules.
+#[test]
+fn ui_data() {
+    run_in_browser(&Server::start_with(&[("JOBS__RETRY_MS", "50")], &[]).url, "ui-data");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
+use super::app_keys;
 use super::codes::Codes;
 use super::issuer::Issuer;
 use super::own_account::too_many;
@@ -46,6 +47,8 @@ pub struct Accounts {
     pub(super) codes: Codes,
     /// When tokens of sessions were last shown; the least used are forgotten first.
     pub(super) last_uses: moka::sync::Cache<Uuid, Time>,
+    /// Of app keys.
+    pub(super) key_uses: app_keys::LastUses,
     listeners: Listeners,
     /// Hears of every user that is made, changed or deleted here.
     pub(super) user_changes: OnceLock<TellUserChange>,
@@ -117,6 +120,7 @@ impl Accounts {
             hashing,
             codes,
             last_uses,
+            key_uses: Default::default(),
             listeners,
             user_changes,
         })

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -23,6 +25,13 @@ const KEY_BYTES: usize = 32;
 const NAME_CHARS_MAX: usize = 200;
 /// Keys in one query, at most: databases bound the number of parameters.
 const KEYS_AT_ONCE: usize = 500;
+/// How exactly the last use of a key is known: it is written no more often.
+const LAST_USE_EVERY: Duration = Duration::from_secs(60);
+/// Keys whose last use was written in that time; the least used are forgotten first, and written again.
+const LAST_USES_MAX: u64 = 10_000;
+
+/// The keys whose last use was written a moment ago.
+pub(super) struct LastUses(moka::sync::Cache<Uuid, ()>);
 
 /// What a key may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,10 +59,14 @@ pub struct AppKey {
     pub scopes: Vec<Scope>,
     /// When it stops to count; none: never.
     pub expires_at: Option<Time>,
+    /// When it was last used, to the minute; none: never.
+    pub last_used_at: Option<Time>,
     /// When it was made.
     pub created_at: Time,
     /// When it last changed.
     pub updated_at: Time,
+    /// What is kept of the key itself; another after a rotation.
+    hash: String,
 }
 
 /// What a new key is made of.
@@ -110,6 +123,11 @@ impl AppKey {
         self.expires_at.is_none_or(|expires_at| expires_at > Time::now_utc())
     }
 
+    /// Whether this is a later state of the same key, shown with the same secret.
+    pub fn has_secret_of(&self, other: &Self) -> bool {
+        self.hash == other.hash
+    }
+
     /// Whether it may be used for this.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
@@ -125,8 +143,10 @@ impl From<app_key::Model> for AppKey {
             name: row.name,
             scopes: scopes.filter_map(|scope| Scope::parse(scope.as_str()?)).collect(),
             expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            hash: row.key_hash,
         }
     }
 }
@@ -160,6 +180,7 @@ impl Accounts {
             scopes: Set(checked_scopes(&new.scopes)?),
             key_hash: Set(hash(&key)),
             expires_at: Set(checked_expiry(new.expires_at)?),
+            last_used_at: Set(None),
             created_at: Set(now),
             updated_at: Set(now),
         };
@@ -186,6 +207,25 @@ impl Accounts {
         let row = row.update(self.store.db()).await?;
         self.sessions_changed().await?;
         Ok(row.into())
+    }
+
+    /// Gives an app key another secret, which is the text. The one until now ends with it, and so do sockets that
+    /// showed it; name, scopes and expiry stay.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`.
+    pub async fn rotate_app_key(&self, id: Uuid) -> Result<(AppKey, String)> {
+        self.get_app_key(id).await?;
+        let key = new_key();
+        let row = app_key::ActiveModel {
+            id: Set(id),
+            key_hash: Set(hash(&key)),
+            updated_at: Set(store::now()),
+            ..Default::default()
+        };
+        let row = row.update(self.store.db()).await?;
+        self.sessions_changed().await?;
+        Ok((row.into(), key))
     }
 
     /// Deletes an app key: from now on it does not count, and sockets that showed it are ended.
@@ -223,7 +263,42 @@ impl Accounts {
         }
         let row = app_key::Entity::find().filter(app_key::Column::KeyHash.eq(hash(key)));
         let key = row.one(self.store.db()).await?.map(AppKey::from);
-        Ok(key.filter(AppKey::counts).ok_or_else(invalid_token)?)
+        let key = key.filter(AppKey::counts).ok_or_else(invalid_token)?;
+        self.note_use_of(key.id);
+        Ok(key)
+    }
+
+    /// Writes when a key was used, unless that was written a moment ago. The request does not wait for it.
+    fn note_use_of(&self, id: Uuid) {
+        if !self.key_uses.begin(id) {
+            return;
+        }
+        let db = self.store.db().clone();
+        tokio::spawn(async move {
+            let written = app_key::Entity::update_many()
+                .col_expr(app_key::Column::LastUsedAt, Expr::value(store::now()))
+                .filter(app_key::Column::Id.eq(id))
+                .exec(&db)
+                .await;
+            if let Err(error) = written {
+                tracing::warn!(%error, app_key = %id, "the last use of an app key is not noted");
+            }
+        });
+    }
+}
+
+impl Default for LastUses {
+    fn default() -> Self {
+        let cache = moka::sync::Cache::builder().max_capacity(LAST_USES_MAX).time_to_live(LAST_USE_EVERY);
+        Self(cache.build())
+    }
+}
+
+impl LastUses {
+    /// Whether the use of a key is to be written now. Of many at once, one is told so.
+    fn begin(&self, id: Uuid) -> bool {
+        // A look costs less than an entry, and it is what nearly all uses need.
+        !self.0.contains_key(&id) && self.0.entry(id).or_insert(()).is_fresh()
     }
 }
 

@@ -7,6 +7,7 @@ mod accounts;
 mod app_keys;
 mod codes;
 mod issuer;
+mod last_admin;
 mod own_account;
 mod password;
 mod sessions;

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::accounts::{Accounts, UserChanged};
+use super::last_admin::{Loss, LossError};
 use super::password::hash_password;
 use super::user_id::UserId;
 use crate::error::{ErrorCode, Failure, Result};
@@ -50,6 +51,9 @@ pub struct Account {
     pub id: Uuid,
     /// A disabled user cannot sign in.
     pub is_enabled: bool,
+    /// Whether the password is still the one of the first start, which others may have seen.
+    #[serde(skip)]
+    pub has_first_password: bool,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: Time,
@@ -134,6 +138,7 @@ impl From<user::Model> for User {
             account: Some(Account {
                 id: row.id,
                 is_enabled: row.is_enabled,
+                has_first_password: row.has_first_password,
                 created_at: row.created_at,
                 updated_at: row.updated_at,
             }),
@@ -173,6 +178,19 @@ impl Accounts {
     /// # Errors
     /// `VALIDATION_ERROR` for a bad field, `DUPLICATE_RESOURCE` for a taken address.
     pub async fn create_user(&self, new: NewUser) -> Result<User> {
+        self.insert_user(new, false).await
+    }
+
+    /// Makes the first admin, whose password others may have seen: in a log or a file of settings.
+    ///
+    /// # Errors
+    /// As [`Self::create_user`].
+    pub async fn create_first_admin(&self, email: String, password: String) -> Result<User> {
+        let (name, role) = (String::new(), ROLE_ADMIN.to_owned());
+        self.insert_user(NewUser { email, password, name, role, is_enabled: true }, true).await
+    }
+
+    async fn insert_user(&self, new: NewUser, has_first_password: bool) -> Result<User> {
         let (email, name) = new.check()?;
         let now = store::now();
         let row = user::ActiveModel {
@@ -182,6 +200,7 @@ impl Accounts {
             role: Set(if new.role.is_empty() { ROLE_USER.to_owned() } else { new.role }),
             is_enabled: Set(new.is_enabled),
             password_hash: Set(self.hash(new.password).await?),
+            has_first_password: Set(has_first_password),
             created_at: Set(now),
             updated_at: Set(now),
         };
@@ -195,11 +214,12 @@ impl Accounts {
     /// Changes a user. A new password, a new role or disabling ends the user's sessions.
     ///
     /// # Errors
-    /// As [`Self::create_user`], and `RESOURCE_NOT_FOUND`.
+    /// As [`Self::create_user`], `RESOURCE_NOT_FOUND`, and `CONFLICT` where no admin would be left.
     pub async fn update_user(&self, id: Uuid, change: UserChange) -> Result<User> {
         let before = self.user(id).await?;
         let mut row = user::ActiveModel { id: Set(id), updated_at: Set(store::now()), ..Default::default() };
         let mut ends_sessions = change.is_enabled == Some(false);
+        let may_lose_admin = ends_sessions || change.role.as_ref().is_some_and(|role| role != ROLE_ADMIN);
         if let Some(email) = &change.email {
             row.email = Set(checked_email(email)?);
         }
@@ -215,13 +235,18 @@ impl Accounts {
         if let Some(password) = change.password {
             check_password(&password)?;
             row.password_hash = Set(self.hash(password).await?);
+            row.has_first_password = Set(false);
             ends_sessions = true;
         }
         if let Some(is_enabled) = change.is_enabled {
             row.is_enabled = Set(is_enabled);
         }
         let email = change.email.unwrap_or_default();
-        let row = row.update(self.store.db()).await.map_err(|error| taken(error, &email))?;
+        let written = self.write_user(id, row, may_lose_admin).await;
+        let row = written.map_err(|error| match error {
+            LossError::Refused(failure) => failure.into(),
+            LossError::Database(error) => taken(error, &email),
+        })?;
         if ends_sessions {
             self.end_sessions_of(id).await?;
         }
@@ -234,16 +259,30 @@ impl Accounts {
     /// Deletes a user with all sessions.
     ///
     /// # Errors
-    /// `RESOURCE_NOT_FOUND`.
+    /// `RESOURCE_NOT_FOUND`, and `CONFLICT` where no admin would be left.
     pub async fn delete_user(&self, id: Uuid) -> Result<()> {
         let (before, profile) = (self.user(id).await?, self.profile(id).await?);
-        let gone = user::Entity::delete_by_id(id).exec(self.store.db()).await?;
-        if gone.rows_affected == 0 {
-            return Err(Failure::not_found("user", id).into());
-        }
+        self.lose(id, Loss::Delete).await.map_err(|error| match error {
+            LossError::Refused(failure) => crate::Error::from(failure),
+            LossError::Database(error) => error.into(),
+        })?;
         self.sessions_changed().await?;
         self.tell(Some(before), None, profile);
         Ok(())
+    }
+
+    async fn write_user(
+        &self,
+        id: Uuid,
+        row: user::ActiveModel,
+        may_lose_admin: bool,
+    ) -> Result<user::Model, LossError> {
+        if !may_lose_admin {
+            return Ok(row.update(self.store.db()).await?);
+        }
+        self.lose(id, Loss::Update(row)).await?;
+        let row = user::Entity::find_by_id(id).one(self.store.db()).await?;
+        row.ok_or_else(|| LossError::Refused(Failure::not_found("user", id)))
     }
 
     /// What the application keeps with a user. No entity has it: sign-ins and sessions read users often, and never this.

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::data::{HOOK_CHANGED, Table, Tables};
 use crate::error::{Failure, Result};
 use crate::filter::Filter;
-use crate::script::{self, Handler, HandlerSource, HookWhen, Hooks, Operation, SCRIPT_EVENT};
+use crate::script::{self, Handler, HandlerSource, HookCondition, HookWhen, Hooks, Operation, SCRIPT_EVENT};
 use crate::store::{check_description, check_text, hook};
 
 /// What the runs of hooks are counted under, in the place of a gateway's path.
@@ -168,12 +168,10 @@ pub(super) fn live_hooks(
         });
         // Rows were checked when they were saved.
         let Some(when) = when_of(&row.when) else { continue };
-        let (filter, changed) = live_condition(row, tables);
         hooks.entry(row.table.clone()).or_default().push(Arc::new(script::Hook {
             when,
             on: names(&row.on).iter().filter_map(|name| Operation::parse(name)).collect(),
-            filter,
-            changed,
+            condition: live_condition(row, tables),
             handler,
         }));
     }
@@ -181,16 +179,19 @@ pub(super) fn live_hooks(
 }
 
 /// The condition of a hook. One that cannot be asked of its table any more is met by no row.
-fn live_condition(row: &hook::Model, tables: &Tables) -> (Option<Filter>, Vec<String>) {
-    let Some(condition) = &row.condition else { return (None, Vec::new()) };
-    let parsed = parts(condition).and_then(|(filter, changed)| {
-        let table = tables.get(row.table.as_str()).ok_or_else(|| Failure::not_found("table", &row.table))?;
-        Ok((Some(table.filter(&filter)?), changed))
-    });
-    parsed.unwrap_or_else(|error| {
+fn live_condition(row: &hook::Model, tables: &Tables) -> HookCondition {
+    let Some(condition) = &row.condition else { return HookCondition::default() };
+    let table = tables.get(row.table.as_str()).ok_or_else(|| Failure::not_found("table", &row.table).into());
+    table.and_then(|table| condition_of(condition, table)).unwrap_or_else(|error| {
         tracing::warn!(hook = %row.id, table = row.table, %error, "the hook does not run: its condition cannot be asked");
-        (Some(Filter::nothing()), Vec::new())
+        HookCondition { filter: Some(Filter::nothing()), changed: Vec::new() }
     })
+}
+
+/// A condition, asked of the rows of this table.
+pub(super) fn condition_of(condition: &Json, table: &Table) -> Result<HookCondition> {
+    let (filter, changed) = parts(condition)?;
+    Ok(HookCondition { filter: Some(table.filter(&filter)?), changed })
 }
 
 fn when_of(when: &str) -> Option<HookWhen> {
@@ -206,7 +207,7 @@ fn names(json: &Json) -> Vec<String> {
 }
 
 /// A condition as its filter and the columns of which one has to have changed.
-fn parts(condition: &Json) -> Result<(Json, Vec<String>)> {
+pub(super) fn parts(condition: &Json) -> Result<(Json, Vec<String>)> {
     let mut filter = condition.clone();
     let fields =
         filter.as_object_mut().ok_or_else(|| Failure::invalid("condition", "must be an object: a filter"))?;

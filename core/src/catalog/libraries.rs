@@ -18,6 +18,8 @@ use crate::script::{
 };
 use crate::store::{check_description, check_text, library};
 
+/// What a library is called that is not saved yet: no saved one can have this name.
+const NO_NAME: &str = "?";
 /// Places that a refusal names, at most.
 const PLACES_MAX: usize = 20;
 
@@ -115,6 +117,24 @@ impl Catalog {
         let (engine, before) = (self.engine.clone(), self.libraries());
         let work = move || compiled(&engine, sources, &before);
         run_on_script_thread(ScriptWork::Compile, work).await
+    }
+
+    /// All that is wrong with the source of a library of this pack, as far as it can be told before it is saved.
+    ///
+    /// # Errors
+    /// Of the database.
+    pub async fn check_library_source(
+        &self,
+        source: String,
+        pack: Option<String>,
+    ) -> Result<Vec<CompileError>> {
+        let mut sources = sources_of(&library::Entity::find().all(self.store.db()).await?);
+        sources.push(LibrarySource { name: NO_NAME.to_owned(), pack: pack.clone(), source });
+        let libraries = self.compile_libraries(sources).await?;
+        let (engine, tables) = (self.engine.clone(), self.table_names());
+        let name = full_name(pack.as_deref(), NO_NAME);
+        let check = move || engine.check_library(&libraries, &name, Some(&tables)).err();
+        Ok(run_on_script_thread(ScriptWork::Compile, check).await?.into_iter().collect())
     }
 
     /// The libraries as the database has them.

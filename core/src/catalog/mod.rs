@@ -12,6 +12,7 @@ mod event_name;
 mod events;
 mod fields;
 mod gateways;
+mod hook_match;
 mod hooks;
 mod libraries;
 mod live;
@@ -23,6 +24,7 @@ mod routes;
 mod save;
 mod saved;
 mod schedules;
+mod search;
 mod tables;
 
 use std::collections::{BTreeSet, HashMap};
@@ -45,6 +47,7 @@ pub use event_name::EventTable;
 pub use events::Event;
 pub use fields::Fields;
 pub use gateways::{Gateway, GatewayLimits};
+pub use hook_match::HookMatch;
 pub use hooks::Hook;
 pub use libraries::Library;
 pub(crate) use libraries::{LibrariesChange, ScriptPlace};
@@ -59,6 +62,7 @@ pub use routes::{Route, RouteAccess};
 pub(crate) use save::{remove, saved};
 pub use saved::{SavedRoute, SavedScript, ScriptSelector};
 pub use schedules::Schedule;
+pub use search::{Hit, HitLine};
 
 /// All live gateways by path.
 pub type LiveGateways = HashMap<Arc<str>, Arc<LiveGateway>>;

@@ -42,6 +42,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_scripts(config)?;
     check_jobs(config)?;
     check_auth(config)?;
+    at_least("audit.kept_days", u64::from(config.audit.kept_days), 1)?;
+    at_most("audit.kept_days", u64::from(config.audit.kept_days), 36_500)?;
+    at_least("audit.rows", u64::from(config.audit.rows), 100)?;
     check_text(config)
 }
 

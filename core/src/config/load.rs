@@ -97,7 +97,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         .into_iter()
         .map(|(key, value)| {
             let origin = origin(&key, &value, sources);
-            describe(key, &value, origin)
+            // A variable is text whatever it is for.
+            let is_text = known.get(&key).is_none_or(|known| matches!(known.kind, ValueKind::String(_)));
+            describe(key, &value, is_text, origin)
         })
         .collect();
     Ok(Loaded { config, settings })
@@ -161,11 +163,11 @@ fn origin(key: &str, value: &Value, sources: &Sources) -> String {
     }
 }
 
-fn describe(key: String, value: &Value, origin: String) -> Setting {
+fn describe(key: String, value: &Value, is_text: bool, origin: String) -> Setting {
     let text = value.to_string();
     let value = match &value.kind {
         _ if SECRETS.contains(&key.as_str()) && !text.is_empty() => "(secret)".to_owned(),
-        ValueKind::String(text) => format!("{text:?}"),
+        ValueKind::String(text) if is_text => format!("{text:?}"),
         ValueKind::Array(items) => {
             let items: Vec<_> = items.iter().map(|item| format!("{:?}", item.to_string())).collect();
             format!("[{}]", items.join(", "))

@@ -46,6 +46,8 @@ pub struct Config {
     pub auth: Auth,
     pub logs: Logs,
     pub metrics: Metrics,
+    pub audit: Audit,
+    pub admin: Admin,
 }
 
 /// `[limits]`.
@@ -183,6 +185,22 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Deserialize)]
 #[expect(missing_docs, reason = "each field is documented where its default is")]
 pub struct Metrics {
+    #[serde(deserialize_with = "optional_address")]
+    pub listen: Option<ListenAddress>,
+}
+
+/// `[audit]`.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "each field is documented where its default is")]
+pub struct Audit {
+    pub kept_days: u32,
+    pub rows: u32,
+}
+
+/// `[admin]`.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "each field is documented where its default is")]
+pub struct Admin {
     #[serde(deserialize_with = "optional_address")]
     pub listen: Option<ListenAddress>,
 }

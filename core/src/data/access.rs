@@ -83,7 +83,7 @@ pub(super) struct Rules {
 }
 
 #[derive(Debug, Clone)]
-enum ParsedRule {
+pub(super) enum ParsedRule {
     Admin,
     User,
     Public,
@@ -114,6 +114,31 @@ impl<'de> Deserialize<'de> for Rule {
             None if rule.is_object() => Ok(Self::Filter(rule)),
             _ => Err(serde::de::Error::custom("takes admin, user, owner, public or a filter")),
         }
+    }
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Read, Self::Create, Self::Update, Self::Delete];
+
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// The action of this name.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR`.
+    pub fn parse(name: &str) -> Result<Self, Failure> {
+        let known = || Self::ALL.map(Self::as_str).join(", ");
+        let found = Self::ALL.into_iter().find(|action| action.as_str() == name);
+        found.ok_or_else(|| Failure::invalid("action", format!("is one of {}", known())))
     }
 }
 
@@ -219,7 +244,7 @@ impl Access {
 }
 
 impl Rules {
-    fn of(&self, action: Action) -> &ParsedRule {
+    pub(super) fn of(&self, action: Action) -> &ParsedRule {
         match action {
             Action::Read => &self.read,
             Action::Create => &self.create,
@@ -270,8 +295,8 @@ impl Grant {
 fn inside(action: Action, error: Error) -> Error {
     match error {
         Error::Refused(failure) => {
-            let rule = format!("{action:?}").to_lowercase();
-            Failure { message: format!("access.{rule}: {}", failure.message).into(), ..failure }.into()
+            let message = format!("access.{}: {}", action.as_str(), failure.message);
+            Failure { message: message.into(), ..failure }.into()
         }
         other => other,
     }

@@ -22,7 +22,7 @@ pub(super) struct Alteration {
     /// Those that are there afterwards, in order.
     pub columns: Vec<Altered>,
     /// Names of those that are not.
-    dropped: Vec<String>,
+    pub dropped: Vec<String>,
 }
 
 impl Alteration {
@@ -96,6 +96,17 @@ impl Alteration {
     }
 }
 
+/// What the present rows do not allow of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The column, by its new name.
+    pub column: String,
+    /// How many rows stand in the way; 0: not known.
+    pub rows: u64,
+    /// What is wrong with them, and what to do.
+    pub message: String,
+}
+
 /// How many values of which columns would be lost.
 ///
 /// # Errors
@@ -105,22 +116,74 @@ pub(super) async fn losses(
     table: &Table,
     alteration: &Alteration,
 ) -> Result<Vec<(String, u64)>> {
+    if let Some(problem) = problems(on, table, alteration, 1).await?.first() {
+        let message = format!("{} rows {}", problem.rows, problem.message);
+        return Err(Failure::invalid(&problem.column, message).into());
+    }
+    lost_values(on, table, alteration).await
+}
+
+/// The same, whatever the present rows allow.
+pub(super) async fn lost_values(
+    on: &DatabaseTransaction,
+    table: &Table,
+    alteration: &Alteration,
+) -> Result<Vec<(String, u64)>> {
     let mut losses = Vec::new();
     for name in &alteration.dropped {
         losses.push((name.clone(), count_rows(on, table, Some(is_set(name))).await?));
     }
-    for altered in &alteration.columns {
-        match &altered.before {
-            Some(before) if altered.keeps_values() => check_values(on, table, before, &altered.after).await?,
-            Some(before) => {
-                losses.push((before.name.clone(), count_rows(on, table, Some(is_set(&before.name))).await?));
-                check_new(on, table, &altered.after).await?;
-            }
-            None => check_new(on, table, &altered.after).await?,
+    for altered in alteration.columns.iter().filter(|altered| !altered.keeps_values()) {
+        if let Some(before) = &altered.before {
+            losses.push((before.name.clone(), count_rows(on, table, Some(is_set(&before.name))).await?));
         }
     }
     losses.retain(|(_, values)| *values > 0);
     Ok(losses)
+}
+
+/// The first so many columns whose rows do not allow a change.
+pub(super) async fn problems(
+    on: &DatabaseTransaction,
+    table: &Table,
+    alteration: &Alteration,
+    most: usize,
+) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for altered in &alteration.columns {
+        for (condition, message) in conflicts(altered) {
+            let rows = count_rows(on, table, Some(condition)).await?;
+            if rows > 0 {
+                let (column, message) = (altered.after.name.clone(), message.to_owned());
+                problems.push(Problem { column, rows, message });
+            }
+            if problems.len() >= most {
+                return Ok(problems);
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Which present rows a column would not take as it is to be, and what is wrong with them.
+fn conflicts(altered: &Altered) -> Vec<(Cond, &'static str)> {
+    let after = &altered.after;
+    let wants_value = after.required && after.default.is_none();
+    let Some(before) = altered.before.as_ref().filter(|_| altered.keeps_values()) else {
+        let all = || (Cond::all(), "would have no value; give the column a default");
+        return if wants_value { vec![all()] } else { Vec::new() };
+    };
+    let mut conflicts = Vec::new();
+    if wants_value && !before.required {
+        let nulls = Cond::all().add(Expr::col(column_iden(&before.name)).is_null());
+        conflicts.push((nulls, "have no value; give the column a default"));
+    }
+    if after.kind == ColumnKind::Enum {
+        let known = after.values.iter().map(String::as_str);
+        let others = Cond::all().add(Expr::col(column_iden(&before.name)).is_not_in(known));
+        conflicts.push((others, "have another value than those listed"));
+    }
+    conflicts
 }
 
 /// Refuses what would lose values.
@@ -136,46 +199,6 @@ pub(super) fn refuse_losses(losses: &[(String, u64)]) -> Result<()> {
 pub(super) fn losses_text(losses: &[(String, u64)]) -> String {
     let losses = losses.iter().map(|(column, values)| format!("{column} ({values} values)"));
     losses.collect::<Vec<_>>().join(", ")
-}
-
-/// That the values of a column still are some afterwards.
-async fn check_values(
-    on: &DatabaseTransaction,
-    table: &Table,
-    before: &Column,
-    after: &Column,
-) -> Result<()> {
-    if after.required && !before.required && after.default.is_none() {
-        let nulls = Cond::all().add(Expr::col(column_iden(&before.name)).is_null());
-        refuse_if_any(on, table, nulls, &after.name, "have no value; give the column a default").await?;
-    }
-    if after.kind == ColumnKind::Enum {
-        let known = after.values.iter().map(String::as_str);
-        let others = Cond::all().add(Expr::col(column_iden(&before.name)).is_not_in(known));
-        refuse_if_any(on, table, others, &after.name, "have another value than those listed").await?;
-    }
-    Ok(())
-}
-
-async fn check_new(on: &DatabaseTransaction, table: &Table, column: &Column) -> Result<()> {
-    if !column.required || column.default.is_some() {
-        return Ok(());
-    }
-    refuse_if_any(on, table, Cond::all(), &column.name, "would have no value; give the column a default")
-        .await
-}
-
-async fn refuse_if_any(
-    on: &DatabaseTransaction,
-    table: &Table,
-    condition: Cond,
-    column: &str,
-    message: &str,
-) -> Result<()> {
-    match count_rows(on, table, Some(condition)).await? {
-        0 => Ok(()),
-        rows => Err(Failure::invalid(column, format!("{rows} rows {message}")).into()),
-    }
 }
 
 fn is_set(column: &str) -> Cond {

@@ -7,9 +7,14 @@
 mod access;
 mod alter;
 mod column;
+mod csv_text;
+mod cursor;
+mod explain;
 mod failure;
+mod import;
 mod name;
 mod order;
+mod preview;
 mod reads;
 mod schema;
 mod session;
@@ -31,7 +36,11 @@ use crate::store::{Pool, Store, table as table_row};
 pub use access::{Access, Action, Actor, Grant, Rule};
 pub use alter::HOOK_CHANGED;
 pub use column::{Column, ColumnKind, ColumnSpec};
+pub use csv_text::{CsvError, CsvRows, csv_header, csv_lines, read_csv};
+pub use explain::{Explained, RulesInWords};
 pub use failure::missing_reference;
+pub use import::{IMPORT_ROWS_MAX, Import};
+pub use preview::{ChangePreview, Loss, Problem};
 pub use reads::{Found, Part};
 pub use session::{Keep, ROWS_MAX, Session, Write};
 pub use statement::{Find, Selector};
@@ -69,6 +78,15 @@ impl Data {
     /// `RESOURCE_NOT_FOUND`.
     pub fn table(&self, name: &str) -> Result<Arc<Table>, Failure> {
         self.live.load().get(name).cloned().ok_or_else(|| no_table(name))
+    }
+
+    /// A table by the id of its definition.
+    ///
+    /// # Errors
+    /// `RESOURCE_NOT_FOUND`.
+    pub fn table_by_id(&self, id: uuid::Uuid) -> Result<Arc<Table>, Failure> {
+        let live = self.live.load();
+        live.values().find(|table| table.id == id).cloned().ok_or_else(|| Failure::not_found("table", id))
     }
 
     /// The present tables.

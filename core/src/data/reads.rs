@@ -100,6 +100,11 @@ impl Session {
         Ok(self.number(table, &count).await?.unwrap_or_default())
     }
 
+    /// How many rows a table has, counted to `most` and one further: what costs the same however many there are.
+    pub async fn count_up_to(&self, table: &Table, most: u64) -> Result<u64> {
+        Ok(self.number(table, &statement::count_up_to(table, most)).await?.unwrap_or_default())
+    }
+
     /// The number that a statement gives, if it gives one.
     async fn number(&self, table: &Table, select: &SelectStatement) -> Result<Option<u64>> {
         let select = self.build(table, select);

@@ -143,7 +143,7 @@ fn name_of_group(group: &[String]) -> String {
     group.join(",")
 }
 
-fn wants_index(column: &Column) -> bool {
+pub(super) fn wants_index(column: &Column) -> bool {
     column.unique || column.index || column.references.is_some()
 }
 
@@ -152,6 +152,17 @@ fn index_name(table: Uuid, column: &str) -> String {
     let digest = Sha256::new_with_prefix(table.as_bytes()).chain_update(column).finalize();
     let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("gw_{}", &digits[..INDEX_DIGITS])
+}
+
+/// Whether the rows have to be copied into a new table.
+pub(super) fn needs_rebuild(before: &Table, columns: &[Altered], backend: DbBackend) -> bool {
+    let is_kept = |column: &Column| {
+        columns.iter().any(|altered| altered.before.as_ref().is_some_and(|b| b.name == column.name))
+    };
+    let drops_reference =
+        before.own_columns().iter().any(|column| column.references.is_some() && !is_kept(column));
+    let is_other = |altered: &Altered| altered.before.is_some() && !altered.is_same_in_database();
+    backend == DbBackend::Sqlite && (drops_reference || columns.iter().any(is_other))
 }
 
 /// From the columns of `before` to those of `after`, which still has the name of `before`. What
@@ -167,9 +178,7 @@ pub(super) fn alter(
         columns.iter().any(is_it)
     };
     let dropped: Vec<_> = before.own_columns().iter().filter(|column| !is_kept(column)).collect();
-    let needs_rebuild = backend == DbBackend::Sqlite
-        && (dropped.iter().any(|column| column.references.is_some())
-            || columns.iter().any(|altered| altered.before.is_some() && !altered.is_same_in_database()));
+    let needs_rebuild = needs_rebuild(before, columns, backend);
     // An index has the name of its column and goes with a table that is rebuilt.
     let keeps_index = |altered: &Altered| {
         let is_same = |column: &Column| {

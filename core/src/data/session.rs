@@ -27,6 +27,7 @@ const PARAMETERS_MAX: usize = 30_000;
 
 /// One written row, as a test run shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Write {
     /// The table.
     pub table: String,
@@ -34,6 +35,9 @@ pub struct Write {
     pub operation: &'static str,
     /// The row as it is then; as it was, for `delete`.
     pub row: Row,
+    /// Whether there is no more of the row than its id, or nothing of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut: bool,
 }
 
 /// What becomes of a session's writes.

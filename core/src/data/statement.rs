@@ -109,6 +109,16 @@ pub(super) fn count(table: &Table, filters: [Option<&Filter>; 2], backend: DbBac
         .to_owned()
 }
 
+/// How many rows there are, counted to `most` and one further.
+pub(super) fn count_up_to(table: &Table, most: u64) -> SelectStatement {
+    let some = Query::select()
+        .column(column_iden(ID))
+        .from(table.iden.clone())
+        .limit(most.saturating_add(1))
+        .to_owned();
+    Query::select().expr(Func::count(Expr::col(Asterisk))).from_subquery(some, Alias::new(ASKED)).to_owned()
+}
+
 /// One number: how many rows that meet these filters stand before the one with this id, where it meets them too.
 pub(super) fn rows_before(
     table: &Table,

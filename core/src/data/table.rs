@@ -203,6 +203,18 @@ impl Table {
         self.column(name).map_or(Ok(()), |column| column.value(value).map(drop))
     }
 
+    /// These values in their normal forms.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for an unknown field, or a value that is none of its column.
+    pub(super) fn normal(&self, data: &Row) -> Result<Row> {
+        let normal = data.iter().map(|(name, value)| {
+            let column = self.column(name).ok_or_else(|| self.unknown(name))?;
+            Ok((name.clone(), column.value(value)?))
+        });
+        normal.collect()
+    }
+
     /// What `data` changes of a row at this time.
     ///
     /// # Errors

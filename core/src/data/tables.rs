@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::alter::{self, Alteration};
 use super::column::{Column, ColumnSpec};
+use super::explain::RulesInWords;
 use super::name::check_table_name;
 use super::table::Table;
 use super::{Access, Data, Tables, USERS, no_table, refusal, schema, unique};
@@ -38,6 +39,8 @@ pub struct TableView {
     pub columns: Vec<ColumnSpec>,
     pub unique: Vec<Vec<String>>,
     pub access: Access,
+    /// What `access` says, as sentences.
+    pub rules: RulesInWords,
     pub pack: Option<String>,
     pub created_at: Time,
     pub updated_at: Time,
@@ -298,7 +301,7 @@ impl Data {
     }
 }
 
-fn check_references(table: &Table, tables: &Tables) -> Result<()> {
+pub(super) fn check_references(table: &Table, tables: &Tables) -> Result<()> {
     for column in table.own_columns() {
         if let Some(referenced) = &column.references
             && *referenced != table.name
@@ -312,7 +315,7 @@ fn check_references(table: &Table, tables: &Tables) -> Result<()> {
 }
 
 /// SQLite does not tell names apart by case.
-fn check_name_is_free(name: &str, but: Option<&str>, tables: &Tables) -> Result<()> {
+pub(super) fn check_name_is_free(name: &str, but: Option<&str>, tables: &Tables) -> Result<()> {
     match tables.keys().find(|known| known.eq_ignore_ascii_case(name) && Some(&***known) != but) {
         Some(known) => Err(already(known).into()),
         None => Ok(()),
@@ -351,7 +354,7 @@ pub(super) fn check_columns<'a>(columns: impl Iterator<Item = &'a Column>) -> Re
     Ok(())
 }
 
-async fn row_on(on: &impl ConnectionTrait, id: Uuid) -> Result<table_row::Model> {
+pub(super) async fn row_on(on: &impl ConnectionTrait, id: Uuid) -> Result<table_row::Model> {
     let row = table_row::Entity::find_by_id(id).one(on).await?;
     Ok(row.ok_or_else(|| Failure::not_found("table", id))?)
 }
@@ -381,8 +384,11 @@ fn exists(error: sea_orm::DbErr, name: &str) -> Error {
 
 fn view(row: table_row::Model) -> Result<TableView> {
     let broken = |error: serde_json::Error| Error::Internal(format!("table {}: {error}", row.name));
+    // Rules that cannot be read let in admins alone, and so they are shown.
+    let table = Table::of_row(&row, true).or_else(|error| Table::of_admins(&row, true, &error))?;
     let columns: Vec<Column> = serde_json::from_value(row.columns.clone()).map_err(broken)?;
     Ok(TableView {
+        rules: RulesInWords::of(&table),
         access: serde_json::from_value(row.access.clone()).map_err(broken)?,
         columns: columns.iter().map(ColumnSpec::from).collect(),
         unique: serde_json::from_value(row.unique.clone()).map_err(broken)?,

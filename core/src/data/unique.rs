@@ -103,6 +103,24 @@ pub(super) async fn refuse_duplicates(
     new: &Table,
     columns: &[Altered],
 ) -> Result<()> {
+    match duplicates(on, old, new, columns, 1).await?.pop() {
+        Some((key, message)) => {
+            let failure = Failure::new(ErrorCode::DuplicateResource, message);
+            Err(failure.with_details(json!({ "fields": key })).into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// The first so many groups of columns that would be unique and are not, and which values are not.
+pub(super) async fn duplicates(
+    on: &DatabaseTransaction,
+    old: &Table,
+    new: &Table,
+    columns: &[Altered],
+    most: usize,
+) -> Result<Vec<(Vec<String>, String)>> {
+    let mut duplicates = Vec::new();
     for key in new.keys() {
         let before = |name: &&str| {
             let altered =
@@ -114,19 +132,25 @@ pub(super) async fn refuse_duplicates(
         let was = |known: Vec<&str>| {
             known.len() == before.len() && before.iter().all(|c| known.contains(&&*c.name))
         };
-        if !old.keys().any(was) {
-            refuse_duplicates_of(on, old, &before, &key).await?;
+        if old.keys().any(was) {
+            continue;
+        }
+        if let Some(message) = duplicates_of(on, old, &before, &key).await? {
+            duplicates.push((key.iter().map(|name| (*name).to_owned()).collect(), message));
+        }
+        if duplicates.len() >= most {
+            break;
         }
     }
-    Ok(())
+    Ok(duplicates)
 }
 
-async fn refuse_duplicates_of(
+async fn duplicates_of(
     on: &DatabaseTransaction,
     table: &Table,
     columns: &[&Column],
     names: &[&str],
-) -> Result<()> {
+) -> Result<Option<String>> {
     let mut select = Query::select();
     select.from(table.iden.clone());
     for column in columns {
@@ -145,16 +169,14 @@ async fn refuse_duplicates_of(
         told.push(format!("{count} rows have {}", values.collect::<Vec<_>>().join(", ")));
     }
     if told.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let message = format!(
+    Ok(Some(format!(
         "{} cannot be unique in {}: {}; change or delete the others first",
         names.join(", "),
         table.name,
         told.join("; ")
-    );
-    let failure = Failure::new(ErrorCode::DuplicateResource, message);
-    Err(failure.with_details(json!({ "fields": names })).into())
+    )))
 }
 
 fn shown(value: &Json) -> String {

@@ -11,8 +11,8 @@ mod field;
 mod matching;
 mod parse;
 mod sql;
-
 mod user;
+mod words;
 
 use std::hash::{Hash, Hasher};
 

@@ -14,7 +14,7 @@ pub const USER_FIELDS: [&str; 2] = ["id", "role"];
 
 /// The place of one of [`USER_FIELDS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct UserField(usize);
+pub(super) struct UserField(pub(super) usize);
 
 impl UserField {
     /// The field that a value stands for, if it stands for one.

@@ -9,11 +9,13 @@
 //!
 //! This module must not know scripts or sockets: [`RunJobs`] runs what it begins.
 
+mod counts;
 mod ends;
 mod job;
 mod leases;
 mod ledger;
 mod loader;
+mod nodes;
 mod order;
 mod prune;
 mod review;
@@ -38,10 +40,12 @@ use crate::error::{Error, ErrorCode, Failure, Result};
 use crate::metrics::Metrics;
 use crate::store::{SHARDS, Store, Transaction};
 
+pub use counts::{JobCount, JobCounts};
 pub use job::{
     Attempt, Attempts, Caller, ClientEvent, End, EndState, Fence, ForeignUser, Job, JobError, LaterJob,
 };
 pub use ledger::{OnStored, Stored};
+pub use nodes::Node;
 pub use order::Hold;
 pub use review::{JobFilter, JobView, Selected};
 pub use status::JobStatus;

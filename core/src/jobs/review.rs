@@ -249,6 +249,31 @@ impl Jobs {
         Ok(count)
     }
 
+    /// How many jobs [`Self::retry_selected`] would have run again, at this moment.
+    ///
+    /// # Errors
+    /// As it.
+    pub async fn count_to_retry(&self, which: &Selected) -> Result<u64> {
+        self.count_selected(which, "retrying").await
+    }
+
+    /// How many jobs [`Self::discard_selected`] would take out, at this moment.
+    ///
+    /// # Errors
+    /// As it.
+    pub async fn count_to_discard(&self, which: &Selected) -> Result<u64> {
+        self.count_selected(which, "").await
+    }
+
+    async fn count_selected(&self, which: &Selected, unfinished: &str) -> Result<u64> {
+        let (waiting, ended) = self.select(which, unfinished, &["failed", "dead"]).await?;
+        Ok(match which {
+            // Each is in one of the two tables at most.
+            Selected::Ids(ids) => ids.len() as u64,
+            Selected::Matching(_) => (waiting.len() + ended.len()) as u64,
+        })
+    }
+
     /// The ids of those that are meant: unfinished ones of this state (empty: of any) and finished ones of these.
     async fn select(
         &self,

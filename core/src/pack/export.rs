@@ -2,6 +2,7 @@
 
 use super::manifest::{MANIFEST, Manifest, PackFiles, change_paths};
 use super::present::{installed_pack, present_things};
+use super::saved_test::test_files;
 use super::thing::{Thing, in_order};
 use crate::error::{ErrorCode, Failure, Result};
 use crate::script::unmounted_path;
@@ -33,13 +34,16 @@ pub async fn export(store: &Store, name: &str, paths: &[String]) -> Result<PackF
         Some(pack) => (pack.description, pack.mount),
         None => Default::default(),
     };
+    let keys = things.iter().map(Thing::key).collect();
+    let of_pack = Some(name).filter(|_| paths.is_empty());
+    let at = if paths.is_empty() { mount.as_str() } else { "" };
+    let mut files = test_files(store, of_pack, &keys, at).await?;
     // Installed again it is mounted again.
     if paths.is_empty() {
         change_paths(&mut things, |path| *path = unmounted_path(&mount, path).to_owned());
     }
     things.sort_by_key(Thing::key);
     let mut manifest = Manifest { name: name.to_owned(), description, ..Manifest::default() };
-    let mut files = PackFiles::new();
     for mut thing in in_order(things, |thing| thing) {
         let file = file_of(&thing);
         thing.change_scripts(&mut |what, source| -> Result<String> {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::manifest::{Pack, libraries_of};
 use super::plan::{Change, ChangeKind, InstallOptions, Plan, about, check_texts, plan, plan_for, read_plan};
 use super::present::{Present, forget, installed_pack, own, remember};
+use super::saved_test::{forget_tests, take_over};
 use super::thing::{TableSpec, Thing, of_kind};
 use crate::catalog::{Catalog, Definition, LibrariesChange, Place, Saved, SavedBy, remove, saved};
 use crate::data::{Table, TableChange, USERS};
@@ -25,7 +26,11 @@ use crate::store::Concerns;
 pub async fn install(catalog: &Catalog, pack: &Pack, options: InstallOptions) -> Result<Plan> {
     check_texts(pack)?;
     let of_pack = OfPack { name: &pack.name, wanted: &pack.things, options };
-    of_pack.change(catalog, async |on| remember(on, pack).await).await
+    let note = async |on: &DatabaseTransaction| {
+        remember(on, pack).await?;
+        take_over(on, pack).await
+    };
+    of_pack.change(catalog, note).await
 }
 
 /// What would refuse the installation of a pack, whatever is overwritten: all of it, not only the
@@ -78,7 +83,11 @@ pub async fn uninstall(catalog: &Catalog, name: &str, options: InstallOptions) -
     let installed = installed_pack(catalog.store(), name).await?;
     installed.ok_or_else(|| Failure::not_found("installed pack", name))?;
     let of_pack = OfPack { name, wanted: &[], options };
-    of_pack.change(catalog, async |on| forget(on, name).await).await
+    let note = async |on: &DatabaseTransaction| {
+        forget(on, name).await?;
+        forget_tests(on, name).await
+    };
+    of_pack.change(catalog, note).await
 }
 
 /// What a pack is to have, and how that may be brought about.

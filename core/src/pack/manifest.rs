@@ -15,7 +15,7 @@ use crate::script::{LibrarySource, mounted_path};
 use crate::store::Store;
 
 /// Files of a pack, at most, and bytes of all together.
-const FILES_MAX: usize = 2000;
+pub(super) const FILES_MAX: usize = 2000;
 const BYTES_MAX: u64 = 32 << 20;
 pub(super) const MANIFEST: &str = "pack.toml";
 
@@ -153,6 +153,11 @@ impl Pack {
         }
     }
 
+    /// Its files of script tests, with what they hold.
+    pub fn test_files(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.files.iter().filter(|(name, _)| is_test(name))
+    }
+
     /// The names of its tables, those that others reference first.
     pub fn table_names(&self) -> Vec<&str> {
         self.things.iter().filter_map(Thing::table_name).collect()
@@ -251,12 +256,22 @@ pub(super) fn readable(error: &toml::de::Error) -> String {
     }
 }
 
+/// Whether a file of a pack has tests.
+fn is_test(name: &str) -> bool {
+    name.starts_with("tests/") && name.ends_with(".toml")
+}
+
+/// Whether a file is one of those that packs are made of.
+pub(super) fn is_of_pack(name: &str) -> bool {
+    name.ends_with(".toml") || name.ends_with(".rhai")
+}
+
 fn read_folder(folder: &Path, prefix: &str, files: &mut PackFiles, bytes: &mut u64) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
         let kind = entry.file_type()?;
-        let is_wanted = name.ends_with(".toml") || name.ends_with(".rhai");
+        let is_wanted = is_of_pack(&name);
         if kind.is_dir() && !name.starts_with('.') {
             read_folder(&entry.path(), &format!("{name}/"), files, bytes)?;
         } else if kind.is_file() && is_wanted {

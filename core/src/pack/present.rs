@@ -1,5 +1,7 @@
 //! What the database has of what packs hold, and which pack it came from.
 
+use std::collections::BTreeMap;
+
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel,
@@ -137,6 +139,38 @@ fn of_row(row: pack::Model) -> Installed {
         created_at: row.created_at,
         updated_at: row.updated_at,
     }
+}
+
+/// What differs from what each installed pack brought, by the pack's name: subjects that admins have edited, deleted or
+/// added to it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn edited(store: &Store, installed: &[Installed]) -> Result<BTreeMap<String, Vec<String>>> {
+    let mut of_pack: BTreeMap<String, BTreeMap<String, Thing>> = BTreeMap::new();
+    for Present { owner, thing, .. } in present_things(store.db()).await? {
+        if let Some(owner) = owner {
+            of_pack.entry(owner).or_default().insert(thing.key(), thing);
+        }
+    }
+    let mut edited = BTreeMap::new();
+    for pack in installed {
+        let mut present = of_pack.remove(&pack.name).unwrap_or_default();
+        let mut subjects = Vec::new();
+        for thing in &pack.things {
+            let is_as_installed = match present.remove(&thing.key()) {
+                Some(there) => there == *thing,
+                // A table that another pack had first stays that pack's.
+                None => matches!(thing, Thing::Table(_)),
+            };
+            if !is_as_installed {
+                subjects.push(thing.subject());
+            }
+        }
+        subjects.extend(present.values().map(Thing::subject));
+        edited.insert(pack.name.clone(), subjects);
+    }
+    Ok(edited)
 }
 
 /// Keeps what was installed, to tell an admin's edits from the pack's.

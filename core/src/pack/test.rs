@@ -44,7 +44,7 @@ struct TestFile {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Test {
+pub(super) struct Test {
     name: String,
     #[serde(default)]
     kind: TestKind,
@@ -124,6 +124,14 @@ enum TestKind {
     Hook,
 }
 
+/// What a test is about.
+pub(super) struct Tested {
+    /// What tells the thing from all others.
+    pub key: String,
+    /// The handler by the name that runs have, such as `/chat sendMessage`.
+    pub name: String,
+}
+
 /// What a test runs, and as what.
 struct Subject {
     source: String,
@@ -131,6 +139,7 @@ struct Subject {
     timeout_ms: Option<i64>,
     event: String,
     trigger: Trigger,
+    tested: Option<Tested>,
 }
 
 /// Installs a pack, whatever is there, and runs all its tests. The catalog has to be one for this
@@ -143,8 +152,7 @@ pub async fn run_tests(catalog: &Catalog, pack: &Pack) -> Result<TestReport, Pac
     let installed = install(catalog, pack, InstallOptions::forced(true)).await;
     installed.map_err(|error| PackError(error.into_failure().to_string()))?;
     let mut report = TestReport::default();
-    let files = pack.files.iter().filter(|(name, _)| name.starts_with("tests/") && name.ends_with(".toml"));
-    for (file, text) in files {
+    for (file, text) in pack.test_files() {
         let tests: TestFile =
             toml::from_str(text).map_err(|error| PackError(format!("{file}: {}", readable(&error))))?;
         for test in tests.tests {
@@ -157,7 +165,12 @@ pub async fn run_tests(catalog: &Catalog, pack: &Pack) -> Result<TestReport, Pac
     Ok(report)
 }
 
-async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(String, String)>, String> {
+/// Runs a test against what is live, of which `pack` has all; what was expected and what came, where they differ.
+pub(super) async fn run_one(
+    catalog: &Catalog,
+    pack: &Pack,
+    test: Test,
+) -> Result<Option<(String, String)>, String> {
     let subject = test.subject(pack)?;
     let now_ms = clock(test.now.as_deref())?;
     let waiting = test.jobs.into_iter().map(|job| {
@@ -178,7 +191,10 @@ async fn run_one(catalog: &Catalog, pack: &Pack, test: Test) -> Result<Option<(S
     let checked_by = checked_by(catalog, test.kind, &subject);
     let call = TestCall {
         source: subject.source,
-        within: Within { libraries: catalog.libraries(), pack: Some(pack.name.as_str().into()) },
+        within: Within {
+            libraries: catalog.libraries(),
+            pack: (!pack.name.is_empty()).then(|| pack.name.as_str().into()),
+        },
         checked_by,
         trigger: subject.trigger,
         app: test.app,
@@ -212,6 +228,23 @@ fn checked_by(catalog: &Catalog, kind: TestKind, subject: &Subject) -> Option<Ar
 }
 
 impl Test {
+    /// What it is about, where that is there.
+    pub(super) fn tested(&self, pack: &Pack) -> Option<Tested> {
+        self.subject(pack).ok()?.tested
+    }
+
+    /// That all that it names is there.
+    ///
+    /// # Errors
+    /// What is not, in a sentence.
+    pub(super) fn check(&self, pack: &Pack) -> Result<(), String> {
+        self.subject(pack)?;
+        clock(self.now.as_deref())?;
+        let of_sockets = self.sockets.iter().map(|socket| socket.gateway.as_deref());
+        let of_jobs = self.jobs.iter().map(|job| job.gateway.as_deref());
+        of_sockets.chain(of_jobs).try_for_each(|path| gateway_of(pack, path).map(drop))
+    }
+
     fn subject(&self, pack: &Pack) -> Result<Subject, String> {
         match self.kind {
             TestKind::Route => self.route(pack),
@@ -228,6 +261,7 @@ impl Test {
         let gateway = gateway_of(pack, self.gateway.as_deref())?;
         let mut timeout_ms = gateway.script_timeout_ms;
         let mut is_job = self.kind == TestKind::Job;
+        let mut tested = Thing::Gateway(gateway.clone()).key();
         let (source, event) = match self.kind {
             TestKind::Admission => (gateway.admission_script.clone(), "admission".to_owned()),
             TestKind::Connection => (gateway.connection_script.clone(), "connection".to_owned()),
@@ -237,6 +271,9 @@ impl Test {
                 let event = event_of(pack, &gateway.path, &name);
                 timeout_ms = event.and_then(|event| event.timeout_ms).or(timeout_ms);
                 is_job |= event.is_some_and(Event::is_durable);
+                if let Some(event) = event {
+                    tested = Thing::Event { gateway: gateway.path.clone(), event: event.clone() }.key();
+                }
                 (event.map(|event| event.source_code.clone()), name)
             }
         };
@@ -253,7 +290,11 @@ impl Test {
         } else {
             Trigger::Socket { gateway, rooms: self.rooms.clone() }
         };
-        Ok(Subject { source, timeout_ms, event, trigger })
+        let name = match self.kind {
+            TestKind::Event | TestKind::Job => tested.clone(),
+            _ => format!("{tested} {event}"),
+        };
+        Ok(Subject { source, timeout_ms, event, trigger, tested: Some(Tested { key: tested, name }) })
     }
 
     fn route(&self, pack: &Pack) -> Result<Subject, String> {
@@ -267,9 +308,12 @@ impl Test {
             }
         }
         let found = table.find(&method, &path).map_err(|failure| failure.message.into_owned())?;
-        let (own, event, params) = match found {
-            Found::Route((thing, route), params) => (Some(route), thing.subject(), params),
-            _ => (None, format!("{method} {path}"), Map::new()),
+        let (own, event, params, tested) = match found {
+            Found::Route((thing, route), params) => {
+                let tested = Tested { key: thing.key(), name: format!("routes {}", thing.subject()) };
+                (Some(route), thing.subject(), params, Some(tested))
+            }
+            _ => (None, format!("{method} {path}"), Map::new(), None),
         };
         let (timeout_ms, own) = (own.and_then(|own| own.timeout_ms), own.map(|own| own.source_code.clone()));
         let source = self.script.clone().or(own).ok_or_else(|| format!("the pack has no route {event}"))?;
@@ -277,32 +321,38 @@ impl Test {
         let request = HttpRequest::new(method, path, "127.0.0.1".to_owned(), params, self.query.clone());
         let request = request.with_headers(self.headers.clone()).with_app(self.app.clone());
         let trigger = Trigger::Route(Arc::new(request));
-        Ok(Subject { source, timeout_ms, event, trigger })
+        Ok(Subject { source, timeout_ms, event, trigger, tested })
     }
 
     fn hook(&self, pack: &Pack) -> Result<Subject, String> {
         let table = self.table.clone().ok_or("name the table")?;
         let operation = self.operation.clone().ok_or("name the operation: create, update or delete")?;
         let mut matching = pack.things.iter().filter_map(|thing| match thing {
-            Thing::Hook(hook) if hook.table == table && hook.on.contains(&operation) => Some(hook),
+            Thing::Hook(hook) if hook.table == table && hook.on.contains(&operation) => Some((thing, hook)),
             _ => None,
         });
-        let mut is_meant = |hook: &&Hook| {
+        let mut is_meant = |(_, hook): &(&Thing, &Hook)| {
             self.when.as_ref().is_none_or(|when| *when == hook.when)
                 && self.priority.is_none_or(|priority| priority == hook.priority)
         };
-        let source = match (&self.script, matching.find(&mut is_meant)) {
+        let found = matching.find(&mut is_meant);
+        let source = match (&self.script, found) {
             (Some(script), _) => script.clone(),
             (None, None) => return Err(format!("the pack has no such hook for {operation} of {table}")),
-            (None, Some(_)) if matching.any(|hook| is_meant(&hook)) => {
+            (None, Some(_)) if matching.any(|found| is_meant(&found)) => {
                 return Err(format!(
                     "the pack has several hooks for {operation} of {table}; name `when` or `priority`"
                 ));
             }
-            (None, Some(hook)) => hook.source_code.clone(),
+            (None, Some((_, hook))) => hook.source_code.clone(),
         };
+        let tested = found.map(|(thing, hook)| Tested {
+            key: thing.key(),
+            name: format!("hooks {} {} {}", hook.when, hook.on.join(","), hook.table),
+        });
         let gateway = self.gateway.clone().unwrap_or_else(|| "/".to_owned());
-        Ok(Subject { source, timeout_ms: None, event: operation, trigger: Trigger::Gateway(gateway) })
+        let trigger = Trigger::Gateway(gateway);
+        Ok(Subject { source, timeout_ms: None, event: operation, trigger, tested })
     }
 }
 

@@ -94,6 +94,11 @@ impl<J: Job> Lane<J> {
         Arc::new(Self { group, state: Mutex::new(state) })
     }
 
+    /// How many jobs wait in it.
+    pub fn waiting(&self) -> usize {
+        self.state.lock().entries.iter().filter(|entry| matches!(entry, Entry::Job(_))).count()
+    }
+
     /// Adds a job at the end. `accepted` is called when it is taken, before it can run; it must be
     /// quick, since the lane waits for it.
     ///

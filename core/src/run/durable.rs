@@ -114,7 +114,7 @@ impl Runner {
         let host = Arc::new(WaitingHost { inner: self.host.clone(), waiting: Mutex::default() });
         let call = call_of(&begun, handler, user);
         let started = Instant::now();
-        let output = self.catalog.engine().run(script, &call, host.clone());
+        let output = self.run_captured(handler, script, (RunKind::Job, &call), || host.clone());
         let queued = Duration::from_millis(u64::try_from(now_ms() - job.accepted_at).unwrap_or_default());
         self.record(handler, RunKind::Job, &call, &output, queued.saturating_sub(started.elapsed()));
         self.look_for_later(&output);

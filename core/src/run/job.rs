@@ -123,6 +123,6 @@ impl SocketJob {
             test: None,
         };
         let output = client.runner().run(&handler, kind.into(), &call, queued);
-        client.finished(kind, &call, &output);
+        client.runner().captures.sending(call.request_id, || client.finished(kind, &call, &output));
     }
 }

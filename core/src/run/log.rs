@@ -30,6 +30,8 @@ pub struct RunRecord {
     pub event_name: Arc<str>,
     /// Who sent it.
     pub user_id: Option<UserId>,
+    /// The socket that triggered it.
+    pub socket_id: Option<Arc<str>>,
     /// When it ended.
     pub at: Time,
     /// How it failed; none: it did not.
@@ -38,6 +40,8 @@ pub struct RunRecord {
     pub duration_us: u64,
     /// From acceptance to start, in microseconds.
     pub queued_us: u64,
+    /// Of that, what it waited for the database, in microseconds.
+    pub database_us: u64,
     /// Rhai operations.
     pub operations: u64,
     /// A JSON array; none: nothing was logged.
@@ -104,6 +108,7 @@ pub struct RunFilter {
     pub gateway: Option<String>,
     pub event_name: Option<String>,
     pub user_id: Option<String>,
+    pub socket_id: Option<String>,
     pub is_failed: Option<bool>,
     pub code: Option<String>,
     pub slower_than_us: Option<u64>,
@@ -237,6 +242,7 @@ impl RunFilter {
                 .user_id
                 .as_deref()
                 .is_none_or(|user| run.user_id.as_ref().is_some_and(|id| id.as_str() == user))
+            && self.socket_id.as_deref().is_none_or(|socket| run.socket_id.as_deref() == Some(socket))
             && self.slower_than_us.is_none_or(|us| run.duration_us > us)
             && self.is_failed.is_none_or(|failed| run.failure.is_some() == failed)
             && self
@@ -259,10 +265,12 @@ mod tests {
             gateway: "/g".into(),
             event_name: name.into(),
             user_id: None,
+            socket_id: None,
             at: now(),
             failure: None,
             duration_us: 1500,
             queued_us: 0,
+            database_us: 0,
             operations: 0,
             logs: None,
         }

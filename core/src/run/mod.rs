@@ -5,6 +5,8 @@
 //! how requests come and go; a socket is a [`Client`] here.
 
 mod admission;
+mod captured;
+mod captures;
 mod durable;
 mod history;
 mod host;
@@ -36,8 +38,10 @@ use crate::error::{ErrorCode, Failure};
 use crate::jobs::{Jobs, RunJobs};
 use crate::metrics::Metrics;
 use crate::queue::{Group, Queue};
-use crate::script::{Call, Handler, Origin, RunOutput};
+use crate::script::{Call, Handler, Host, Origin, RunOutput, Script};
 
+pub use captured::CapturedRun;
+pub use captures::{CaptureOptions, CaptureStatus, Captures};
 pub use history::{History, Point, STEPS, Sample, Times};
 pub use job::{Client, Job, JobKind, OnChecked, SocketJob};
 pub use log::{NewRuns, RunCursor, RunFailure, RunFilter, RunKind, RunLog, RunRecord};
@@ -71,6 +75,8 @@ pub struct Runner {
     pub queue: Queue<Job>,
     /// The last runs.
     pub log: Arc<RunLog>,
+    /// Whose payloads are kept for a while.
+    pub captures: Arc<Captures>,
     /// How the server has fared.
     pub history: Arc<History>,
     /// Durable events, and jobs for later.
@@ -128,6 +134,7 @@ impl Runner {
                 broker,
                 queue,
                 log,
+                captures: Arc::default(),
                 history: Arc::new(History::new()),
                 jobs,
                 accounts,
@@ -169,11 +176,28 @@ impl Runner {
     /// script thread.
     fn run(&self, handler: &Handler, kind: RunKind, call: &Call, queued: Duration) -> RunOutput {
         let output = match handler.script() {
-            Some(script) => self.catalog.engine().run(script, call, self.host.clone()),
+            Some(script) => self.run_captured(handler, script, (kind, call), || self.host.clone()),
             None => RunOutput::refused(suspended(&call.origin)),
         };
         self.record(handler, kind, call, &output, queued);
         self.look_for_later(&output);
+        output
+    }
+
+    /// Runs a script, and keeps what it was given and did if its handler is captured.
+    fn run_captured(
+        &self,
+        handler: &Handler,
+        script: &Script,
+        (kind, call): (RunKind, &Call),
+        host: impl Fn() -> Arc<dyn Host>,
+    ) -> RunOutput {
+        let engine = self.catalog.engine();
+        let Some(capturing) = self.captures.begin(handler, call, &host) else {
+            return engine.run(script, call, host());
+        };
+        let output = engine.run(script, call, capturing.host());
+        self.captures.keep(capturing, kind, call, &output);
         output
     }
 

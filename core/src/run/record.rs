@@ -44,7 +44,7 @@ impl Runner {
 
     /// Puts the hooks of a run on record.
     pub(super) fn record_hooks(&self, call: &Call, output: &RunOutput) {
-        for HookRun { handler, failure, place, duration, operations } in &output.hooks {
+        for HookRun { handler, failure, place, duration, database, operations } in &output.hooks {
             if let Some(failure) = failure {
                 warn(handler, call, failure, place.as_ref());
             }
@@ -54,10 +54,12 @@ impl Runner {
                 gateway: handler.gateway.clone(),
                 event_name: handler.name.clone(),
                 user_id: user_id_of(call),
+                socket_id: socket_id_of(call),
                 at: now(),
                 failure: failure.as_ref().map(|failure| RunFailure::new(failure, place.clone())),
                 duration_us: duration.as_micros() as u64,
                 queued_us: 0,
+                database_us: database.as_micros() as u64,
                 operations: *operations,
                 logs: None,
             });
@@ -80,10 +82,12 @@ fn record_of(
         gateway: of.0,
         event_name: of.1,
         user_id: user_id_of(call),
+        socket_id: socket_id_of(call),
         at: now(),
         failure: failure.map(|failure| RunFailure::new(failure, output.place.clone())),
         duration_us: output.duration.as_micros() as u64,
         queued_us: queued.as_micros() as u64,
+        database_us: output.database.as_micros() as u64,
         operations: output.operations,
         logs: (output.logs != "[]").then(|| (*output.logs).into()),
     }
@@ -108,4 +112,8 @@ fn user_id_of(call: &Call) -> Option<UserId> {
         Some(CallUser::Row(user)) => Some(user.id.clone()),
         _ => None,
     }
+}
+
+fn socket_id_of(call: &Call) -> Option<Arc<str>> {
+    call.origin.socket()?.recorded_id()
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Runner;
 use crate::auth::{User, UserChanged};
-use crate::data::{Actor, USERS, UserWrite, row_bytes};
+use crate::data::{Actor, Row, USERS, UserWrite, row_bytes};
 use crate::error::Failure;
 use crate::id::new_id;
 use crate::script::{Arguments, Call, CallUser, Origin, RowsChange, RowsWrite};
@@ -25,6 +25,8 @@ pub struct RowsCall {
     pub change: RowsChange,
     /// `@USER` of hooks.
     pub user: Option<Arc<User>>,
+    /// How long it may take with its hooks; none: as long as a script may.
+    pub timeout: Option<Duration>,
 }
 
 impl Runner {
@@ -70,14 +72,14 @@ impl Runner {
     }
 
     fn write(&self, call: RowsCall, request_id: Uuid, queued: Duration) -> Result<String, Failure> {
-        let RowsCall { table, actor, change, user } = call;
+        let RowsCall { table, actor, change, user, timeout } = call;
         let script_call = Call {
             origin: Origin::Data,
-            event: format!("{} {table}", change.operation().as_str()).into(),
+            event: format!("{} {table}", change.name()).into(),
             request_id,
             arguments: Arguments::one(&serde_json::Value::Null),
             user: user.map(CallUser::Row),
-            timeout: Duration::from_millis(self.config.scripts.timeout_ms),
+            timeout: timeout.unwrap_or(Duration::from_millis(self.config.scripts.timeout_ms)),
             test: None,
         };
         let write = RowsWrite { table, actor, change };
@@ -89,11 +91,8 @@ impl Runner {
 }
 
 fn bytes(change: &RowsChange) -> usize {
-    WRITE_BYTES
-        + match change {
-            RowsChange::Create(row) | RowsChange::Update(_, row) => {
-                row.iter().map(|(name, value)| name.len() + value.to_string().len()).sum()
-            }
-            RowsChange::Delete(_) => 0,
-        }
+    let values = |row: &Row| -> usize {
+        row.iter().map(|(name, value)| name.len() + value.to_string().len()).sum::<usize>() + WRITE_BYTES
+    };
+    WRITE_BYTES + change.rows().map(values).sum::<usize>()
 }

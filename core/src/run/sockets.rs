@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use super::Runner;
 use crate::broker::{Action, Presence, Publication, Room, Target};
 use crate::error::Failure;
-use crate::script::Host;
+use crate::payload::Payload;
+use crate::script::{Host, check_emitted};
 
 /// What a publication without data holds while it waits, about.
 const PUBLICATION_BYTES: usize = 256;
@@ -29,6 +32,17 @@ impl Runner {
             Ok(count)
         });
         done.await?
+    }
+
+    /// Has sockets sent an event with this data; to how many it goes.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for an event that nobody but the server may send, and as [`Self::publish`].
+    pub async fn emit(self: &Arc<Self>, target: Target, event: &str, data: &Json) -> Result<usize, Failure> {
+        check_emitted(event)?;
+        let payload = Payload { json: data.to_string(), attachments: Vec::new() };
+        let action = Action::Emit { event: event.into(), payload };
+        self.publish(Publication { target, action }).await
     }
 
     fn count(&self, target: &Target) -> Result<usize, Failure> {

@@ -79,10 +79,15 @@ pub(super) fn all_wrong(
     });
     let error = |(message, position): Wrong| {
         let (line, column) = (position.line().unwrap_or(0), position.position().unwrap_or(0));
-        CompileError { message, line, column }
+        let hint = message.starts_with(THERE_IS_NO).then(|| message.split_once(": ")).flatten();
+        let hint = hint.map(|(_, hint)| hint.to_owned());
+        CompileError { message, hint, line, column }
     };
     wrong.into_iter().map(error).collect()
 }
+
+/// How the message begins that says what there is instead.
+const THERE_IS_NO: &str = "there is no ";
 
 /// What is wrong, and where.
 type Wrong = (String, Position);
@@ -240,7 +245,7 @@ impl Script<'_> {
                 )
             }
             (Some(counts), _) => wrong_number(name, counts),
-            (None, Some(hint)) => format!("there is no {name}(): {hint}"),
+            (None, Some(hint)) => format!("{THERE_IS_NO}{name}(): {hint}"),
             (None, None) => format!("there is no {name}(){}", did_you_mean(name, self.names())),
         };
         Err((message, position))
@@ -265,7 +270,7 @@ impl Script<'_> {
         let message =
             match (own, hint.or_else(|| of_macro.map(|entry| format!("write `{}`", entry.full()))), known) {
                 (Some(own), ..) => wrong_number(name, own.iter().copied()),
-                (None, Some(hint), _) => format!("there is no function {name}: {hint}"),
+                (None, Some(hint), _) => format!("{THERE_IS_NO}function {name}: {hint}"),
                 (None, None, Some(known)) => wrong_number(name, known.iter().copied()),
                 (None, None, None) => {
                     format!("there is no function {name}{}", did_you_mean(name, self.names()))

@@ -25,7 +25,7 @@ use super::reference::Context;
 use super::request::HttpResponse;
 use super::rows::Rows;
 use super::rows::hooks::{HookRun, Hooks};
-use super::rows::writes::RowsWrite;
+use super::rows::requests::RowsWrite;
 use super::run::{self, Call, JobEnd, Run, RunOutput, Shared};
 use super::{attachment, hints, json, macros, outside, require, strings};
 use crate::auth::Secret;
@@ -77,6 +77,8 @@ impl std::fmt::Debug for Script {
 pub struct CompileError {
     /// What is wrong and, where it is known, what to write instead.
     pub message: String,
+    /// What to write instead: the end of the message.
+    pub hint: Option<String>,
     /// From 1; 0 when the error concerns the script as a whole.
     pub line: usize,
     /// From 1; 0 when unknown.
@@ -163,7 +165,12 @@ impl ScriptEngine {
         }
     }
 
-    /// The same of the library of this name among `libraries`.
+    /// What is no error in a script and yet hardly meant, in its order.
+    pub fn remarks(&self, source: &str) -> Vec<CompileError> {
+        hints::remarks(source)
+    }
+
+    /// The same as [`Self::check`] of the library of this name among `libraries`.
     ///
     /// # Errors
     /// With the position in its text.
@@ -197,7 +204,7 @@ impl ScriptEngine {
     pub(super) fn parse(&self, source: &str) -> Result<AST, CompileError> {
         if source.len() > self.limits.source_bytes {
             let message = format!("The script has more than {} bytes", self.limits.source_bytes);
-            return Err(CompileError { message, line: 0, column: 0 });
+            return Err(CompileError { message, hint: None, line: 0, column: 0 });
         }
         self.engine.compile(source).map_err(|error| hints::compile_error(&error, source))
     }
@@ -266,6 +273,8 @@ impl ScriptEngine {
             duration: start.elapsed(),
             left_behind_bytes,
             writes: left.writes,
+            writes_are_cut: left.writes_are_cut,
+            database: left.database,
             place: left.place,
             hooks: left.hooks,
             later: left.later,
@@ -297,6 +306,7 @@ impl ScriptEngine {
         let mut arguments = call.arguments.read().map_err(not_json)?;
         let has_body = !arguments.is_empty();
         let body = if has_body { arguments.remove(0) } else { rhai::Map::new().into() };
+        let notes_writes = call.test.is_some() || host.notes_writes();
         let run = Run {
             origin: call.origin.clone(),
             event: call.event.clone(),
@@ -317,7 +327,7 @@ impl ScriptEngine {
             hook_depth: 0,
             shared: Shared {
                 session: call.test.as_ref().and_then(|test| test.session.clone()),
-                writes: call.test.is_some().then(Vec::new),
+                writes: notes_writes.then(Vec::new),
                 later: call.test.as_ref().map(|test| test.waiting.clone()),
                 ..Shared::default()
             },
@@ -356,6 +366,8 @@ impl ScriptEngine {
             operations,
             by_hooks: run.shared.left_by_hooks,
             writes: run.shared.writes.take().unwrap_or_default(),
+            writes_are_cut: run.shared.writes_are_cut,
+            database: run.shared.database,
             place: uncounted(|| run.failed_at.clone()),
             hooks: std::mem::take(&mut run.shared.hooks),
             later: run.shared.later.take().unwrap_or_default(),
@@ -401,6 +413,8 @@ struct Left {
     /// Bytes that hooks have left behind, which are not the script's.
     by_hooks: u64,
     writes: Vec<Write>,
+    writes_are_cut: bool,
+    database: Duration,
     place: Option<Place>,
     hooks: Vec<HookRun>,
     later: Vec<Later>,

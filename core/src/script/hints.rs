@@ -104,11 +104,12 @@ pub(super) fn compile_error(error: &ParseError, source: &str) -> CompileError {
     let message = error.err_type().to_string();
     let text = source.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     let from = text.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(index, _)| index);
-    let message = match hint(text, from, &message) {
+    let hint = hint(text, from, &message);
+    let message = match hint {
         Some(hint) => format!("{message}: {hint}"),
         None => message,
     };
-    CompileError { message, line, column }
+    CompileError { message, hint: hint.map(str::to_owned), line, column }
 }
 
 /// The hint for an error at byte `from` of the line `text`.
@@ -131,6 +132,20 @@ fn hint(text: &str, from: usize, message: &str) -> Option<&'static str> {
         || message.contains("'--'")
     {
         return Some("write `i += 1` and `i -= 1`");
+    }
+    if rest.starts_with("...") || before.ends_with("...") || message.contains("'...'") {
+        return Some("there is no spread: arrays and maps are put together by `a + b`");
+    }
+    if is_word("case") || is_word("default") {
+        return Some("a choice among values is written `switch x { 1 => a, 2 => b, _ => c }`");
+    }
+    if is_word("class") {
+        return Some(
+            "there are no classes: a map holds values, `#{ name: \"x\" }`, and `fn name(a) { … }` is a function",
+        );
+    }
+    if text.trim_start().starts_with("import ") {
+        return Some("a library is imported by `import \"name\" as name;`");
     }
     if text.contains("for (") || text.contains("for(") {
         return Some("a loop is written `for i in 0..10 { … }`, or `for x in list { … }`");
@@ -161,12 +176,71 @@ fn hint(text: &str, from: usize, message: &str) -> Option<&'static str> {
         return Some("write `let x = …;`, and `fn name(a) { … }` for a function; there is no `new`");
     }
     if has_plain_object(text) {
-        return Some("an object is written `#{ ok: true }`");
+        return Some("a map is written `#{ ok: true }`");
     }
     if starts_with_word(rest, "if") || has_braceless_if(text) {
         return Some("the body of an `if` stands in braces: `if x { … }`");
     }
     None
+}
+
+/// What is no error and yet hardly meant: `${…}` in text that is no template. In their order, and not very many.
+pub(super) fn remarks(source: &str) -> Vec<CompileError> {
+    const REMARKS_MAX: usize = 20;
+    const HINT: &str = "values are put into text in backticks: `` `Hello ${name}` ``";
+    let mut found = Vec::new();
+    // What the text at hand stands in: a template, or with the number of open braces the code within one.
+    let mut within: Vec<Option<usize>> = Vec::new();
+    let mut characters = source.char_indices().peekable();
+    let (mut line, mut line_start) = (1, 0);
+    while let Some((at, character)) = characters.next() {
+        let next = characters.peek().map(|(_, next)| *next);
+        match (within.last_mut(), character) {
+            (_, '\n') => (line, line_start) = (line + 1, at + 1),
+            (Some(None), '$') if next == Some('{') => {
+                characters.next();
+                within.push(Some(0));
+            }
+            (Some(None), '`') => drop(within.pop()),
+            (Some(None), _) => {}
+            (_, '`') => within.push(None),
+            (Some(Some(open)), '{') => *open += 1,
+            (Some(Some(0)), '}') => drop(within.pop()),
+            (Some(Some(open)), '}') => *open -= 1,
+            (_, '/') if next == Some('/') => while characters.next_if(|(_, c)| *c != '\n').is_some() {},
+            (_, '"') => {
+                let text: String = rest_of_text(&mut characters);
+                if text.contains("${") && found.len() < REMARKS_MAX {
+                    let column = source[line_start..at].chars().count() + 1;
+                    let message = format!("`${{…}}` is text like any other here: {HINT}");
+                    found.push(CompileError { message, hint: Some(HINT.to_owned()), line, column });
+                }
+                let lines = text.matches('\n').count();
+                if lines > 0 {
+                    line += lines;
+                    line_start = at + 1 + text.rfind('\n').map_or(0, |last| last + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The rest of a text in double quotes.
+fn rest_of_text(characters: &mut std::iter::Peekable<std::str::CharIndices<'_>>) -> String {
+    let mut text = String::new();
+    while let Some((_, character)) = characters.next() {
+        match character {
+            '"' => break,
+            '\\' => {
+                text.push(character);
+                text.extend(characters.next().map(|(_, escaped)| escaped));
+            }
+            other => text.push(other),
+        }
+    }
+    text
 }
 
 fn starts_with_word(text: &str, word: &str) -> bool {

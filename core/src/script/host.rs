@@ -45,6 +45,10 @@ pub trait Host: Send + Sync {
     fn cache(&self) -> &dyn Cache;
     /// Takes note of a call of `@SOCKET` that acts, as the script made it; a live host takes none.
     fn note(&self, _method: &'static str, _args: &dyn Fn() -> Vec<Json>) {}
+    /// Whether what its runs write is wanted, as that of test runs is.
+    fn notes_writes(&self) -> bool {
+        false
+    }
     /// Whether effects that cannot be recorded (an HTTP request that writes) may happen.
     fn is_live(&self) -> bool;
 }
@@ -53,6 +57,10 @@ pub trait Host: Send + Sync {
 pub trait Socket: Send + Sync {
     /// Its id.
     fn id(&self) -> &str;
+    /// The same for the record of a run; none: there is no such socket.
+    fn recorded_id(&self) -> Option<Arc<str>> {
+        None
+    }
     /// The app key that it showed, as scripts see it.
     fn app(&self) -> Option<Json>;
     /// Sends it an event.

@@ -259,7 +259,7 @@ fn refuse_exports(ast: &AST) -> Result<(), CompileError> {
 
 fn wrong(message: String, position: Position) -> CompileError {
     let (line, column) = (position.line().unwrap_or(0), position.position().unwrap_or(0));
-    CompileError { message, line, column }
+    CompileError { message, hint: None, line, column }
 }
 
 /// Libraries that are being compiled, each after those that it imports.

@@ -52,6 +52,17 @@ impl Arguments {
         Ok(if all.len() > 1 { all.swap_remove(1) } else { serde_json::json!({}) })
     }
 
+    /// The first of them for an admin, and whether it is not whole: of one with more bytes the beginning of its JSON as
+    /// text, and of one with blobs no more than where they stood.
+    pub(crate) fn shown(&self, bytes_max: usize) -> (serde_json::Value, bool) {
+        if self.json.len() > bytes_max {
+            let whole = self.payload().map(|payload| payload.to_string()).unwrap_or_default();
+            let end = whole.floor_char_boundary(bytes_max);
+            return (whole[..end].into(), true);
+        }
+        (self.payload().unwrap_or_default(), !self.attachments.is_empty())
+    }
+
     /// The size in memory.
     pub fn bytes(&self) -> usize {
         self.json.len() + self.attachments.iter().map(|blob| blob.len()).sum::<usize>()

@@ -86,6 +86,17 @@ impl HttpRequest {
         Self { app, ..self }
     }
 
+    /// The app key of the program that sent it, as scripts see it.
+    pub(crate) fn app(&self) -> Option<&Json> {
+        self.app.as_ref()
+    }
+
+    /// It as an admin sees it.
+    pub(crate) fn shown(&self) -> Json {
+        let Self { method, path, params, query, headers, .. } = self;
+        json!({ "method": method, "path": path, "params": params, "query": query, "headers": headers })
+    }
+
     /// What it holds in memory, about.
     pub fn bytes(&self) -> usize {
         let of_map = |map: &Map<String, Json>| {

@@ -105,8 +105,12 @@ pub struct RunOutput {
     pub duration: Duration,
     /// Bytes that the run left allocated after its scope and result were dropped.
     pub left_behind_bytes: u64,
-    /// What a test run wrote.
+    /// What a test run wrote, or one whose host wants to know.
     pub writes: Vec<Write>,
+    /// Whether it wrote more than that.
+    pub writes_are_cut: bool,
+    /// How long it waited for the database.
+    pub database: Duration,
     /// Where the script failed, if it did and that is known.
     pub place: Option<Place>,
     /// The hooks of its writes, whatever became of the run; not all of very many.
@@ -151,6 +155,8 @@ impl RunOutput {
             duration: Duration::ZERO,
             left_behind_bytes: 0,
             writes: Vec::new(),
+            writes_are_cut: false,
+            database: Duration::ZERO,
             place: None,
             hooks: Vec::new(),
             later: Vec::new(),
@@ -203,6 +209,8 @@ pub(super) struct Shared {
     pub emit_bytes: usize,
     pub logs: String,
     pub database_calls: usize,
+    /// How long it waited for the database.
+    pub database: Duration,
     /// Operations of hooks that have ended.
     pub hook_operations: u64,
     /// Bytes that hooks have left behind; theirs, not the script's.
@@ -213,8 +221,13 @@ pub(super) struct Shared {
     pub waiting_hooks: Vec<WaitingHook>,
     /// Bytes of the rows that they wait with, about.
     pub waiting_bytes: usize,
-    /// What was written, in a test run.
+    /// Whether it does the writes of a batch.
+    pub is_batch: bool,
+    /// What was written, in a test run and in one that is captured.
     pub writes: Option<Vec<Write>>,
+    /// Bytes of those, about, and whether more was written.
+    pub write_bytes: usize,
+    pub writes_are_cut: bool,
     /// The jobs for later, in a test run.
     pub later: Option<Vec<Later>>,
     /// Whether there are jobs for later.
@@ -290,6 +303,11 @@ pub(super) fn job_of_run() -> (Option<Fence>, Attempts) {
 /// Whether this thread's run is for a job that the database has.
 pub(super) fn is_for_job() -> bool {
     RUN.with_borrow(|run| run.as_ref().is_some_and(|run| run.origin.fence().is_some()))
+}
+
+/// Whether this thread's run is a test run.
+pub(super) fn is_test() -> bool {
+    with_run(|run| run.shared.later.is_some())
 }
 
 /// The time for this thread's run, in milliseconds.

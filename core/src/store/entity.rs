@@ -3,6 +3,8 @@
 
 #![expect(missing_docs, reason = "a column has the name of the field that it keeps")]
 
+pub mod audit;
+
 /// A Socket.IO namespace with its settings and scripts.
 pub mod gateway {
     use sea_orm::entity::prelude::*;
@@ -130,6 +132,8 @@ pub mod user {
         pub role: String,
         pub is_enabled: bool,
         pub password_hash: String,
+        /// Whether it is still the password of the first start.
+        pub has_first_password: bool,
         pub created_at: TimeDateTimeWithTimeZone,
         pub updated_at: TimeDateTimeWithTimeZone,
     }
@@ -183,6 +187,8 @@ pub mod app_key {
         /// SHA-256 of the key, in hex.
         pub key_hash: String,
         pub expires_at: Option<TimeDateTimeWithTimeZone>,
+        /// To the minute.
+        pub last_used_at: Option<TimeDateTimeWithTimeZone>,
         pub created_at: TimeDateTimeWithTimeZone,
         pub updated_at: TimeDateTimeWithTimeZone,
     }

@@ -1,10 +1,14 @@
 //! The steps from an empty database to the present one. Forward only: a step that has been
 //! released is never changed, and each must survive the data of the version before.
 
+mod audit;
 mod gateway_fields;
+mod job_ends;
+mod keys_and_first_password;
 mod libraries;
 mod result_schema;
 mod revision_message;
+mod script_tests;
 mod table_unique;
 mod user_profile;
 
@@ -36,6 +40,10 @@ impl MigratorTrait for Migrator {
             Box::new(table_unique::TableUnique),
             Box::new(result_schema::ResultSchema),
             Box::new(revision_message::RevisionMessage),
+            Box::new(script_tests::ScriptTests),
+            Box::new(job_ends::JobEnds),
+            Box::new(keys_and_first_password::KeysAndFirstPassword),
+            Box::new(audit::Audit),
         ]
     }
 }

@@ -15,6 +15,7 @@ mod migration;
 mod new_rows;
 pub(crate) mod private;
 mod reason;
+pub(crate) mod script_test;
 mod transaction;
 mod turns;
 mod writer;
@@ -43,7 +44,7 @@ use connection::{Purpose, Sqlite};
 use direct::Direct;
 pub(crate) use edit::{Concerns, code_of};
 pub use entity::{
-    app_key, event, gateway, hook, library, pack, revision, route, schedule, session, table, user,
+    app_key, audit, event, gateway, hook, library, pack, revision, route, schedule, session, table, user,
 };
 pub(crate) use jobs_schema::SHARDS;
 pub(crate) use new_rows::InsertInto;

@@ -1,4 +1,5 @@
 // The admin UI behind a proxy that has put a prefix before all paths.
+import assert from "node:assert/strict";
 import http from "node:http";
 import net from "node:net";
 import { scenario, url } from "../lib.mjs";
@@ -55,6 +56,18 @@ await scenario({
     await page.getByRole("treeitem", { name: /^\/chat/ }).click();
     await page.getByRole("link", { name: "Connect", exact: true }).click();
     await page.getByText(`path: "${PREFIX}/socket.io/"`, { exact: false }).waitFor();
+  },
+  async "every page of the navigation works there"() {
+    const page = await open({ at });
+    const links = page.getByRole("navigation", { name: "Pages" }).locator("ul").getByRole("link");
+    await links.first().waitFor();
+    const names = (await links.allInnerTexts()).map((name) => name.trim());
+    assert.ok(names.length >= 14, names.join());
+    for (const name of names) {
+      await links.filter({ hasText: name }).click();
+      await page.getByRole("heading", { name, exact: true, level: 1 }).waitFor();
+      await checkPage(page, `${name} behind a prefix`);
+    }
   },
   async "the bare prefix leads to it"() {
     const page = await open({ at });

@@ -1,6 +1,6 @@
 // What an admin does in the UI, from a new gateway to its end: the editor, test runs, revisions, runs, guards.
 import assert from "node:assert/strict";
-import { admin, connect, next, run, scenario } from "../lib.mjs";
+import { admin, connect, next, run, scenario, until } from "../lib.mjs";
 import { browser } from "./launch.mjs";
 import { AT_WORK, end, open, signIn, visit, write } from "./ui-lib.mjs";
 
@@ -33,6 +33,36 @@ await scenario({
     await write(page, "return { ok: true };");
     await page.locator(".cm-lintRange-error").first().waitFor();
     await page.getByRole("status").getByText("#{ ok: true }", { exact: false }).waitFor();
+  },
+  async "completion knows macros, calls, tables and columns"() {
+    await admin("POST", "/admin/tables", { name: "parcel", columns: [{ name: "weight", type: "integer" }] });
+    const choices = page.getByRole("listbox", { name: "Completions" }).getByRole("option");
+    for (const [typed, choice] of [
+      ["@SOC", "@SOCKET"],
+      ["@SOCKET.emitToC", "emitToCurrentRoom"],
+      ["#parc", "#parcel"],
+      ["#parcel.find", "findOne"],
+      ["#parcel.find(#{ filter: #{ wei", "weight"],
+      ["let total = 1; tot", "total"],
+    ]) {
+      // The tables are asked for when the catalog has told of the new one.
+      await until(async () => {
+        await write(page, typed);
+        await page.keyboard.press("Control+Space");
+        return choices.filter({ hasText: choice }).first().waitFor({ timeout: 2000 }).then(() => true, () => false);
+      }, `${choice} for ${typed}`);
+      await page.keyboard.press("Escape");
+    }
+  },
+  async "the pointer explains"() {
+    await write(page, "@SOCKET.reply(#{ a: 1 });");
+    const about = page.locator(".cm-tooltip .cm-about");
+    await until(async () => {
+      await page.mouse.move(0, 0);
+      await page.locator(".cm-line").getByText("reply", { exact: true }).first().hover();
+      return about.waitFor({ timeout: 2000 }).then(() => true, () => false);
+    }, "a tooltip");
+    await about.locator("strong").getByText("reply(", { exact: false }).waitFor();
   },
   async "what is typed is a draft that outlives the page, and is not live"() {
     await write(page, "return #{ text: `Hi ${@BODY.name}` };");
@@ -117,6 +147,18 @@ await scenario({
     await page.getByRole("button", { name: "Undo" }).click();
     await page.getByText("/shop is enabled").waitFor();
     await shop();
+  },
+  async "what clients hear stands in the settings; what is no JSON is told"() {
+    await page.getByRole("link", { name: "Settings", exact: true }).last().click();
+    const heard = page.getByLabel("What clients hear");
+    await heard.fill('{ "greeted": ');
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await page.getByRole("alert").getByText("is no JSON", { exact: false }).waitFor();
+    await heard.fill('{ "greeted": { "type": "object" } }');
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await page.getByRole("alert").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Save", exact: true }).and(page.locator(":disabled")).waitFor();
+    assert.deepEqual((await admin("GET", "/admin/gateways")).data[0].emits, { greeted: { type: "object" } });
   },
   async "a gateway is cloned with its events"() {
     await page.getByRole("button", { name: "Clone" }).click();

@@ -121,12 +121,32 @@ await scenario({
     }
   },
 
+  async "sockets and rooms are told as sums, never one by one"() {
+    await gateway("/crowd", { join: "@SOCKET.join(@BODY);" });
+    const one = await watcher();
+    const told = collect(one, "sockets");
+    await watch(one, "sockets");
+    await until(() => told.length, "the first comes at once");
+    const clients = await Promise.all([1, 2, 3].map(() => connect("/crowd")));
+    await Promise.all(clients.map((client) => run(client, "join", "red")));
+    await run(clients[0], "join", "blue");
+    const last = () => told.at(-1);
+    await until(() => last().connections.gateways["/crowd"] === 3 && last().rooms.gateways["/crowd"] === 2, () => JSON.stringify(last()));
+    await until(() => told.some(({ joinsPerSecond }) => joinsPerSecond > 0) && told.some(({ connectsPerSecond }) => connectsPerSecond > 0), "rates");
+    for (const client of clients) client.disconnect();
+    await until(() => last().connections.gateways["/crowd"] === 0 && last().rooms.total === 0, "all are gone");
+    await until(() => told.some(({ leavesPerSecond }) => leavesPerSecond > 0) && told.some(({ disconnectsPerSecond }) => disconnectsPerSecond > 0), "rates");
+    const rest = await admin("GET", "/admin/sockets/stats");
+    assert.deepEqual(Object.keys(rest).sort(), Object.keys(last()).sort());
+    assert.deepEqual(await ask(one, "unwatch", { topic: "sockets" }), { ok: true });
+  },
+
   async "what is wrong is said, and changes nothing"() {
     const one = await watcher();
     const seen = runsOf(one);
     await watch(one, "runs", { gateway: "/wrong" });
     for (const [event, payload, code, mentions] of [
-      ["watch", { topic: "everything" }, "INVALID_PAYLOAD", /stats, runs or catalog/],
+      ["watch", { topic: "everything" }, "INVALID_PAYLOAD", /stats, runs, sockets, jobs or catalog/],
       ["watch", {}, "INVALID_PAYLOAD", /topic/],
       ["watch", null, "INVALID_PAYLOAD", /topic/],
       ["watch", { topic: "runs", filter: { gatewayPath: "/x" } }, "INVALID_PAYLOAD", /gatewayPath/],

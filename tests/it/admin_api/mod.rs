@@ -1,14 +1,21 @@
 //! The admin API, call by call: rows, lists, history, test runs, logs, and how it refuses. One file
 //! per resource; here is what they share.
 
+mod audit;
+mod captures;
 mod description;
 mod events;
 mod gateways;
+mod hooks;
 mod lists;
 mod logs;
+mod operation;
+mod pack_files;
 mod requests;
 mod revisions;
+mod saved_tests;
 mod scripts;
+mod sockets;
 mod users;
 
 use serde_json::Value as Json;

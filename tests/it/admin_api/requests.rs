@@ -85,7 +85,8 @@ fn admin_api_bodies_that_are_wrong() {
     for (path, methods) in description["paths"].as_object().unwrap() {
         let real = path.replace("{id}", NOBODY).replace("{number}", "1").replace("{name}", "chat");
         for (method, operation) in methods.as_object().unwrap() {
-            if operation.get("requestBody").is_none() {
+            // Files have tests of their own.
+            if operation["requestBody"]["content"].get("application/json").is_none() {
                 continue;
             }
             count += 1;

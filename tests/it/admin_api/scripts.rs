@@ -27,6 +27,14 @@ fn admin_api_script_validate() {
     assert_eq!(validate("let x = 1;\n  let y = ;")["errors"][0]["column"], 11);
     check("\n\nreturn { ok: true };", 3, "#{ ok: true }");
     check("let x = 'single';", 1, "");
+    let object = &validate("return { ok: true };")["errors"][0];
+    assert_eq!(object["hint"], "a map is written `#{ ok: true }`");
+    let remarked = validate("return \"Hello ${@BODY.name}\";");
+    assert_eq!(
+        (&remarked["valid"], &remarked["remarks"][0]["column"]),
+        (&json!(true), &json!(8)),
+        "{remarked}"
+    );
     check("let a = await b();", 1, "await");
     check("let x = 1; if x === 1 { }", 1, "==");
     check("@NOSUCH.thing()", 1, "");

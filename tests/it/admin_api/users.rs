@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{BAD, INVALID, MISSING, NOBODY, TAKEN, check_row, check_time};
 use crate::support::api::{Api, make_gateway};
+use crate::support::database::{Database, on_each_database};
 use crate::support::polling::Polling;
 use crate::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD};
 
@@ -76,6 +77,92 @@ fn admin_api_users() {
     api.refuses(("DELETE", &path), None, MISSING, &[]);
     api.refuses(("PATCH", &path), Some(json!({ "name": "x" })), MISSING, &[]);
 }
+
+/// Whoever tries, and however many at once: an admin who can sign in is left.
+fn admin_api_last_admin(database: Database) {
+    let mut api = Api::on(database);
+    let own = api.get("/me")["id"].as_str().unwrap().to_owned();
+    let path = format!("/admin/users/{own}");
+    for change in [json!({ "role": "user" }), json!({ "isEnabled": false })] {
+        api.refuses(("PATCH", &path), Some(change), (409, "CONFLICT"), &["last admin"]);
+    }
+    api.refuses(("DELETE", &path), None, (409, "CONFLICT"), &["last admin"]);
+    api.patch(&path, json!({ "name": "Still here", "role": "admin", "isEnabled": true }));
+    // One who cannot sign in is no help.
+    let disabled =
+        json!({ "email": "d@example.com", "password": "some password", "role": "admin", "isEnabled": false });
+    api.make("/admin/users", disabled);
+    api.refuses(("DELETE", &path), None, (409, "CONFLICT"), &["last admin"]);
+
+    for round in 0..6 {
+        let new = |name: &str| {
+            let email = format!("{name}{round}@example.com");
+            let body = json!({ "email": email, "password": "some password", "role": "admin" });
+            let user = api.make("/admin/users", body.clone());
+            let signed_in = api.server.call("POST", "/auth/login", Some(&body_of_login(&email)), &[]).json();
+            (
+                format!("/admin/users/{}", user["id"].as_str().unwrap()),
+                signed_in["accessToken"].as_str().unwrap().to_owned(),
+            )
+        };
+        // Two admins beside the first, who goes for the round: each of the two removes the other.
+        let ((one, token_of_one), (two, token_of_two)) = (new("one"), new("two"));
+        api.server.admin(&token_of_one, "PATCH", &path, Some(&json!({ "role": "user" })));
+        let change =
+            [json!({ "role": "user" }), json!({ "isEnabled": false }), Json::Null][round % 3].clone();
+        let method = if change.is_null() { "DELETE" } else { "PATCH" };
+        let body = (!change.is_null()).then_some(&change);
+        let (first, second) = std::thread::scope(|scope| {
+            let first = scope.spawn(|| api.server.admin(&token_of_one, method, &two, body).status);
+            let second = scope.spawn(|| api.server.admin(&token_of_two, method, &one, body).status);
+            (first.join().unwrap(), second.join().unwrap())
+        });
+        let is_done = |status: u16| (200..300).contains(&status);
+        // The other comes too late in one way or another: the last one, or no admin any more.
+        assert!(is_done(first) != is_done(second), "{first} and {second}");
+        let left = if is_done(first) { &token_of_one } else { &token_of_two };
+        let back = api.server.admin(left, "PATCH", &path, Some(&json!({ "role": "admin" })));
+        assert_eq!(back.status, 200, "{}", back.body);
+        let rest = if is_done(first) { one } else { two };
+        let signed_in = api.server.call(
+            "POST",
+            "/auth/login",
+            Some(&json!({ "email": ADMIN_EMAIL, "password": ADMIN_PASSWORD })),
+            &[],
+        );
+        let token = signed_in.json()["accessToken"].as_str().unwrap().to_owned();
+        assert_eq!(api.server.admin(&token, "DELETE", &rest, None).status, 204);
+        api = Api { token, ..api };
+    }
+}
+
+fn body_of_login(email: &str) -> Json {
+    json!({ "email": email, "password": "some password" })
+}
+
+/// Who signs in with the password of the first start is told so, until it is another.
+#[test]
+fn admin_api_first_password() {
+    let api = Api::start();
+    let login = |password: &str| {
+        let body = json!({ "email": ADMIN_EMAIL, "password": password });
+        let answer = api.server.call("POST", "/auth/login", Some(&body), &[]);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    };
+    assert_eq!(api.get("/me")["hasFirstPassword"], true);
+    let signed_in = login(ADMIN_PASSWORD);
+    assert_eq!(signed_in["user"]["hasFirstPassword"], true);
+    let token = signed_in["accessToken"].as_str().unwrap();
+    let renamed = api.server.admin(token, "PATCH", "/me", Some(&json!({ "name": "N" }))).json();
+    assert_eq!(renamed["hasFirstPassword"], true, "another name is no other password");
+    let change = json!({ "password": "my own password", "currentPassword": ADMIN_PASSWORD });
+    let changed = api.server.admin(token, "PATCH", "/me", Some(&change)).json();
+    assert_eq!(changed.get("hasFirstPassword"), None, "{changed}");
+    assert_eq!(login("my own password")["user"].get("hasFirstPassword"), None);
+}
+
+on_each_database!(admin_api_last_admin);
 
 /// The sessions of a user, with their sockets; one ends, the other goes on.
 #[test]

@@ -19,8 +19,13 @@ pub fn run_scenario(server: &Server, name: &str) {
 /// Runs a file of `tests/client/browser`, which drives a Chromium. Without one it is skipped,
 /// unless `CI` is true.
 pub fn run_in_browser(url: &str, name: &str) {
+    run_in_browser_with(url, name, &[]);
+}
+
+/// The same, with more variables.
+pub fn run_in_browser_with(url: &str, name: &str, env: &[(&str, &str)]) {
     if browser_is_there() {
-        run_file(url, &format!("browser/{name}.mjs"));
+        run_file(url, &format!("browser/{name}.mjs"), env);
     }
 }
 
@@ -42,12 +47,12 @@ fn browser_is_there() -> bool {
 
 /// Runs a file of `tests/client`; it fails the test with its output.
 pub fn run_client(server: &Server, file: &str) {
-    run_file(&server.url, file);
+    run_file(&server.url, file, &[]);
 }
 
-fn run_file(url: &str, file: &str) {
+fn run_file(url: &str, file: &str, env: &[(&str, &str)]) {
     let Some(mut command) = command(url, file) else { return };
-    let output = command.output().unwrap();
+    let output = command.envs(env.iter().copied()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{file}\n{text}");
 }

@@ -35,6 +35,12 @@ impl Polling {
 
     /// A connected socket, or the message of its refusal.
     pub fn try_connect(url: &str, namespace: &str, token: Option<&str>) -> Result<Self, String> {
+        let auth = token.map_or_else(String::new, |token| json!({ "token": token }).to_string());
+        Self::try_connect_with(url, namespace, &auth)
+    }
+
+    /// The same with this as `auth`; empty: none.
+    pub fn try_connect_with(url: &str, namespace: &str, auth: &str) -> Result<Self, String> {
         let opened = send(url, "GET", "/socket.io/?EIO=4&transport=polling", &[], b"");
         assert_eq!(opened.status, 200, "{}", opened.body);
         let opened: Json = serde_json::from_str(&opened.body[1..]).unwrap();
@@ -42,7 +48,6 @@ impl Polling {
         let inbox = VecDeque::new();
         let mut socket =
             Self { url: url.to_owned(), session, namespace: namespace.to_owned(), inbox, acks: 0 };
-        let auth = token.map_or_else(String::new, |token| json!({ "token": token }).to_string());
         socket.post(&format!("40{namespace},{auth}"));
         let packet = socket.packet();
         match packet.kind {

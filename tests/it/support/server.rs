@@ -13,6 +13,8 @@ use super::database::{Data, Database};
 pub const ADMIN_EMAIL: &str = "admin@example.com";
 /// That admin's password.
 pub const ADMIN_PASSWORD: &str = "a long enough password";
+/// How tokens begin: `{"typ` and `{"alg` in base64. Less of it stands in ids by chance.
+pub const TOKENS_BEGIN: [&str; 2] = ["eyJ0eXAi", "eyJhbGci"];
 /// How long anything may take before a test counts as hung.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -35,6 +37,8 @@ pub struct Answer {
     pub status: u16,
     pub headers: ureq::http::HeaderMap,
     pub body: String,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -237,7 +241,7 @@ pub fn send(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body:
     let mut response = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap();
-    Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() }
+    Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned(), bytes: body }
 }
 
 /// Reads a pipe to its end, so that the server never waits for it.

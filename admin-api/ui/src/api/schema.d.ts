@@ -41,6 +41,150 @@ export interface paths {
         patch: operations["updateAppKey"];
         trace?: never;
     };
+    "/admin/app-keys/{id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives an app key a new secret, which only this answer has. The one until now ends at once, with the sockets that
+         *     showed it; name, scopes and expiry stay.
+         */
+        post: operations["rotateAppKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who changed what through the admin API, and who signed in; the newest first. It is kept for `audit.kept_days`. */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/backup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begins a copy of an SQLite database, consistent although it is in use, in `backups/` of the data folder; `GET
+         *     /admin/backups` tells how far it is. For PostgreSQL it says which command does it.
+         */
+        post: operations["createBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The copies of the database that are kept. */
+        get: operations["listBackups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/backups/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The file of a copy. It has all rows and the hashes of passwords: keep it as safe as the server. */
+        get: operations["getBackup"];
+        put?: never;
+        post?: never;
+        /** Deletes a copy. */
+        delete: operations["deleteBackup"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/captures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The captures that are on at this server. */
+        get: operations["listCaptures"];
+        put?: never;
+        /** Keeps what runs of a handler are given, say and write from now on, until it ends; `GET /admin/logs/{requestId}` shows it. */
+        post: operations["startCapture"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/captures/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends a capture and forgets what it kept. */
+        delete: operations["stopCapture"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/config": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every setting as it counts, and where it comes from. Secrets are masked. */
+        get: operations["getConfig"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/events/{id}": {
         parameters: {
             query?: never;
@@ -237,6 +381,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the server is: the database by a real round trip, the disk of the data folder, version, uptime, and the nodes as they
+         *     are known. It is 200 whatever it says; `/health/ready` is for load balancers.
+         */
+        get: operations["getHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/hooks": {
         parameters: {
             query?: never;
@@ -272,6 +436,23 @@ export interface paths {
         head?: never;
         /** Changes a hook. It is live when the answer comes. */
         patch: operations["updateHook"];
+        trace?: never;
+    };
+    "/admin/hooks/{id}/match": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whether a hook runs for a write, and why. Nothing is written, and no script runs. */
+        post: operations["matchHook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/admin/hooks/{id}/resume": {
@@ -334,6 +515,23 @@ export interface paths {
         };
         /** Lists jobs, newest first. */
         get: operations["listJobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/jobs/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Counts jobs by gateway and state, with the age of the oldest. */
+        get: operations["countJobs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -522,6 +720,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/packs/upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Installs a pack that is sent as a ZIP, such as `export` gives it, or says what that would change. It is live when the
+         *     answer comes. What an admin has edited since is a conflict (409), unless it is forced.
+         */
+        post: operations["uploadPack"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/packs/{name}": {
         parameters: {
             query?: never;
@@ -554,6 +772,43 @@ export interface paths {
         get: operations["diffPack"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/packs/{name}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A pack as a ZIP: as it is installed, with what was edited since, and its tests; else as it is built in. */
+        get: operations["exportPack"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/packs/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Runs the tests of a pack: of an installed one with what was edited since, else of the built-in one. They run in a
+         *     database of their own, and nothing leaves.
+         */
+        post: operations["testPack"];
         delete?: never;
         options?: never;
         head?: never;
@@ -666,6 +921,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/schedules/times": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells when a schedule with this `cron` would be due next. Nothing is made. */
+        get: operations["getTimes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/schedules/{id}": {
         parameters: {
             query?: never;
@@ -736,6 +1008,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Finds gateways, events, routes, hooks, libraries, tables, schedules, users and packs by a part of their names, and
+         *     lines of scripts by a part of them.
+         */
+        get: operations["search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/sessions/{id}": {
         parameters: {
             query?: never;
@@ -748,6 +1040,108 @@ export interface paths {
         post?: never;
         /** Ends a session: its tokens no longer count, its sockets are disconnected within a second. */
         delete: operations["deleteSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/sockets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the sockets that are connected, page by page. */
+        get: operations["listSockets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/sockets/rooms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the rooms that somebody is in, page by page. */
+        get: operations["listRooms"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/sockets/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What all sockets and rooms come to. */
+        get: operations["getSocketStats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/sockets/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A socket, with its last runs. */
+        get: operations["getSocket"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/sockets/{id}/disconnect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Disconnects a socket, once what was sent to it before has left. */
+        post: operations["disconnectSocket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/sockets/{id}/emit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends an event to a socket. */
+        post: operations["emitToSocket"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -805,6 +1199,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/tables/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Counts the rows of every table, of each up to 10000, which costs little however many there are. */
+        get: operations["countRowsOfTables"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/tables/{id}": {
         parameters: {
             query?: never;
@@ -822,9 +1233,105 @@ export interface paths {
         head?: never;
         /**
          * Changes a table with its rows: adds, renames and drops columns, renames the table, sets the
-         *     rules. What would lose values needs `confirm`.
+         *     rules. What would lose values needs `confirm`; `dryRun=true` tells what that is, and changes nothing.
          */
         patch: operations["updateTable"];
+        trace?: never;
+    };
+    "/admin/tables/{id}/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes, changes and deletes rows in one transaction, with their hooks: all or nothing. */
+        post: operations["writeTableRows"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/tables/{id}/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Counts the rows of a table. Of many rows that takes a while; see `/admin/tables/counts` for all tables at once. */
+        get: operations["countTableRows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/tables/{id}/csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives rows as CSV (RFC 4180, UTF-8), as many as there are, while they are read. An empty cell is null. Text that a
+         *     spreadsheet could take for a formula begins with an apostrophe, which reading such a file takes away again.
+         */
+        get: operations["writeTableCsv"];
+        put?: never;
+        /**
+         * Reads rows from CSV: one with the id of a row that is there changes it, all others are new. All or nothing, with their
+         *     hooks; at most 10000 rows and 8 MiB. With `dryRun=true` it tells what would become of them, as far as that is known
+         *     without hooks.
+         */
+        post: operations["readTableCsv"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/tables/{id}/explain-access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tells why somebody may do something with the rows of a table, or not. Nothing is done. */
+        post: operations["explainAccess"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/tables/{id}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists rows from a place on: each page takes as long as the first, also of a million rows. All of them are seen, whatever
+         *     the rules are; with `as` those that somebody else would get.
+         */
+        get: operations["listTableRows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/admin/test/run": {
@@ -838,6 +1345,77 @@ export interface paths {
         put?: never;
         /** Runs a script against a recorded host. Nothing leaves. */
         post: operations["runTest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/tests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the tests that are kept. */
+        get: operations["listTests"];
+        put?: never;
+        /** Keeps a test of a handler that is there, in the form of the tests of packs. */
+        post: operations["createTest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/tests/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Runs all tests of a handler, at most 200, one after the other. Nothing leaves, nothing stays. */
+        post: operations["runSavedTests"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/tests/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A test. */
+        get: operations["getTest"];
+        put?: never;
+        post?: never;
+        /** Deletes a test. */
+        delete: operations["deleteTest"];
+        options?: never;
+        head?: never;
+        /** Changes a test. One that came with a pack is the admin's from then on. */
+        patch: operations["updateTest"];
+        trace?: never;
+    };
+    "/admin/tests/{id}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Runs a test against what is live, or with another script. Nothing leaves, nothing stays. */
+        post: operations["runSavedTest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1312,6 +1890,11 @@ export interface components {
             expiresAt?: string | null;
             /** Format: uuid */
             id: string;
+            /**
+             * Format: date-time
+             * @description To the minute; null: never.
+             */
+            lastUsedAt?: string | null;
             name: string;
             /** @description Of `socket:read`, `socket:broadcast`, `data:read`, `data:write`, `routes`. */
             scopes: string[];
@@ -1328,6 +1911,83 @@ export interface components {
             message: string;
             node: string;
         };
+        /** @description An entry of the audit. */
+        AuditView: {
+            /** @description Such as `create`, `update`, `delete`, `rotate`, `signIn` or `signOut`. */
+            action: string;
+            /** @description Of the network. */
+            address: string;
+            /** @description Of the failure. */
+            code?: string | null;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: uuid */
+            id: string;
+            /** @description What it was done to, such as `gateway`, `appKey` or `session`. */
+            kind: string;
+            /** @description `ok` or `error`. */
+            outcome: string;
+            /** @description Its name, as it was before; null where it has none. */
+            subject?: string | null;
+            subjectId?: string | null;
+            /** @description The e-mail address, or the id where there is none. */
+            user?: string | null;
+            /** @description Null: nobody who is known, such as a refused sign-in. */
+            userId?: string | null;
+        };
+        /** @description A copy. */
+        BackupView: {
+            /**
+             * Format: int64
+             * @description Of its file, so far.
+             */
+            bytes: number;
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Of its file in `backups/` of the data folder. */
+            name: string;
+            /**
+             * Format: int64
+             * @description While it is being made: of the database, so about as many as it will have.
+             */
+            ofBytes?: number | null;
+            /** @description `running`, `done` or `failed`. */
+            state: string;
+        };
+        /** @description The copies of the database. */
+        BackupsAnswer: {
+            /** @description Where the database is PostgreSQL: what makes a copy of it. */
+            command?: string | null;
+            /** @description Newest first, with the one that is being made. */
+            data: components["schemas"]["BackupView"][];
+        };
+        /** @description What was written. */
+        BatchAnswer: {
+            /** @description The ids of the new rows, in their order. */
+            created: string[];
+            /** Format: int64 */
+            deleted: number;
+            /** Format: int64 */
+            updated: number;
+        };
+        /** @description What is written, in this order: all or nothing. At most 1000 rows in all. */
+        BatchBody: {
+            /**
+             * @description Rows to make.
+             * @default []
+             */
+            create?: Record<string, never>[];
+            /**
+             * @description The ids of rows to delete; one that is not there is none.
+             * @default []
+             */
+            delete?: string[];
+            /**
+             * @description Rows to change: the `id` of each with the fields that change.
+             * @default []
+             */
+            update?: Record<string, never>[];
+        };
         /** @description What is said, and to whom. */
         BroadcastBody: {
             /** @description The channel; without it, all of the gateway. */
@@ -1336,6 +1996,99 @@ export interface components {
             event: string;
             /** @description The gateway's path; without it, the channels of this name in all gateways. */
             gateway?: string | null;
+        };
+        /** @description What is to be captured. */
+        CaptureBody: {
+            /** @description Whether only runs that fail are kept. */
+            errorsOnly?: boolean;
+            /**
+             * @description The id of an event or a route, or the gateway and the name that its runs have: `/chat sendMessage`, `/chat connection`,
+             *     `routes POST /orders/{id}/ship`.
+             */
+            handler: string;
+            /** @description Runs that are kept, 1 to 1000, 100 by default; past it the oldest go. */
+            max?: number | null;
+            /**
+             * Format: int32
+             * @description 1 to 60, 10 by default.
+             */
+            minutes?: number | null;
+        };
+        /** @description A capture that is on. */
+        CaptureView: {
+            /** @description Bytes that they take, about; all captures together have 16 MiB. */
+            bytes: number;
+            /** @description Runs that are kept. */
+            count: number;
+            /**
+             * Format: int64
+             * @description Runs that were kept and had to go.
+             */
+            dropped: number;
+            /**
+             * Format: date-time
+             * @description When it ends by itself, with all that it kept.
+             */
+            endsAt: string;
+            errorsOnly: boolean;
+            /** @description As its runs have it. */
+            eventName: string;
+            /** @description As its runs have it. */
+            gateway: string;
+            /** @description The gateway and the name, as `POST` takes them. */
+            handler: string;
+            /** Format: uuid */
+            id: string;
+            max: number;
+            /** Format: int32 */
+            minutes: number;
+            /** Format: date-time */
+            startedAt: string;
+        };
+        /** @description What a run was given, said and wrote. Text of fields named like secrets is `<hidden>`. */
+        CapturedView: {
+            app?: components["schemas"]["Value"] | null;
+            /** @description Which of `payload`, `emitted` and `writes` are not whole. */
+            cut: string[];
+            /** @description One `{method, args}` for each `@SOCKET` call that acts, in order; `isCut` where the last argument is left out. */
+            emitted: components["schemas"]["Value"][];
+            /** @description `@BODY`; of one that is longer than 64 KiB, the beginning of its JSON as text. */
+            payload: components["schemas"]["Value"];
+            request?: components["schemas"]["Value"] | null;
+            /** @description The rooms that the socket was in when it began. */
+            rooms: string[];
+            /**
+             * Format: double
+             * @description How long it took to hand its outcome to its socket; null: it had none, or its outcome waited for a commit.
+             */
+            sentMs?: number | null;
+            /** @description The id of the socket that triggered it. */
+            socket?: string | null;
+            user?: components["schemas"]["Value"] | null;
+            /** @description One `{table, operation, row}` for each row that was written, in order; `isCut` where there is no more than the id. */
+            writes: components["schemas"]["Value"][];
+        };
+        /** @description The captures that are on. */
+        CapturesAnswer: {
+            /** @description Oldest first. */
+            data: components["schemas"]["CaptureView"][];
+        };
+        /** @description What a change of a table would do. */
+        ChangePreviewView: {
+            /** @description Always true: nothing was changed. */
+            dryRun: boolean;
+            losses: components["schemas"]["LossView"][];
+            /** @description Whether the change would be refused without `confirm`. */
+            needsConfirm: boolean;
+            /** @description With any of these the change is refused. */
+            problems: components["schemas"]["ProblemView"][];
+            /**
+             * Format: int64
+             * @description Rows of the table.
+             */
+            rows: number;
+            /** @description What the database has to do for it and who waits meanwhile, as sentences. */
+            work: string[];
         };
         /** @description One change. */
         ChangeView: {
@@ -1382,6 +2135,36 @@ export interface components {
             /** @description Of an `enum`. */
             values?: string[];
         };
+        /** @description The effective configuration. */
+        ConfigAnswer: {
+            /** @description By key. */
+            data: components["schemas"]["SettingView"][];
+        };
+        /** @description A socket in a gateway. */
+        ConnectedSocket: {
+            address?: string | null;
+            /** Format: date-time */
+            connectedAt: string;
+            /** @description The path of its gateway. */
+            gateway: string;
+            id: string;
+            /** @description Bytes that wait to be sent to it. */
+            queuedBytes: number;
+            /** @description Events that it sent, which wait for their scripts. */
+            queuedEvents: number;
+            /** @description How many rooms it is in. */
+            roomCount: number;
+            /** @description The first of its rooms. */
+            rooms: string[];
+            /**
+             * Format: uuid
+             * @description The session whose token it shows; null: of a guest, or the token is of another issuer.
+             */
+            sessionId?: string | null;
+            /** @description `websocket` or `polling`. */
+            transport: string;
+            user?: components["schemas"]["SocketUser"] | null;
+        };
         /** @description Open connections. */
         ConnectionStats: {
             /** @description By gateway path. */
@@ -1397,6 +2180,56 @@ export interface components {
                 [key: string]: number;
             };
             total: number;
+        };
+        /** @description How many rows match. */
+        CountAnswer: {
+            /** Format: int64 */
+            count: number;
+        };
+        /** @description How many rows each table has. */
+        CountsAnswer: {
+            data: components["schemas"]["TableCount"][];
+        };
+        /** @description What becomes of the rows of a file. */
+        CsvAnswer: {
+            /** Format: int64 */
+            created: number;
+            /** @description Whether nothing was written. */
+            dryRun: boolean;
+            /**
+             * Format: int64
+             * @description How many there are.
+             */
+            errorCount: number;
+            /** @description What cannot be, at most 100; with any, nothing is written. */
+            errors: components["schemas"]["CsvErrorView"][];
+            /**
+             * Format: int64
+             * @description Rows of the file.
+             */
+            rows: number;
+            /**
+             * Format: int64
+             * @description Rows that were there already as they are in the file.
+             */
+            unchanged: number;
+            /** Format: int64 */
+            updated: number;
+        };
+        /** @description Why a row of a file cannot be taken. */
+        CsvErrorView: {
+            column?: string | null;
+            /**
+             * Format: int64
+             * @description Counts from 1; the line with the names is the first.
+             */
+            line: number;
+            message: string;
+        };
+        /** @description The database. */
+        DatabaseHealth: components["schemas"]["RoundTrip"] & {
+            /** @description `sqlite` or `postgres`. */
+            kind: string;
         };
         /** @description To how many sockets it went. */
         DeliveredAnswer: {
@@ -1415,6 +2248,15 @@ export interface components {
         /** @description How many sockets were disconnected. */
         DisconnectedAnswer: {
             disconnected: number;
+        };
+        /** @description The room of a disk. */
+        DiskView: {
+            /** Format: int64 */
+            freeBytes: number;
+            /** @description The data folder. */
+            path: string;
+            /** Format: int64 */
+            totalBytes: number;
         };
         /** @description What is said to a user. */
         EmitBody: {
@@ -1583,6 +2425,29 @@ export interface components {
         ExchangeBody: {
             code: string;
         };
+        /** @description Whether they may, and why. */
+        ExplainAnswer: {
+            /** @description With the row that was asked about, or else with any row at all. */
+            allowed: boolean;
+            /** @description With which rows, as a filter of lists. */
+            filter?: Record<string, never> | null;
+            /** @description Why, as a sentence. */
+            reason: string;
+            /** @description What the rule says to everybody. */
+            sentence: string;
+        };
+        /** @description Who would do what. */
+        ExplainBody: {
+            /** @description `read`, `create`, `update` or `delete`. */
+            action: string;
+            /**
+             * @description The id of a user or of an app key; `public` or null for who is not signed in; or the fields of a user of another
+             *     issuer, such as `{"id": "auth0|7", "role": "user"}`.
+             */
+            as?: unknown;
+            /** @description The id of a row that is there, or the fields of one; without it any row is meant. */
+            row?: unknown;
+        };
         /** @description What is going on, without the handlers. */
         Figures: components["schemas"]["TimeStats"] & {
             connections: components["schemas"]["ConnectionStats"];
@@ -1610,6 +2475,21 @@ export interface components {
             q?: string | null;
             /** @default null */
             state?: string | null;
+        };
+        /** @description Something that was found. */
+        FoundView: {
+            /** @description Of a pack the name. */
+            id: string;
+            /** @description `gateway`, `event`, `route`, `hook`, `library`, `table`, `schedule`, `user` or `pack`. */
+            kind: string;
+            /** @description And its line, from 1. */
+            line?: number | null;
+            /** @description Such as `/chat joinRoom`. */
+            name: string;
+            /** @description Of what stands in a script: which script, such as `sourceCode`. */
+            script?: string | null;
+            /** @description And what stands there. */
+            text?: string | null;
         };
         /** @description What is set; absent fields stay (PATCH) or have their default (POST). */
         GatewayBody: {
@@ -1845,10 +2725,18 @@ export interface components {
             count: number;
             /** Format: int64 */
             errors: number;
-            /** @description An event's name, or a route's method and path. */
+            /**
+             * @description An event's name, a route's method and path, or when and for what a hook runs; hooks of which all that is the
+             *     same have their figures in common.
+             */
             eventName: string;
-            /** @description A gateway's path, or `routes`. */
+            /** @description A gateway's path, `routes` or `hooks`. */
             gateway: string;
+            /**
+             * Format: uuid
+             * @description Of the event, the route, the hook, or the gateway whose own script it is.
+             */
+            id: string;
             /** Format: double */
             p50Ms?: number | null;
             /** Format: double */
@@ -1861,6 +2749,21 @@ export interface components {
         /** @description How the server is. */
         Health: {
             status: string;
+        };
+        /** @description How the server is. */
+        HealthAnswer: {
+            database: components["schemas"]["DatabaseHealth"];
+            disk?: components["schemas"]["DiskView"] | null;
+            /** @description The processes on this database that are known; null where it does not answer. */
+            nodes?: components["schemas"]["NodeView"][] | null;
+            redis?: components["schemas"]["RoundTrip"] | null;
+            /** Format: date-time */
+            startedAt: string;
+            /** @description `ok`; `degraded` where something does not answer. */
+            status: string;
+            /** Format: int64 */
+            uptimeSeconds: number;
+            version: string;
         };
         /** @description How it has been. */
         HistoryAnswer: {
@@ -1916,6 +2819,23 @@ export interface components {
              * @default
              */
             when?: string;
+        };
+        /** @description Whether a hook runs. */
+        HookMatchAnswer: {
+            matches: boolean;
+            /** @description Why, or why not: of its table, what it is for, and its condition. */
+            reason: string;
+        };
+        /** @description A write that a hook may be for. */
+        HookMatchBody: {
+            /** @description The row before an update. */
+            old?: Record<string, never> | null;
+            /** @description `create`, `update` or `delete`; else an update where there is `old`, and what the hook is for where not. */
+            on?: string | null;
+            /** @description The row as it would be written; `data` is accepted too. */
+            row?: Record<string, never>;
+            /** @description As in a test run; no condition of a hook asks who writes. */
+            user?: unknown;
         };
         /** @description A script that runs around the writes of a table. */
         HookView: {
@@ -1992,8 +2912,26 @@ export interface components {
              *     where it is.
              */
             mount?: string | null;
-            /** @description Of a pack that is built in; others are installed with the command line. */
+            /** @description Of a pack that is built in; others are sent to `/admin/packs/upload`. */
             name: string;
+        };
+        /** @description Jobs of one gateway in one state. */
+        JobCountView: {
+            gateway: string;
+            /** Format: int64 */
+            jobs: number;
+            /**
+             * Format: date-time
+             * @description When the oldest of them was accepted.
+             */
+            oldestAt: string;
+            state: string;
+        };
+        /** @description How many jobs there are, by gateway and state. */
+        JobCountsView: {
+            counts: components["schemas"]["JobCountView"][];
+            /** @description Whether all were counted: of more than 100000 the rest is not. */
+            isAll: boolean;
         };
         /** @description The job of a schedule. */
         JobOfSchedule: {
@@ -2121,11 +3059,44 @@ export interface components {
                 expiresAt?: string | null;
                 /** Format: uuid */
                 id: string;
+                /**
+                 * Format: date-time
+                 * @description To the minute; null: never.
+                 */
+                lastUsedAt?: string | null;
                 name: string;
                 /** @description Of `socket:read`, `socket:broadcast`, `data:read`, `data:write`, `routes`. */
                 scopes: string[];
                 /** Format: date-time */
                 updatedAt: string;
+            }[];
+            meta?: components["schemas"]["ListMeta"] | null;
+        };
+        /** @description One page. */
+        ListAnswer_AuditView: {
+            /** @description The rows. */
+            data: {
+                /** @description Such as `create`, `update`, `delete`, `rotate`, `signIn` or `signOut`. */
+                action: string;
+                /** @description Of the network. */
+                address: string;
+                /** @description Of the failure. */
+                code?: string | null;
+                /** Format: date-time */
+                createdAt: string;
+                /** Format: uuid */
+                id: string;
+                /** @description What it was done to, such as `gateway`, `appKey` or `session`. */
+                kind: string;
+                /** @description `ok` or `error`. */
+                outcome: string;
+                /** @description Its name, as it was before; null where it has none. */
+                subject?: string | null;
+                subjectId?: string | null;
+                /** @description The e-mail address, or the id where there is none. */
+                user?: string | null;
+                /** @description Null: nobody who is known, such as a refused sign-in. */
+                userId?: string | null;
             }[];
             meta?: components["schemas"]["ListMeta"] | null;
         };
@@ -2475,6 +3446,8 @@ export interface components {
             /** @description The rows. */
             data: {
                 description: string;
+                /** @description What differs from what was installed, such as `/chat joinRoom`: edited, deleted or added since. */
+                edited: string[];
                 /** @description Such as `/chat joinRoom`. */
                 events: string[];
                 gateways: string[];
@@ -2601,6 +3574,11 @@ export interface components {
                 at: string;
                 code?: string | null;
                 column?: number | null;
+                /**
+                 * Format: double
+                 * @description Of `durationMs`, what it waited for the database.
+                 */
+                databaseMs: number;
                 /** Format: double */
                 durationMs: number;
                 eventName: string;
@@ -2612,7 +3590,7 @@ export interface components {
                 library?: string | null;
                 /** @description Where in that, from 1. */
                 line?: number | null;
-                logs: unknown;
+                logs: components["schemas"]["Value"];
                 /** @description Why it failed, cut short. */
                 message?: string | null;
                 /** Format: int64 */
@@ -2626,6 +3604,8 @@ export interface components {
                  * @description Of the run and of the hooks of its writes.
                  */
                 requestId: string;
+                /** @description The socket that triggered it; null: none did, or it was a durable event. */
+                socketId?: string | null;
                 userId?: string | null;
             }[];
             meta?: components["schemas"]["ListMeta"] | null;
@@ -2704,8 +3684,35 @@ export interface components {
                 name: string;
                 /** @description The pack that it came from. */
                 pack?: string | null;
+                /** @description What `access` says, as sentences. */
+                rules: components["schemas"]["RulesView"];
                 /** @description Groups of columns of which no two rows have the same values in all, where none of these is null. */
                 unique: string[][];
+                /** Format: date-time */
+                updatedAt: string;
+            }[];
+            meta?: components["schemas"]["ListMeta"] | null;
+        };
+        /** @description One page. */
+        ListAnswer_TestView: {
+            /** @description The rows. */
+            data: {
+                /** Format: date-time */
+                createdAt: string;
+                /** @description The same by the name that runs have, such as `/chat sendMessage`. */
+                handler?: string | null;
+                /**
+                 * Format: uuid
+                 * @description What it tests: an event, a gateway, a route or a hook; null: nothing of the kind is there.
+                 */
+                handlerId?: string | null;
+                /** Format: uuid */
+                id: string;
+                name: string;
+                /** @description The pack that it came with; null: an admin made it, or has changed it. */
+                pack?: string | null;
+                /** @description It as packs write it. */
+                test: components["schemas"]["ScriptTest"];
                 /** Format: date-time */
                 updatedAt: string;
             }[];
@@ -2751,7 +3758,7 @@ export interface components {
              */
             expTime: number;
             refreshToken: string;
-            user: components["schemas"]["UserView"];
+            user: components["schemas"]["OwnView"];
         };
         /** @description Who signs in. */
         LoginBody: {
@@ -2759,6 +3766,12 @@ export interface components {
             password: string;
             /** @description A refresh token of 30 days instead of 7. */
             remember?: boolean;
+        };
+        /** @description Values of a column that would be lost. */
+        LossView: {
+            column: string;
+            /** Format: int64 */
+            values: number;
         };
         /** @description A new app key. */
         MadeAppKey: components["schemas"]["AppKeyView"] & {
@@ -2819,9 +3832,44 @@ export interface components {
             /** @description `user` (the default), `admin`, or any other name. */
             role?: string;
         };
+        /** @description A process that serves this database. */
+        NodeView: {
+            id: string;
+            /** @description Whether it is the one that answers. */
+            isThis: boolean;
+            /**
+             * Format: int64
+             * @description How many of the 64 parts of the durable jobs it has.
+             */
+            shards: number;
+        };
+        /** @description The own account. */
+        OwnView: components["schemas"]["UserView"] & {
+            /** @description True while the password is still the one of the first start, which others may have seen; else it is absent. */
+            hasFirstPassword?: boolean;
+        };
+        /** @description What came of a pack's tests. */
+        PackTestAnswer: {
+            failed: number;
+            passed: number;
+            /** @description Each, in order. */
+            tests: components["schemas"]["PackTestView"][];
+        };
+        /** @description What came of a test. */
+        PackTestView: {
+            /** @description What was expected where it differs from what came, as JSON. */
+            expected?: string | null;
+            /** @description What came instead. */
+            found?: string | null;
+            /** @description Its file and its name. */
+            name: string;
+            passed: boolean;
+        };
         /** @description A pack. */
         PackView: {
             description: string;
+            /** @description What differs from what was installed, such as `/chat joinRoom`: edited, deleted or added since. */
+            edited: string[];
             /** @description Such as `/chat joinRoom`. */
             events: string[];
             gateways: string[];
@@ -2849,6 +3897,14 @@ export interface components {
              */
             updatedAt?: string | null;
         };
+        /** @description A number, and its parts by gateway. */
+        PerGateway: {
+            /** @description By gateway path. */
+            gateways: {
+                [key: string]: number;
+            };
+            total: number;
+        };
         /** @description One step. */
         PointView: components["schemas"]["TimeStats"] & {
             /**
@@ -2867,6 +3923,17 @@ export interface components {
         };
         /** @description Which rooms hear who joins and leaves. */
         PresenceRooms: boolean | string[];
+        /** @description Rows that would not fit a column. */
+        ProblemView: {
+            /** @description By its new name; several with commas. */
+            column: string;
+            message: string;
+            /**
+             * Format: int64
+             * @description How many rows; null: not known.
+             */
+            rows?: number | null;
+        };
         /** @description A refresh token, if it is not in the cookie. */
         RefreshBody: {
             refreshToken?: string | null;
@@ -2908,6 +3975,29 @@ export interface components {
             script: string;
             /** @description The script. */
             source: string;
+        };
+        /** @description A room that somebody is in. */
+        RoomView: {
+            /** @description The path of its gateway. */
+            gateway: string;
+            /** @description How many sockets are in it. */
+            members: number;
+            name: string;
+        };
+        /** @description Rooms, by gateway and name. */
+        RoomsAnswer: {
+            data: components["schemas"]["RoomView"][];
+            /** @description As of sockets. */
+            nextCursor?: string | null;
+        };
+        /** @description A real round trip. */
+        RoundTrip: {
+            isUp: boolean;
+            /**
+             * Format: double
+             * @description Null: there was no answer within 2 s, or a wrong one.
+             */
+            latencyMs?: number | null;
         };
         /** @description What is set; absent fields stay (PATCH) or have their default (POST). */
         RouteBody: {
@@ -3012,10 +4102,36 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
         };
+        /** @description Rows, and where those behind them begin. */
+        RowsAnswer: {
+            data: unknown[];
+            /** @description Null: there are no more. */
+            next?: string | null;
+        };
+        /** @description The rules of a table as sentences, such as `Users may read rows whose ownerId is their own id.` */
+        RulesView: {
+            create: string;
+            delete: string;
+            read: string;
+            update: string;
+        };
         /** @description A run with the hooks of its writes. */
         RunDetail: components["schemas"]["RunView"] & {
+            captured?: components["schemas"]["CapturedView"] | null;
             /** @description In their order. */
             hooks: components["schemas"]["RunView"][];
+        };
+        /** @description How a test is to be run. */
+        RunTestBody: {
+            /** @description What runs in the place of the saved script. */
+            script?: string | null;
+        };
+        /** @description Which tests are to be run, and how. */
+        RunTestsBody: {
+            /** @description The handler's id, or the name that its runs have, such as `/chat sendMessage`. */
+            handler: string;
+            /** @description What runs in the place of its saved script. */
+            script?: string | null;
         };
         /** @description One finished run. */
         RunView: {
@@ -3026,6 +4142,11 @@ export interface components {
             at: string;
             code?: string | null;
             column?: number | null;
+            /**
+             * Format: double
+             * @description Of `durationMs`, what it waited for the database.
+             */
+            databaseMs: number;
             /** Format: double */
             durationMs: number;
             eventName: string;
@@ -3037,7 +4158,7 @@ export interface components {
             library?: string | null;
             /** @description Where in that, from 1. */
             line?: number | null;
-            logs: unknown;
+            logs: components["schemas"]["Value"];
             /** @description Why it failed, cut short. */
             message?: string | null;
             /** Format: int64 */
@@ -3051,6 +4172,8 @@ export interface components {
              * @description Of the run and of the hooks of its writes.
              */
             requestId: string;
+            /** @description The socket that triggered it; null: none did, or it was a durable event. */
+            socketId?: string | null;
             userId?: string | null;
         };
         /** @description What is set; absent fields stay (PATCH) or have their default (POST). */
@@ -3182,11 +4305,79 @@ export interface components {
             /** @description The column behind the last. */
             endColumn: number;
             endLine: number;
+            /** @description What to write instead, with code in backticks: the end of the message, where it is known. */
+            hint?: string | null;
             line: number;
             message: string;
         };
+        /** @description What is known of a test's fields: the form of the tests of packs. */
+        ScriptTest: {
+            /** @description `@APP`. */
+            app?: Record<string, never> | null;
+            /** @description The event's name. */
+            event?: string | null;
+            /**
+             * @description `result`, `error`, `message`, `status`, `headers`, `emitted`, `logs`, `rows`, `writes`, `jobs`, `retryAfter` and
+             *     `failedJobs`, each if it matters; `"<any>"` stands for any value.
+             */
+            expect?: Record<string, never> | null;
+            /** @description The gateway's path. */
+            gateway?: string | null;
+            headers?: Record<string, never> | null;
+            /** @description Which job it is: `{attempt?, id?}`. */
+            job?: Record<string, never> | null;
+            /** @description Jobs for later that wait. */
+            jobs?: Record<string, never>[] | null;
+            /** @description `event` (default), `admission`, `connection`, `disconnection`, `job`, `route` or `hook`. */
+            kind?: string | null;
+            /** @description Of a request. */
+            method?: string | null;
+            /**
+             * Format: int32
+             * @description By how many milliseconds it is moved on after the script.
+             */
+            moveOn?: number | null;
+            name?: string | null;
+            /** @description The time, which stands still. */
+            now?: string | null;
+            /** @description `@OLD` of a hook. */
+            old?: Record<string, never> | null;
+            /** @description Of a hook: `create`, `update` or `delete`. */
+            operation?: string | null;
+            params?: Record<string, never> | null;
+            /** @description Of a request, such as `/orders/42/ship`. */
+            path?: string | null;
+            payload?: components["schemas"]["Value"] | null;
+            /**
+             * Format: int64
+             * @description Of a hook.
+             */
+            priority?: number | null;
+            query?: Record<string, never> | null;
+            /** @description Rooms that the socket is in. */
+            rooms?: string[] | null;
+            /** @description Rows that exist beside those that are there, by table. */
+            rows?: Record<string, never> | null;
+            /** @description What runs in the place of the saved script. */
+            script?: string | null;
+            /** @description Other sockets: `{id, gateway, userId?, rooms?}`. */
+            sockets?: Record<string, never>[] | null;
+            /** @description Of a hook. */
+            table?: string | null;
+            /** @description `@USER`. */
+            user?: Record<string, never> | null;
+            /** @description Of a hook. */
+            when?: string | null;
+        };
+        /** @description What was found. */
+        SearchAnswer: {
+            /** @description What is called so, by kind; then lines of scripts. At most 20 of each. */
+            data: components["schemas"]["FoundView"][];
+        };
         /** @description The jobs that are meant: by their ids, or all that match a filter, 10,000 at most at once. */
         SelectedBody: {
+            /** @description Whether to tell how many these are, and do nothing. */
+            dryRun?: boolean;
             filter?: components["schemas"]["FilterBody"] | null;
             ids?: string[] | null;
         };
@@ -3211,12 +4402,88 @@ export interface components {
             /** @description Newest first, at most 1000. */
             data: components["schemas"]["SessionView"][];
         };
+        /** @description A setting. */
+        SettingView: {
+            /** @description Such as `limits.burst`. */
+            key: string;
+            /** @description `default`, the path of a file, the name of a variable, or `flag`. */
+            origin: string;
+            /** @description As a file of settings has it; `(secret)` for what is never shown. */
+            value: string;
+        };
+        /** @description To how many connections of the socket it went. */
+        SocketDelivered: {
+            delivered: number;
+        };
+        /** @description A socket, with what it had run. */
+        SocketDetail: components["schemas"]["ConnectedSocket"] & {
+            /** @description The last that it triggered, newest first; durable events are found among the runs of their user. */
+            lastRuns: components["schemas"]["RunView"][];
+        };
+        /** @description Where a socket is disconnected. */
+        SocketDisconnectBody: {
+            /** @description The path of the gateway; without it, all that it is connected to. */
+            gateway?: string | null;
+        };
+        /** @description How many connections of the socket were ended. */
+        SocketDisconnected: {
+            disconnected: number;
+        };
+        /** @description What is said to a socket. */
+        SocketEmitBody: {
+            data?: unknown;
+            event: string;
+            /** @description The path of the gateway; without it, in all that it is connected to. */
+            gateway?: string | null;
+        };
+        /** @description What all sockets and rooms come to. Rates are those of about the last second; null where nobody has looked for a while. */
+        SocketFigures: {
+            /** @description Open connections. */
+            connections: components["schemas"]["PerGateway"];
+            /**
+             * Format: double
+             * @description Connections that were opened.
+             */
+            connectsPerSecond?: number | null;
+            /**
+             * Format: double
+             * @description Connections that were closed.
+             */
+            disconnectsPerSecond?: number | null;
+            /**
+             * Format: double
+             * @description Sockets that came into a room.
+             */
+            joinsPerSecond?: number | null;
+            /**
+             * Format: double
+             * @description Sockets that went out of one.
+             */
+            leavesPerSecond?: number | null;
+            /** @description Rooms that somebody is in. */
+            rooms: components["schemas"]["PerGateway"];
+        };
+        /** @description Who is signed in. */
+        SocketUser: {
+            email: string;
+            id: string;
+            name: string;
+        };
         /** @description A socket. */
         SocketView: {
             /** Format: date-time */
             connectedAt: string;
             gateway: string;
             socketId: string;
+        };
+        /** @description Sockets, by gateway and id. */
+        SocketsAnswer: {
+            data: components["schemas"]["ConnectedSocket"][];
+            /**
+             * @description Where the next page begins; null: this was the last. A page may have fewer than its limit, or none, before that,
+             *     since a request looks at a bounded number of sockets.
+             */
+            nextCursor?: string | null;
         };
         /** @description What is going on. */
         Stats: components["schemas"]["Figures"] & {
@@ -3253,6 +4520,19 @@ export interface components {
             /** @description All groups of columns that are to be unique together, by the new names. */
             unique?: string[][] | null;
         };
+        /** @description How many rows a table has. */
+        TableCount: {
+            /** Format: uuid */
+            id: string;
+            /** @description Whether these are all; the exact number of a large table is at `/admin/tables/{id}/count`. */
+            isAll: boolean;
+            name: string;
+            /**
+             * Format: int64
+             * @description At most 10000.
+             */
+            rows: number;
+        };
         /** @description A table. Its rows are at `/data/{name}`, and `#name` in scripts. */
         TableView: {
             access: components["schemas"]["AccessBody"];
@@ -3266,10 +4546,34 @@ export interface components {
             name: string;
             /** @description The pack that it came from. */
             pack?: string | null;
+            /** @description What `access` says, as sentences. */
+            rules: components["schemas"]["RulesView"];
             /** @description Groups of columns of which no two rows have the same values in all, where none of these is null. */
             unique: string[][];
             /** Format: date-time */
             updatedAt: string;
+        };
+        /** @description What came of a test. */
+        TestResultView: {
+            /** Format: double */
+            durationMs: number;
+            /** @description Why it could not be run. */
+            error?: string | null;
+            /** @description Of what differs, what was expected, as text; null: nothing differs, or it could not be run. */
+            expected?: string | null;
+            /** @description Of what differs, what came, as text. */
+            got?: string | null;
+            /** Format: uuid */
+            id: string;
+            name: string;
+            passed: boolean;
+        };
+        /** @description What came of all tests of a handler. */
+        TestResults: {
+            failed: number;
+            passed: number;
+            /** @description By name. */
+            results: components["schemas"]["TestResultView"][];
         };
         /** @description What came of it. */
         TestRunAnswer: {
@@ -3314,6 +4618,11 @@ export interface components {
             eventId?: string | null;
             /** @description `name` is accepted too. */
             eventName?: string | null;
+            /**
+             * Format: uuid
+             * @description The request id of a run that was captured: what is left out is as it was there.
+             */
+            fromRun?: string | null;
             /** Format: uuid */
             gatewayId?: string | null;
             /** @description Of the gateway, or of a request such as `/orders/42/ship`; `path` is accepted too. */
@@ -3375,6 +4684,27 @@ export interface components {
             details?: components["schemas"]["Value"] | null;
             message: string;
         };
+        /** @description A test that is kept. */
+        TestView: {
+            /** Format: date-time */
+            createdAt: string;
+            /** @description The same by the name that runs have, such as `/chat sendMessage`. */
+            handler?: string | null;
+            /**
+             * Format: uuid
+             * @description What it tests: an event, a gateway, a route or a hook; null: nothing of the kind is there.
+             */
+            handlerId?: string | null;
+            /** Format: uuid */
+            id: string;
+            name: string;
+            /** @description The pack that it came with; null: an admin made it, or has changed it. */
+            pack?: string | null;
+            /** @description It as packs write it. */
+            test: components["schemas"]["ScriptTest"];
+            /** Format: date-time */
+            updatedAt: string;
+        };
         /** @description How long runs took; null where nothing ran. */
         TimeStats: {
             /** Format: double */
@@ -3383,6 +4713,10 @@ export interface components {
             p95Ms?: number | null;
             /** Format: double */
             p99Ms?: number | null;
+        };
+        /** @description The next times, soonest first; fewer than were asked for where there are no more. */
+        TimesAnswer: {
+            times: string[];
         };
         /** @description All gateways. */
         Tree: {
@@ -3426,6 +4760,8 @@ export interface components {
             /** @description Why one of its own scripts does not run, if one is suspended. */
             suspended?: string | null;
         };
+        /** @description The table as it is then, or with `dryRun` what would become of it. */
+        UpdateAnswer: components["schemas"]["TableView"] | components["schemas"]["ChangePreviewView"];
         /** @description What is set of a user; absent fields stay. */
         UserBody: {
             email?: string | null;
@@ -3452,11 +4788,16 @@ export interface components {
         ValidateAnswer: {
             /** @description In their order; of the grammar, the first alone. */
             errors: components["schemas"]["ScriptError"][];
+            /** @description What is no error and yet hardly meant, such as `${name}` in text that is no template. */
+            remarks?: components["schemas"]["ScriptError"][];
             valid: boolean;
         };
         /** @description A script to be compiled. */
         ValidateBody: {
-            /** @description What it is for, as the `kind` of a test run: what can do nothing there is an error then. */
+            /**
+             * @description What it is for, as the `kind` of a test run: what can do nothing there is an error then. `library`: it is
+             *     the source of one.
+             */
             context?: string | null;
             /** @description The pack that it is for, whose libraries it finds first. */
             pack?: string | null;
@@ -3882,6 +5223,285 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    rotateAppKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeAppKey"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    listAudit: {
+        parameters: {
+            query?: {
+                /** @description Rows of a page: 1 to 1000, 20 by default. */
+                limit?: number;
+                /** @description Counts from 1. */
+                page?: number;
+                /** @description Fields with commas, `-` before one for descending: `-createdAt,name`. */
+                sort?: string;
+                /** @description Conditions as JSON: `{"name": {"_contains": "x"}}`. */
+                filter?: string;
+                /** @description Only these fields, with commas. */
+                fields?: string;
+                /** @description `*` for `totalCount` and `filterCount`. */
+                meta?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAnswer_AuditView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    createBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupView"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    listBackups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupsAnswer"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    getBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the path. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.sqlite3": number[];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    deleteBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the path. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is nothing to say. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    listCaptures: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CapturesAnswer"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    startCapture: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "errorsOnly": true,
+                 *       "handler": "/example greet",
+                 *       "minutes": 5
+                 *     }
+                 */
+                "application/json": components["schemas"]["CaptureBody"];
+            };
+        };
+        responses: {
+            /** @description It is made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaptureView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    stopCapture: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is nothing to say. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    getConfig: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConfigAnswer"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             500: components["responses"]["ServerError"];
         };
     };
@@ -4466,6 +6086,29 @@ export interface operations {
             500: components["responses"]["ServerError"];
         };
     };
+    getHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealthAnswer"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
     listHooks: {
         parameters: {
             query?: {
@@ -4639,6 +6282,48 @@ export interface operations {
             500: components["responses"]["ServerError"];
         };
     };
+    matchHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "row": {
+                 *         "text": "Hello"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["HookMatchBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookMatchAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
     resumeHook: {
         parameters: {
             query?: never;
@@ -4776,6 +6461,29 @@ export interface operations {
                 };
             };
             400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    countJobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobCountsView"];
+                };
+            };
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             500: components["responses"]["ServerError"];
@@ -5121,6 +6829,8 @@ export interface operations {
                 gateway?: string;
                 eventName?: string;
                 userId?: string;
+                /** @description Of the socket that triggered it. */
+                socketId?: string;
                 /** @description `ok` or `error`. */
                 outcome?: string;
                 code?: string;
@@ -5271,6 +6981,53 @@ export interface operations {
             500: components["responses"]["ServerError"];
         };
     };
+    uploadPack: {
+        parameters: {
+            query?: {
+                /** @description A path to put its gateways and routes under. Without it one that is installed stays where it is. */
+                mount?: string;
+                /** @description Overwrite what an admin has edited since, and lose values of columns and tables that go. */
+                force?: boolean;
+                /** @description Only say what would change. */
+                dryRun?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/zip": number[];
+            };
+        };
+        responses: {
+            /** @description a dry run */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InstallAnswer"];
+                };
+            };
+            /** @description It is made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InstallAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
     getPack: {
         parameters: {
             query?: never;
@@ -5354,6 +7111,63 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    exportPack: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the path. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": number[];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    testPack: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the path. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PackTestAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
             500: components["responses"]["ServerError"];
         };
     };
@@ -5709,6 +7523,37 @@ export interface operations {
             500: components["responses"]["ServerError"];
         };
     };
+    getTimes: {
+        parameters: {
+            query: {
+                /** @description As in a schedule. */
+                cron: string;
+                /** @description As in a schedule; UTC by default. */
+                timezone?: string;
+                /** @description How many: 1 to 100, 5 by default. */
+                count?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TimesAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
     getSchedule: {
         parameters: {
             query?: never;
@@ -5893,6 +7738,33 @@ export interface operations {
             500: components["responses"]["ServerError"];
         };
     };
+    search: {
+        parameters: {
+            query: {
+                /** @description 1 to 200 characters; their case does not matter. */
+                q: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SearchAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
     deleteSession: {
         parameters: {
             query?: never;
@@ -5917,6 +7789,213 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    listSockets: {
+        parameters: {
+            query?: {
+                /** @description Only those of the gateway with this path. */
+                gateway?: string;
+                /** @description Only those of this user. */
+                userId?: string;
+                /** @description Only those in the room of this name. */
+                room?: string;
+                /** @description Only those with this in their id or address, or in the id, e-mail or name of their user. */
+                q?: string;
+                /** @description `nextCursor` of the page before. */
+                cursor?: string;
+                /** @description 1 to 1000, 100 by default. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SocketsAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    listRooms: {
+        parameters: {
+            query?: {
+                /** @description Only those of the gateway with this path. */
+                gateway?: string;
+                /** @description Only those with this in their name. */
+                q?: string;
+                /** @description `nextCursor` of the page before. */
+                cursor?: string;
+                /** @description 1 to 1000, 100 by default. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoomsAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    getSocketStats: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SocketFigures"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    getSocket: {
+        parameters: {
+            query?: {
+                /** @description The path of the gateway, for a socket that is connected to several. */
+                gateway?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SocketDetail"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    disconnectSocket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "gateway": "/example"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SocketDisconnectBody"] | null;
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SocketDisconnected"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    emitToSocket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "data": {
+                 *         "text": "Maintenance at noon"
+                 *       },
+                 *       "event": "notice"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SocketEmitBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SocketDelivered"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
             500: components["responses"]["ServerError"];
         };
     };
@@ -6073,6 +8152,29 @@ export interface operations {
             500: components["responses"]["ServerError"];
         };
     };
+    countRowsOfTables: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CountsAnswer"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
     getTable: {
         parameters: {
             query?: never;
@@ -6133,7 +8235,10 @@ export interface operations {
     };
     updateTable: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whether to tell what the change would do, and do nothing. */
+                dryRun?: boolean;
+            };
             header?: never;
             path: {
                 /** @description The id, as lists have it. */
@@ -6164,7 +8269,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TableView"];
+                    "application/json": components["schemas"]["UpdateAnswer"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -6174,6 +8279,241 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    writeTableRows: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "create": [
+                 *         {
+                 *           "text": "Milk is out",
+                 *           "userId": "42"
+                 *         }
+                 *       ],
+                 *       "delete": [],
+                 *       "update": []
+                 *     }
+                 */
+                "application/json": components["schemas"]["BatchBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    countTableRows: {
+        parameters: {
+            query?: {
+                /** @description Conditions as JSON; without it all rows. */
+                filter?: string;
+                /** @description Only what somebody would get who asks `/data`: the id of a user, or `public`. */
+                as?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CountAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    writeTableCsv: {
+        parameters: {
+            query?: {
+                /** @description Fields with commas, `-` before one for descending. Without it as the rows were made. */
+                sort?: string;
+                /** @description Conditions as JSON; without it all rows. */
+                filter?: string;
+                /** @description Only these columns, with commas. */
+                fields?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    readTableCsv: {
+        parameters: {
+            query?: {
+                /** @description Whether to tell what would become of the rows, and write none. */
+                dryRun?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CsvAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    explainAccess: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "action": "read",
+                 *       "as": "public"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ExplainBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplainAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    listTableRows: {
+        parameters: {
+            query?: {
+                /** @description Rows at once: 1 to 1000, 20 by default. */
+                limit?: number;
+                /** @description Fields with commas, `-` before one for descending: `-createdAt,name`. Without it as the rows were made. */
+                sort?: string;
+                /** @description Conditions as JSON: `{"name": {"_contains": "x"}}`. */
+                filter?: string;
+                /** @description Only these fields, with commas; those of `sort` and the id come with them. */
+                fields?: string;
+                /** @description The `next` of the answer before, with the same `sort`. */
+                cursor?: string;
+                /** @description Only what somebody would get who asks `/data`: the id of a user, or `public`. */
+                as?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowsAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             500: components["responses"]["ServerError"];
         };
     };
@@ -6213,6 +8553,265 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    listTests: {
+        parameters: {
+            query?: {
+                /** @description Only those of this handler: its id, or the name that its runs have, such as `/chat sendMessage`. */
+                handler?: string;
+                /** @description 1 to 1000, 20 by default. */
+                limit?: number;
+                /** @description Counts from 1. */
+                page?: number;
+                /** @description Fields with commas, `-` before one for descending; by name by default. */
+                sort?: string;
+                /** @description Conditions as JSON. */
+                filter?: string;
+                /** @description Only these fields, with commas. */
+                fields?: string;
+                /** @description `*` for `totalCount` and `filterCount`. */
+                meta?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAnswer_TestView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    createTest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "event": "greet",
+                 *       "expect": {
+                 *         "result": {
+                 *           "text": "Good day, Ada!"
+                 *         }
+                 *       },
+                 *       "gateway": "/example",
+                 *       "kind": "event",
+                 *       "name": "says hello",
+                 *       "payload": {
+                 *         "name": "Ada"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ScriptTest"];
+            };
+        };
+        responses: {
+            /** @description It is made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    runSavedTests: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "handler": "/example greet"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RunTestsBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestResults"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    getTest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    deleteTest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is nothing to say. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    updateTest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "expect": {
+                 *         "result": "<any>"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ScriptTest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["ServerError"];
+        };
+    };
+    runSavedTest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, as lists have it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "script": "return @BODY;"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RunTestBody"] | null;
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestResultView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
@@ -7128,7 +9727,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["UserView"];
+                    "application/json": components["schemas"]["OwnView"];
                 };
             };
             401: components["responses"]["Unauthenticated"];
@@ -7160,7 +9759,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["UserView"];
+                    "application/json": components["schemas"]["OwnView"];
                 };
             };
             400: components["responses"]["BadRequest"];

@@ -1,9 +1,8 @@
 /** A script that is being edited: what is saved, what is typed, and what of it is kept as a draft in this browser. */
-import { api, ask, Failure, type Schemas } from "../api/client";
-import { catalogChanged, type Subject } from "../api/queries";
+import { Failure } from "../api/client";
+import { change, type Definition, type Subject } from "../api/definitions";
+import { catalogChanged } from "../api/queries";
 import { keep, kept } from "../lib/preferences.svelte";
-
-type Definition = Schemas["EventView"] | Schemas["GatewayView"];
 
 interface Draft {
   text: string;
@@ -88,7 +87,8 @@ export class Script {
     if (this.theirs !== undefined && !overwrite) return {};
     const expectedRevision = overwrite ? undefined : (this.revision ?? undefined);
     try {
-      const now = await change(this.subject, { [this.subject.script]: text, message: message || undefined, expectedRevision });
+      const { kind, id, script } = this.subject;
+      const now = await change(kind, id, { [script]: text, message: message || undefined, expectedRevision });
       const typedSince = this.text;
       this.#take(text, now.revision);
       if (typedSince !== text) this.type(typedSince);
@@ -103,18 +103,4 @@ export class Script {
 
 function scriptOf(definition: Definition, script: string): string {
   return ((definition as unknown as Record<string, unknown>)[script] as string | null | undefined) ?? "";
-}
-
-function change({ kind, id }: Subject, body: Record<string, unknown>): Promise<Definition> {
-  const params = { path: { id } };
-  return kind === "event"
-    ? ask(api.PATCH("/admin/events/{id}", { params, body }))
-    : ask(api.PATCH("/admin/gateways/{id}", { params, body }));
-}
-
-export function restore({ kind, id }: Subject, number: number): Promise<Definition> {
-  const params = { path: { id, number } };
-  return kind === "event"
-    ? ask(api.POST("/admin/events/{id}/revisions/{number}/restore", { params }))
-    : ask(api.POST("/admin/gateways/{id}/revisions/{number}/restore", { params }));
 }

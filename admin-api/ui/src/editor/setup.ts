@@ -33,6 +33,8 @@ const look = EditorView.theme({
   ".cm-about pre": { marginTop: "6px", padding: "6px 8px", background: "var(--sunken)", borderRadius: "4px" },
   ".cm-panels": { backgroundColor: "var(--sunken)", color: "var(--text)" },
   ".cm-diagnostic": { fontFamily: "var(--sans)", whiteSpace: "pre-wrap" },
+  ".cm-hint": { margin: "4px 0 0" },
+  ".cm-hint code": { padding: "1px 4px", background: "var(--sunken)", borderRadius: "4px" },
   ".cm-matchingBracket, &.cm-focused .cm-matchingBracket": { backgroundColor: "light-dark(#d9e4ff, #33466f)" },
   ".cm-specialChar": { color: "var(--bad)" },
 });
@@ -50,7 +52,8 @@ export const base: Extension = [
   EditorView.contentAttributes.of({ "aria-label": "Script", spellcheck: "false", tabindex: "0" }),
 ];
 
-export type ScriptError = Schemas["ScriptError"];
+/** What is wrong, or, of a remark, hardly meant. */
+export type ScriptError = Schemas["ScriptError"] & { isRemark?: boolean };
 
 export interface Options {
   knowledge: Knowledge;
@@ -93,8 +96,28 @@ export { forceLinting };
 function diagnostics(doc: Text, errors: ScriptError[]): Diagnostic[] {
   return errors.map((error) => {
     const from = position(doc, error.line, error.column);
-    return { from, to: Math.max(from, position(doc, error.endLine, error.endColumn)), severity: "error", message: error.message };
+    const to = Math.max(from, position(doc, error.endLine, error.endColumn));
+    return { from, to, severity: error.isRemark ? "warning" : "error", message: error.message, renderMessage: () => told(error) };
   });
+}
+
+/** The message, and on a line of its own the hint that it ends with, its code as code. */
+function told({ message, hint }: ScriptError): Node {
+  const all = document.createElement("div");
+  const isApart = hint && message.endsWith(hint);
+  all.append(isApart ? message.slice(0, -hint.length).replace(/:\s*$/, "") : message);
+  if (!isApart) return all;
+  const line = document.createElement("p");
+  line.className = "cm-hint";
+  line.append("Hint: ");
+  hint.split(/(`` .+? ``|`[^`]+`)/).forEach((part, index) => {
+    if (index % 2 === 0) return line.append(part);
+    const code = document.createElement("code");
+    code.textContent = part.startsWith("`` ") ? part.slice(3, -3) : part.slice(1, -1);
+    line.append(code);
+  });
+  all.append(line);
+  return all;
 }
 
 /** The server counts lines and characters from 1, and an emoji as one. */

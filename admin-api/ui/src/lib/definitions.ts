@@ -1,5 +1,21 @@
-/** What can be set of gateways and events. */
+/** What definitions are called, where their scripts are in the app, and what can be set of them. */
 import type { Schemas } from "../api/client";
+import type { Subject } from "../api/definitions";
+
+export function routeName({ method, path }: { method: string; path: string }): string {
+  return `${method} ${path}`;
+}
+
+export function hookName({ when, on, table }: { when: string; on: string[]; table: string }): string {
+  return `${when} ${on.join(",")} ${table}`;
+}
+
+/** Where a script is edited. */
+export function scriptPath({ kind, id, script }: Subject): string[] {
+  if (kind === "event") return ["events", id];
+  if (kind === "gateway") return ["gateways", id, script.replace("Script", "")];
+  return [{ route: "routes", hook: "hooks", library: "libraries" }[kind], id, "script"];
+}
 
 type GatewayBody = Schemas["GatewayBody"];
 type EventBody = Schemas["EventBody"];

@@ -7,6 +7,11 @@ export function count(value: number): string {
   return Math.abs(value) < 100_000 ? whole.format(Math.round(value)) : short.format(value);
 }
 
+/** A number of things: `1 socket`, `2 sockets`. */
+export function counted(value: number, one: string, many = `${one}s`): string {
+  return `${count(value)} ${value === 1 ? one : many}`;
+}
+
 export function rate(value: number): string {
   return value >= 100 || value === Math.round(value) ? count(value) : value.toFixed(1);
 }
@@ -45,6 +50,30 @@ export function ago(at: string | number, now = Date.now()): string {
     value /= size;
   }
   return "";
+}
+
+const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+
+/** Bytes, with the unit. */
+export function bytes(value: number): string {
+  let unit = 0;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit && value < 10 ? value.toFixed(1) : Math.round(value)} ${UNITS[unit]}`;
+}
+
+/** Seconds as the two largest units that they have. */
+export function duration(seconds: number): string {
+  const parts: [number, string][] = [
+    [Math.floor(seconds / 86_400), "d"],
+    [Math.floor(seconds / 3600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "min"],
+    [Math.floor(seconds) % 60, "s"],
+  ];
+  const first = parts.findIndex(([value]) => value > 0);
+  return first < 0 ? "0 s" : parts.slice(first, first + 2).map(([value, unit]) => `${value} ${unit}`).join(" ");
 }
 
 /** JSON for people; what is no JSON value is shown as nothing. */

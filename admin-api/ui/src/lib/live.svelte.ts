@@ -96,7 +96,7 @@ export async function connect() {
     // The server ends a connection whose token has run out; who is still signed in comes back.
     if (reason === "io server disconnect") made.connect();
   });
-  for (const topic of ["stats", "runs", "catalog"] as const) {
+  for (const topic of ["stats", "runs", "sockets", "jobs", "catalog"] as const) {
     made.on(topic, (data) => watches.get(topic)?.take(data as never));
   }
 }

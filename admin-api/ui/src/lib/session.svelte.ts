@@ -6,7 +6,7 @@ type State = "unknown" | "out" | "in" | "unreachable";
 
 export const session = $state({
   state: "unknown" as State,
-  user: undefined as Schemas["UserView"] | undefined,
+  user: undefined as Schemas["OwnView"] | undefined,
   /** Why the sign-in page is shown, for who did not ask for it. */
   why: "",
 });
@@ -51,7 +51,7 @@ export async function signOut() {
   session.state = "out";
 }
 
-function became(user: Schemas["UserView"]) {
+function became(user: Schemas["OwnView"]) {
   session.user = user;
   session.why = user.role === "admin" ? "" : `${user.email} is not an admin. Sign in as one.`;
   session.state = user.role === "admin" ? "in" : "out";

@@ -8,11 +8,11 @@ export interface Target {
   requireAuth: boolean;
 }
 
-export const languages = ["JavaScript", "Vue", "React", "Python"] as const;
+export const languages = ["JavaScript", "HTML", "Vue", "React", "Python"] as const;
 export type Language = (typeof languages)[number];
 
 export function snippet(language: Language, target: Target): string {
-  return { JavaScript: javaScript, Vue: vue, React: react, Python: python }[language](target);
+  return { JavaScript: javaScript, HTML: html, Vue: vue, React: react, Python: python }[language](target);
 }
 
 const text = (value: string) => JSON.stringify(value);
@@ -41,6 +41,26 @@ socket.on("ws:error", ({ eventName, code, message }) => console.error(eventName,
 
 socket.emit(${text(target.event)}, { text: "Hello" }, (ack) => console.log(ack));
 `;
+}
+
+/** A whole page, with the client that the server itself has. */
+function html(target: Target): string {
+  return `<!doctype html>
+<title>${target.gateway.replace(/[&<]/g, "")}</title>
+<pre id="log"></pre>
+<script src="${new URL("socket.io/socket.io.js", target.server).href}"></script>
+<script>
+  const log = (...what) => (document.getElementById("log").textContent += what.map((one) => JSON.stringify(one)).join(" ") + "\\n");
+  ${tokenNote(target, "//").trim()}
+  const socket = ${call(target)};
+  socket.on("connect", () => log("connected as", socket.id));
+  socket.on("connect_error", (error) => log(error.message));
+  socket.on("ws:result", ({ eventName, result }) => log(eventName, result));
+  socket.on("ws:error", ({ eventName, code, message }) => log(eventName, code, message));
+
+  socket.emit(${text(target.event).replaceAll("<", "\\u003c")}, { text: "Hello" }, (ack) => log(ack));
+</script>
+`.replace(/^ +\n/m, "");
 }
 
 function vue(target: Target): string {

@@ -44,12 +44,19 @@ pub struct Hook {
     pub when: HookWhen,
     /// For which writes.
     pub on: Vec<Operation>,
+    /// For which rows.
+    pub condition: HookCondition,
+    /// The script.
+    pub handler: Arc<Handler>,
+}
+
+/// For which rows a hook runs; the default: for all.
+#[derive(Debug, Default)]
+pub struct HookCondition {
     /// What the new row has to meet.
     pub filter: Option<Filter>,
     /// Columns of which one has to have changed; empty: no matter.
     pub changed: Vec<String>,
-    /// The script.
-    pub handler: Arc<Handler>,
 }
 
 /// A hook that ran, for the record.
@@ -63,6 +70,8 @@ pub struct HookRun {
     pub place: Option<Place>,
     /// From start to end.
     pub duration: Duration,
+    /// Of that, what it waited for the database.
+    pub database: Duration,
     /// Rhai operations, those of its own hooks among them.
     pub operations: u64,
 }
@@ -113,9 +122,9 @@ impl HooksOfWrite {
     }
 }
 
-impl Hook {
-    /// Whether it runs for this row.
-    pub(crate) fn applies(&self, row: &Row, old: Option<&Row>) -> bool {
+impl HookCondition {
+    /// Whether a hook with it runs for this row. Only an update has an old row here.
+    pub fn holds(&self, row: &Row, old: Option<&Row>) -> bool {
         let has_changed = |name: &String| {
             let (new, old) = (row.get(name), old.and_then(|old| old.get(name)));
             new.unwrap_or(&Json::Null) != old.unwrap_or(&Json::Null)
@@ -124,6 +133,13 @@ impl Hook {
             return false;
         }
         self.filter.as_ref().is_none_or(|filter| filter.matches(row))
+    }
+}
+
+impl Hook {
+    /// Whether it runs for this row.
+    pub(crate) fn applies(&self, row: &Row, old: Option<&Row>) -> bool {
+        self.condition.holds(row, old)
     }
 
     /// Runs it; the fields that it gave back, if any.
@@ -137,10 +153,11 @@ impl Hook {
         let Some(script) = self.handler.script() else {
             let message = format!("The hook {} is suspended; an admin can resume it", self.handler.name);
             let failure = Failure::new(ErrorCode::ServiceUnavailable, message);
-            self.note(Some(failure.clone()), None, Duration::ZERO, 0);
+            self.note(Some(failure.clone()), None, (Duration::ZERO, Duration::ZERO), 0);
             return Err(raise(failure));
         };
-        let operations_before = with_run(|run| run.shared.hook_operations);
+        let (operations_before, database_before) =
+            with_run(|run| (run.shared.hook_operations, run.shared.database));
         let (start, held_before) = (Instant::now(), held_bytes());
         let done = counted(|| {
             let body = from_outside(rhai::serde::to_dynamic(row)?).into_shared();
@@ -163,8 +180,10 @@ impl Hook {
             .map(|error| with_run(|run| run.ended.clone()).unwrap_or_else(|| failure::of_error(error)));
         let code = failure.as_ref().map(|failure| failure.code);
         let place = done.as_ref().err().and_then(|error| failure::place_of(error));
-        let operations = with_run(|run| run.shared.hook_operations) - operations_before;
-        self.note(failure, place, start.elapsed(), operations);
+        let (operations, database) = with_run(|run| {
+            (run.shared.hook_operations - operations_before, run.shared.database - database_before)
+        });
+        self.note(failure, place, (start.elapsed(), database), operations);
         let left_behind = if code.is_none() { (held_bytes() - held_before).max(0) as u64 } else { 0 };
         let left_behind_max = with_run(|run| {
             run.shared.left_by_hooks += left_behind;
@@ -179,7 +198,7 @@ impl Hook {
         &self,
         failure: Option<Failure>,
         place: Option<Place>,
-        duration: Duration,
+        (duration, database): (Duration, Duration),
         operations: u64,
     ) {
         with_run(|run| {
@@ -187,7 +206,7 @@ impl Hook {
             if alike.count() < ON_RECORD_MAX {
                 let (handler, place) = (self.handler.clone(), uncounted(|| place.clone()));
                 let failure = uncounted(|| failure.clone());
-                let hook = HookRun { handler, failure, place, duration, operations };
+                let hook = HookRun { handler, failure, place, duration, database, operations };
                 uncounted(|| run.shared.hooks.push(hook));
             }
         });

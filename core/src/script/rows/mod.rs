@@ -5,11 +5,12 @@
 //! this is work of the server: it is called uncounted, and only the hooks count again.
 
 pub(crate) mod hooks;
+pub(crate) mod requests;
 mod upsert;
 pub(crate) mod writes;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use rhai::{Dynamic, Engine, EvalAltResult};
@@ -164,6 +165,7 @@ impl Rows {
             (std::mem::take(&mut run.shared.waiting_hooks), run.ended.take())
         });
         for one in &waiting {
+            requests::count_by_row();
             if one.hook.run(engine, one.operation, &one.row, one.old.as_ref()).is_err() {
                 // It is on record. What ended the hook does not end the run: the cap or the time still
                 // does, where it is the run's own.
@@ -251,7 +253,10 @@ impl Rows {
         let left = time_left();
         let patience = left.saturating_sub(TIME_TO_TELL.min(left / 5));
         let session = self.session();
-        match self.block_on(patience, work(&session)) {
+        let began = Instant::now();
+        let done = self.block_on(patience, work(&session));
+        with_run(|run| run.shared.database += began.elapsed());
+        match done {
             Some(done) => done.map_err(refused),
             None => {
                 session.lose();

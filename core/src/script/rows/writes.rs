@@ -19,6 +19,10 @@ use crate::script::run::{self, with_run};
 /// them, since they are no values of the script.
 const WAITING_BYTES_MAX: usize = 64 << 20;
 
+/// What is noted of a live run whose host wants to know: writes, and bytes of their rows.
+const WRITES_NOTED_MAX: usize = 200;
+const NOTED_BYTES_MAX: usize = 64 << 10;
+
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -44,61 +48,7 @@ impl Operation {
     }
 }
 
-/// A write of a request.
-#[derive(Debug, Clone)]
-pub struct RowsWrite {
-    /// The table's name.
-    pub table: String,
-    /// Who asks.
-    pub actor: Actor,
-    /// What is to be done; its result is the row, the rows, or nothing.
-    pub change: RowsChange,
-}
-
-/// What a request does to rows.
-#[derive(Debug, Clone)]
-pub enum RowsChange {
-    /// Makes one.
-    Create(Row),
-    /// Changes the one with this id.
-    Update(String, Row),
-    /// Deletes the one with this id.
-    Delete(String),
-}
-
-impl RowsChange {
-    /// What it does.
-    pub fn operation(&self) -> Operation {
-        match self {
-            Self::Create(_) => Operation::Create,
-            Self::Update(..) => Operation::Update,
-            Self::Delete(_) => Operation::Delete,
-        }
-    }
-}
-
 impl Rows {
-    /// Does what a request wants.
-    pub(crate) fn write(&self, engine: &Engine, write: &RowsWrite) -> Outcome<Dynamic> {
-        let RowsWrite { table, actor, change } = write;
-        // Of an admin: `#user` is for scripts alone.
-        self.data.table(table).map_err(raise)?;
-        match change {
-            RowsChange::Create(data) => {
-                let rows = self.create(engine, table, vec![data.clone()], actor)?;
-                Ok(rhai::serde::to_dynamic(rows.first())?)
-            }
-            RowsChange::Update(id, data) => {
-                let rows = self.update(engine, table, &Selector::Id(id.clone()), data, actor)?;
-                Ok(rhai::serde::to_dynamic(rows.first())?)
-            }
-            RowsChange::Delete(id) => match self.delete(engine, table, &Selector::Id(id.clone()), actor)? {
-                0 => Err(raise(Failure::not_found("row", id))),
-                _ => Ok(Dynamic::UNIT),
-            },
-        }
-    }
-
     /// Makes rows: all or none.
     pub(crate) fn create(
         &self,
@@ -207,9 +157,13 @@ impl Rows {
         table.check_is_own().map_err(raise)?;
         let grant = granted(&table, Action::Delete, actor)?;
         let hooks = self.hooks_of(&table, Operation::Delete);
-        let is_recorded = with_run(|run| run.shared.writes.is_some());
+        let is_recorded = run::is_test();
         if let (Grant::All, true, false) = (&grant, hooks.is_empty(), is_recorded) {
-            let delete = || self.wait(async |session| session.delete(&table, selector).await);
+            let delete = || {
+                let deleted = self.wait(async |session| session.delete(&table, selector).await)?;
+                note_unread(&table, Operation::Delete, selector);
+                Ok(deleted)
+            };
             // What may take long is no statement of the writer's: those share a transaction.
             return match selector {
                 Selector::Id(_) => delete(),
@@ -312,7 +266,7 @@ impl Rows {
         Ok(())
     }
 
-    fn hooks_of(&self, table: &Table, operation: Operation) -> HooksOfWrite {
+    pub(super) fn hooks_of(&self, table: &Table, operation: Operation) -> HooksOfWrite {
         HooksOfWrite::of(&self.hooks(), table, operation)
     }
 
@@ -350,12 +304,44 @@ impl Rows {
     }
 }
 
-/// Records what a test run has written.
-fn note(table: &Table, operation: Operation, row: &Row) {
+/// Records what a test run has written, or one whose host wants to know; of the latter not more than so many bytes.
+pub(super) fn note(table: &Table, operation: Operation, row: &Row) {
+    let is_test = run::is_test();
     with_run(|run| {
-        if let Some(writes) = run.shared.writes.as_mut().filter(|writes| writes.len() < ROWS_MAX as usize) {
+        let Some(writes) = run.shared.writes.as_mut() else { return };
+        let (table, operation) = (table.name.clone(), operation.as_str());
+        if is_test {
+            if writes.len() < ROWS_MAX as usize {
+                writes.push(Write { table, operation, row: row.clone(), is_cut: false });
+            }
+            return;
+        }
+        let bytes = row_bytes(row);
+        if writes.len() >= WRITES_NOTED_MAX {
+            run.shared.writes_are_cut = true;
+        } else if run.shared.write_bytes + bytes > NOTED_BYTES_MAX {
+            run.shared.writes_are_cut = true;
+            let id = row.get(ID).map(|id| (ID.to_owned(), id.clone()));
+            writes.push(Write { table, operation, row: id.into_iter().collect(), is_cut: true });
+        } else {
+            run.shared.write_bytes += bytes;
+            writes.push(Write { table, operation, row: row.clone(), is_cut: false });
+        }
+    });
+}
+
+/// Records for a host that wants to know what was written without a look at the rows.
+fn note_unread(table: &Table, operation: Operation, selector: &Selector) {
+    with_run(|run| {
+        let Some(writes) = run.shared.writes.as_mut() else { return };
+        run.shared.writes_are_cut = true;
+        if writes.len() < WRITES_NOTED_MAX {
+            let id = match selector {
+                Selector::Id(id) => Some((ID.to_owned(), Json::from(id.as_str()))),
+                Selector::Filter(_) => None,
+            };
             let (table, operation) = (table.name.clone(), operation.as_str());
-            writes.push(Write { table, operation, row: row.clone() });
+            writes.push(Write { table, operation, row: id.into_iter().collect(), is_cut: true });
         }
     });
 }

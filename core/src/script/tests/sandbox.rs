@@ -352,10 +352,40 @@ fn javascript_habits_get_a_hint() {
         ("let s = 'single quotes';", "double quotes"),
         ("if (!@BODY.a) @THROW.badRequest(\"x\");", "braces"),
         ("var x = 1;", "let x"),
+        ("function f(a) { return a; }", "fn name(a)"),
+        ("throw new Error(\"x\");", "no `new`"),
+        ("let x = @BODY.a ? 1 : 2;", "if x { a } else { b }"),
+        ("for (let i = 0; i < 3; i++) { }", "for i in 0..10"),
+        ("let i = 0; i++;", "i += 1"),
+        ("let x = [...@BODY.a];", "a + b"),
+        ("let x = #{ ...@BODY };", "a + b"),
+        ("switch (@BODY.a) { case 1: break; }", "switch x {"),
+        ("class A { }", "no classes"),
+        ("import x from \"y\";", "import \"name\" as name"),
+        ("console.log(1);", "@LOGS"),
+        ("return JSON.stringify(@BODY);", "to_json"),
+        ("return typeof @BODY;", "type_of(x)"),
     ] {
         let error = engine.compile(source, &Within::default()).expect_err(source);
         assert!(error.message.contains(hint), "{source}\n{error}");
+        let own = error.hint.unwrap_or_else(|| panic!("{source}: no hint of its own"));
+        assert!(own.contains(hint) && error.message.ends_with(&own), "{source}\n{}", error.message);
     }
+}
+
+#[test]
+fn values_in_plain_text_are_remarked() {
+    let check = |source: &str, expected: &[(usize, usize)]| {
+        let found = engine().remarks(source);
+        let places: Vec<_> = found.iter().map(|remark| (remark.line, remark.column)).collect();
+        assert_eq!(places, expected, "{source}");
+        assert!(found.iter().all(|remark| remark.hint.is_some()));
+    };
+    check("let x = \"Hello ${@BODY.name}\";", &[(1, 9)]);
+    check("// \"${a}\"\nlet ö = `${@BODY.a}` + \"${a}\";", &[(2, 24)]);
+    check("`${ if true { \"${a}\" } else { `${1} \"${2}\"` } }`", &[(1, 15)]);
+    check("\"a \\\" ${x}\"; \"two\nlines\"; \"${y}\"", &[(1, 1), (2, 9)]);
+    check("\"$ {x}\"; `\"${x}\"`; '\"'", &[]);
 }
 
 /// What runs leave behind: nothing, unless a script makes a cycle of closures.

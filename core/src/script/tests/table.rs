@@ -146,8 +146,11 @@ impl Fixture {
             all.entry((*table).to_owned()).or_default().push(Arc::new(Hook {
                 when: *when,
                 on: on.to_vec(),
-                filter: (!filter.is_null()).then(|| self.data.table(table).unwrap().filter(&filter).unwrap()),
-                changed: changed.iter().map(|name| name.as_str().unwrap().to_owned()).collect(),
+                condition: HookCondition {
+                    filter: (!filter.is_null())
+                        .then(|| self.data.table(table).unwrap().filter(&filter).unwrap()),
+                    changed: changed.iter().map(|name| name.as_str().unwrap().to_owned()).collect(),
+                },
                 handler: Arc::new(handler),
             }));
         }
