@@ -139,7 +139,8 @@ impl Store {
 
     /// Makes all tables or none: a process that is killed meanwhile leaves nothing half done.
     async fn migrate(&self) -> Result<()> {
-        if migration::Migrator::get_pending_migrations(&*self.db).await?.is_empty() {
+        let pending = migration::Migrator::get_pending_migrations(&*self.db).await?.len();
+        if pending == 0 {
             return Ok(());
         }
         let transaction = match self.db.get_database_backend() {
@@ -147,7 +148,9 @@ impl Store {
             _ => TransactionTrait::begin(&*self.db).await?,
         };
         migration::Migrator::up(&transaction, None).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        tracing::info!(migrations = pending, "database migrated");
+        Ok(())
     }
 
     /// Waits until no other process on this PostgreSQL has its turn: servers that start at once make

@@ -8,7 +8,17 @@ const page = await open();
 await browser.grantPermissions(["clipboard-read", "clipboard-write"]);
 const dialog = (name) => page.getByRole("dialog", { name });
 const panel = () => page.getByRole("region", { name: "Try it" });
+const tests = () => page.getByRole("region", { name: "Saved tests" });
 const idOf = () => page.evaluate(() => location.hash.split("/")[2]);
+/** Keeps what the last run gave as a test, and runs it. */
+async function keepAsTest(name) {
+  await tests().getByRole("button", { name: "Save as test…" }).click();
+  await dialog("Save as test").getByLabel("Name").fill(name);
+  await dialog("Save as test").getByRole("button", { name: "Save test" }).click();
+  await tests().getByText(name, { exact: true }).waitFor();
+  await tests().getByRole("button", { name: "Run all" }).click();
+  await tests().getByText("passed").waitFor();
+}
 /** Saves what is typed; it is live when this is done. */
 async function save() {
   await page.keyboard.press("Control+s");
@@ -56,6 +66,16 @@ await scenario({
     const answer = await call("POST", "/orders/a%20b/ship?fast=yes", { note: "x" }, { headers: { "x-by": "me" } });
     assert.deepEqual([answer.status, answer.body], [202, { id: "a b", fast: "yes", by: "me", note: "x" }]);
     assert.ok(command.includes(`${url}/orders/a%20b/ship?fast=yes`));
+  },
+  async "what it answered is kept as a test, and stands beside a revision"() {
+    await keepAsTest(HOSTILE);
+    const { test, handler } = (await admin("GET", `/admin/tests?handler=${routeId}`)).data[0];
+    assert.deepEqual([handler, test.path, test.query, test.expect.status], ["routes POST /orders/{id}/ship", "/orders/a%20b/ship", { fast: "yes" }, 202]);
+    await panel().getByLabel("Beside what is live").check();
+    await panel().getByLabel("Beside which version").selectOption({ label: "revision 1" });
+    await panel().getByRole("button", { name: "Run" }).click();
+    await page.getByRole("article", { name: "Revision 1: result" }).getByText("guest", { exact: false }).waitFor();
+    await checkPage(page, "a route's test");
   },
   async "its revisions are those of any script"() {
     await page.getByRole("link", { name: "Revisions" }).click();
@@ -105,6 +125,20 @@ await scenario({
     await panel().getByLabel("Row before").waitFor();
     await checkPage(page, "a hook tried");
     await save();
+    await keepAsTest("shouts");
+    const { test } = (await admin("GET", `/admin/tests?handler=${first}`)).data[0];
+    assert.deepEqual([test.table, test.operation, test.expect.result], ["product", "create", { title: "Chair!" }]);
+    // A row that exists is there for the run alone.
+    await write(page, "return #{ title: `${#product.count(#{})} rows` };");
+    await page.getByText("No errors").waitFor();
+    await panel().getByText("Rows that exist").click();
+    await panel().getByLabel("Rows", { exact: false }).fill('{"product": [{}, {}]}');
+    await panel().getByRole("button", { name: "Run" }).click();
+    await page.getByRole("article", { name: "Draft: result" }).getByText("2 rows", { exact: false }).waitFor();
+    await panel().getByLabel("Rows", { exact: false }).fill("{");
+    await panel().getByRole("button", { name: "Run" }).click();
+    await panel().getByRole("alert").getByText("no JSON", { exact: false }).waitFor();
+    await page.getByRole("button", { name: "Discard", exact: true }).click();
     await visit(page, `#/hooks/${first}`, "before create,update product");
     const match = page.getByRole("form", { name: "Would it run?" });
     await match.getByLabel("Row").fill('{"price": 5}');

@@ -75,7 +75,8 @@ await scenario({
   },
   async "a test run shows the draft beside what is live, and nothing leaves"() {
     await panel().getByLabel("Payload").fill('{"name": ');
-    await panel().getByRole("button", { name: "Run" }).and(page.locator(":disabled")).waitFor();
+    await panel().getByRole("button", { name: "Run" }).click();
+    await panel().getByRole("alert").getByText("The payload is no JSON", { exact: false }).waitFor();
     await panel().getByLabel("Payload").fill('{"name": "Grace"}');
     await panel().getByLabel("Beside what is live").check();
     await panel().getByRole("button", { name: "Run" }).click();
