@@ -188,16 +188,15 @@ await scenario({
   async "a socket that goes while its connection script runs"() {
     await openControl();
     await gateway("/early-leaver", {}, {
-      connectionScript: `${WAIT} @SOCKET.join("late"); @CACHE.common.incr("connections");`, scriptTimeoutMs: 30_000,
+      connectionScript: `@SOCKET.reply("began", 1); ${WAIT} @SOCKET.join("late"); @CACHE.common.incr("connections");`, scriptTimeoutMs: 30_000,
       disconnectionScript: "@CACHE.common.incr(\"disconnections\"); @SOCKET.reply(\"never\", 1);",
     });
     await gateway("/early-leaver/watch", { size: "return @SOCKET.roomSize(\"late\");" });
     let expected = 0;
     for (const options of transports) {
       const gate = newGate();
-      const leaver = await connect("/early-leaver", { ...options, auth: { gate } });
-      // The client hears of its connection a moment before the script begins.
-      await until(async () => (await admin("GET", "/admin/stats")).queueDepth > 0, "the script runs");
+      const leaver = socket("/early-leaver", { ...options, auth: { gate } });
+      await next(leaver, "began");
       leaver.disconnect();
       await until(async () => (await admin("GET", "/admin/stats")).connections.gateways["/early-leaver"] === 0, "it has gone");
       await openGate(gate);
