@@ -114,8 +114,7 @@ fn before_changes_and_refuses(database: Database) {
 
 fn after_sees_what_was_and_runs_once_it_is_kept(database: Database) {
     // Time for all that its hooks can wait with.
-    let patient = ["SCRIPTS__TRANSACTION_IDLE_MS", "SCRIPTS__TRANSACTION_MS", "SCRIPTS__TIMEOUT_MAX_MS"];
-    let settings = patient.map(|name| (name, "600000"));
+    let settings = [("SCRIPTS__TRANSACTION_MS", "600000"), ("SCRIPTS__TIMEOUT_MAX_MS", "600000")];
     let api = with_table_on(Server::start_on(database, &settings, &[]));
     api.hook("item", "after", &["create", "update", "delete"], &leaves("`${@EVENT} ${@OLD?.n} ${@DATA.n}`"));
     let made = api.row("item", json!({ "n": 1 }));
@@ -494,7 +493,9 @@ fn test_runs_of_hooks(database: Database) {
 }
 
 fn test_runs_keep_nothing(database: Database) {
-    let api = with_table(database);
+    // The defaults, for the one that goes on after a write.
+    let settings = [("SCRIPTS__TRANSACTION_IDLE_MS", "250"), ("SCRIPTS__TRANSACTION_MS", "1000")];
+    let api = with_table_on(Server::start_on(database, &settings, &[]));
     api.hook(
         "item",
         "before",

@@ -19,8 +19,13 @@ pub const TOKENS_BEGIN: [&str; 2] = ["eyJ0eXAi", "eyJhbGci"];
 /// How long anything may take before a test counts as hung.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
-/// How long a silent client stays, where a test says nothing else: one that waits for its turn does not read.
-const PING_TIMEOUT: (&str, &str) = ("GATEWRIGHT_LIMITS__PING_TIMEOUT_MS", "120000");
+/// What a busy machine may outrun, where a test says nothing else: a client that waits for its turn does not
+/// read, and a transaction on SQLite may be in the way of others for long.
+const PATIENT: [(&str, &str); 3] = [
+    ("LIMITS__PING_TIMEOUT_MS", "120000"),
+    ("SCRIPTS__TRANSACTION_IDLE_MS", "30000"),
+    ("SCRIPTS__TRANSACTION_MS", "30000"),
+];
 
 /// A running server. It is killed when dropped.
 pub struct Server {
@@ -144,8 +149,7 @@ impl Server {
         command.args(["serve", "--listen", &port.address.to_string()]).args(flags);
         data.give_to(&mut command);
         command.env("GATEWRIGHT_ADMIN_EMAIL", ADMIN_EMAIL).env("GATEWRIGHT_ADMIN_PASSWORD", ADMIN_PASSWORD);
-        command.env(PING_TIMEOUT.0, PING_TIMEOUT.1);
-        for (key, value) in settings {
+        for (key, value) in PATIENT.iter().chain(settings) {
             command.env(format!("GATEWRIGHT_{key}"), value);
         }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
