@@ -154,6 +154,7 @@ fn after_sees_what_was_and_runs_once_it_is_kept(database: Database) {
     let event = api.get("/admin/gateways?filter=%7B%22path%22:%22/after%22%7D")["data"][0]["id"].clone();
     let body = json!({ "eventName": "loop", "timeoutMs": 2000, "sourceCode": "@TRANSACTION { #item.create(#{ data: #{ n: 40 } }); loop {} }" });
     api.make(&format!("/admin/gateways/{}/events", event.as_str().unwrap()), body);
+    let mut socket = Polling::connect(&api.server, "/after", None);
     let outcome = until("the new event", || {
         let ack = socket.ask("loop", &json!({}));
         (ack["accepted"] == true).then(|| socket.run("loop", &json!({})))
