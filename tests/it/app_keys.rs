@@ -230,7 +230,7 @@ fn app_keys_that_do_not_count() {
 fn app_keys_expire() {
     let server = Server::start();
     let token = server.admin_token();
-    let expires_at = (time::OffsetDateTime::now_utc() + Duration::from_secs(5)).format(&Rfc3339).unwrap();
+    let expires_at = (time::OffsetDateTime::now_utc() + Duration::from_secs(15)).format(&Rfc3339).unwrap();
     let body = json!({ "name": "short", "scopes": ["socket:read"], "expiresAt": expires_at });
     let made = server.admin(&token, "POST", "/admin/app-keys", Some(&body)).json();
     let deadline = Instant::now() + PATIENCE;

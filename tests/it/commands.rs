@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::cli::data_of;
 use super::support::place::{Done, Place, Running};
+use super::support::port::Port;
 use super::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Server, send};
 
 /// Every command that answers a question; none of them needs a server or data.
@@ -67,8 +68,8 @@ fn commands_end_quietly_when_their_reader_has_gone() {
 #[test]
 fn commands_server_outlives_the_reader_of_its_log() {
     let place = Place::new();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let listen = format!("127.0.0.1:{port}");
+    let port = Port::new();
+    let listen = port.address.to_string();
     let (gone, pipe) = std::io::pipe().unwrap();
     drop(gone);
     let mut command =

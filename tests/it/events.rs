@@ -11,13 +11,19 @@ use serde_json::{Value as Json, json};
 /// Small queues: the scenario fills them.
 #[test]
 fn events() {
-    let settings = [("QUEUE__JOBS_PER_SOCKET", "20"), ("QUEUE__JOBS", "60"), ("QUEUE__WORKERS", "8")];
+    let settings = [
+        ("QUEUE__JOBS_PER_SOCKET", "20"),
+        ("QUEUE__JOBS", "60"),
+        ("QUEUE__WORKERS", "8"),
+        ("SCRIPTS__TIMEOUT_MAX_MS", "600000"),
+    ];
     run_scenario(&Server::start_with(&settings, &[]), "events");
 }
 
 #[test]
 fn order() {
-    run_scenario(&Server::start_with(&[("QUEUE__WORKERS", "4")], &[]), "order");
+    let settings = [("QUEUE__WORKERS", "4"), ("SCRIPTS__TIMEOUT_MAX_MS", "600000")];
+    run_scenario(&Server::start_with(&settings, &[]), "order");
 }
 
 #[test]
@@ -59,18 +65,23 @@ on_each_database!(socket_service, socket_service_mounted);
 /// process may send it.
 #[test]
 fn a_stopping_server_refuses_events_and_finishes_accepted_ones() {
-    let mut server = Server::start_with(&[("QUEUE__DRAIN_MS", "30000")], &[]);
+    let settings = [("QUEUE__DRAIN_MS", "600000"), ("SCRIPTS__TIMEOUT_MAX_MS", "600000")];
+    let mut server = Server::start_with(&settings, &[]);
     let token = server.admin_token();
     let limits = json!({ "eventsPerSecond": 0 });
     let gateway = json!({ "path": "/drain", "requireAuth": false, "limits": limits });
     let gateway = server.admin(&token, "POST", "/admin/gateways", Some(&gateway));
     let events = format!("/admin/gateways/{}/events", gateway.json()["id"].as_str().unwrap());
-    let slow = "@SOCKET.reply(\"started\", 1); @HELPERS.sleep(4000); return \"finished\";";
-    for (name, script) in [("slow", slow), ("quick", "return \"also finished\";")] {
-        let event = json!({ "eventName": name, "sourceCode": script, "timeoutMs": 20000 });
+    // It runs for as long as the guard is there.
+    let slow = "@SOCKET.reply(\"started\", 1); while @SOCKET.roomSize(\"hold\") > 0 { @HELPERS.sleep(5); } return \"finished\";";
+    let hold = "@SOCKET.join(\"hold\");";
+    for (name, script) in [("slow", slow), ("quick", "return \"also finished\";"), ("hold", hold)] {
+        let event = json!({ "eventName": name, "sourceCode": script, "timeoutMs": 600_000 });
         assert_eq!(server.admin(&token, "POST", &events, Some(&event)).status, 201);
     }
 
+    let mut guard = Polling::connect(&server, "/drain", None);
+    guard.run("hold", &json!({}));
     let mut client = Polling::connect(&server, "/drain", None);
     assert_eq!(client.ask("slow", &json!({}))["accepted"], true);
     client.wait_for("started");
@@ -83,6 +94,7 @@ fn a_stopping_server_refuses_events_and_finishes_accepted_ones() {
     let newcomer = send(&server.url, "GET", "/socket.io/?EIO=4&transport=polling", &[], b"");
     assert_eq!(newcomer.status, 503, "{}", newcomer.body);
     assert!(newcomer.headers.contains_key("retry-after"));
+    assert!(guard.try_post("41/drain,"), "it says goodbye");
     assert_eq!(client.wait_for("ws:result")["result"], "finished");
     for _ in 0..accepted {
         assert_eq!(client.wait_for("ws:result")["result"], "also finished");

@@ -13,6 +13,8 @@ fn limits() {
         ("LIMITS__CONNECTIONS_BURST_PER_IP", "5"),
         ("LIMITS__CONNECTIONS", "30"),
         ("LIMITS__OUTGOING_PACKETS", "256"),
+        // Too much waits for who does not read long before that.
+        ("LIMITS__WRITE_TIMEOUT_MS", "600000"),
     ];
     run_scenario(&Server::start_with(&settings, &[]), "limits");
 }

@@ -13,7 +13,7 @@ use super::support::server::{Server, until};
 use super::tables::sqlite_file;
 
 /// The time of every event, in milliseconds.
-const TIMEOUT_MS: u64 = 2000;
+const TIMEOUT_MS: u64 = 5000;
 /// Goes on, once it has written, when the test has lost the database. A transaction may not sleep.
 const HOLD: &str = r#"
     @SOCKET.reply("held", 1);
@@ -101,9 +101,10 @@ fn lose_postgresql(cut: fn(&Proxy)) {
     }
     let mut outcomes = Vec::new();
     std::thread::scope(|scope| {
-        let held: Vec<_> = ["held", "caught", "inner"]
-            .map(|event| {
-                let mut socket = connect();
+        // All are connected before the first begins to hold: its time is short.
+        let sockets = ["held", "caught", "inner"].map(|event| (event, connect()));
+        let held: Vec<_> = sockets
+            .map(|(event, mut socket)| {
                 let ack = socket.ask(event, &json!({}));
                 while socket.packet().data[0] != "held" {}
                 scope.spawn(move || {

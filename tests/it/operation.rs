@@ -9,7 +9,8 @@ use serde_json::{Value as Json, json};
 use super::support::api::make_gateway;
 use super::support::node::{run_scenario, start_scenario};
 use super::support::polling::Polling;
-use super::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Server, send, until};
+use super::support::port::Port;
+use super::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD, PATIENCE, Server, send, until};
 
 #[test]
 fn operation_health() {
@@ -43,10 +44,10 @@ fn operation_metrics_are_for_admins() {
 
 #[test]
 fn operation_metrics_on_a_listener_of_their_own() {
-    // Only the metrics' port has to be known before the start; nobody else asks for it meanwhile.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let server = Server::start_with(&[("METRICS__LISTEN", &format!("127.0.0.1:{port}"))], &[]);
-    let own = format!("http://127.0.0.1:{port}");
+    let port = Port::new();
+    let address = port.address.to_string();
+    let server = Server::start_with(&[("METRICS__LISTEN", &address)], &[]);
+    let own = format!("http://{address}");
     let answer = send(&own, "GET", "/metrics", &[], b"");
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert!(answer.body.contains("gatewright_queue_depth"), "{}", answer.body);
@@ -170,10 +171,11 @@ fn operation_stop_finishes_accepted_jobs() {
 #[test]
 fn operation_second_signal_ends_at_once() {
     // Neither the job's time nor the drain time may be what ends it.
-    let mut server = Server::start_with(&[("QUEUE__DRAIN_MS", "600000")], &[]);
+    let settings = [("QUEUE__DRAIN_MS", "600000"), ("SCRIPTS__TIMEOUT_MAX_MS", "600000")];
+    let mut server = Server::start_with(&settings, &[]);
     let token = server.admin_token();
-    let slow = "@HELPERS.sleep(29000); return 1;";
-    make_gateway(&server, &token, json!({ "path": "/slow", "scriptTimeoutMs": 30000 }), &[("slow", slow)]);
+    let slow = "@HELPERS.sleep(590000); return 1;";
+    make_gateway(&server, &token, json!({ "path": "/slow", "scriptTimeoutMs": 600_000 }), &[("slow", slow)]);
     let mut socket = Polling::connect(&server, "/slow", None);
     assert_eq!(socket.ask("slow", &json!({}))["accepted"], true);
     server.signal("TERM");
@@ -193,7 +195,7 @@ fn operation_second_signal_ends_at_once() {
     server.signal("TERM");
     let status = server.wait();
     assert_ne!(status.code(), Some(0), "a stop that was cut short is no success");
-    assert!(start.elapsed().as_secs() < 20, "the second signal waited for the job");
+    assert!(start.elapsed() < PATIENCE, "the second signal waited for the job");
 }
 
 #[test]

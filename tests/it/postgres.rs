@@ -13,11 +13,12 @@ use super::support::api::make_gateway;
 use super::support::database::{Data, Database, run_sql};
 use super::support::place::Place;
 use super::support::polling::Polling;
+use super::support::port::Port;
 use super::support::server::{Server, until};
 
-/// How long a request may take without a database: well over the server's own bounds, for a slow
+/// How long requests may take without a database: well over the server's own bounds, for a slow
 /// machine, and well under for ever.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(120);
 /// Connections of the server's pool.
 const CONNECTIONS: usize = 8;
 /// Keeps everybody from the gateways, until it is ended by [`GO_ON`].
@@ -156,10 +157,8 @@ fn a_stop_waits_for_the_install_of_a_watched_pack() {
 
 /// A network between the server and its database that can fail.
 pub struct Proxy {
-    address: SocketAddr,
+    port: Port,
     state: Arc<Mutex<State>>,
-    /// Keeps the port while nobody listens on it.
-    _port: tokio::net::TcpSocket,
 }
 
 struct State {
@@ -180,12 +179,8 @@ impl Proxy {
     /// To this server.
     pub fn to(database: &Url) -> Self {
         let host = format!("{}:{}", database.host_str().unwrap(), database.port().unwrap_or(5432));
-        let port = tokio::net::TcpSocket::new_v4().unwrap();
-        port.set_reuseaddr(true).unwrap();
-        port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = port.local_addr().unwrap();
         let state = State { listener: None, swallows: false, connections: Vec::new(), is_over: false };
-        let proxy = Self { address, state: Arc::new(Mutex::new(state)), _port: port };
+        let proxy = Self { port: Port::new(), state: Arc::new(Mutex::new(state)) };
         proxy.restore();
         let state = proxy.state.clone();
         let target = host.to_socket_addrs().unwrap().next().unwrap();
@@ -200,8 +195,8 @@ impl Proxy {
     /// The same database by way of this.
     pub fn url_of(&self, database: &str) -> Url {
         let mut url: Url = database.parse().unwrap();
-        url.set_ip_host(self.address.ip()).unwrap();
-        url.set_port(Some(self.address.port())).unwrap();
+        url.set_ip_host(self.port.address.ip()).unwrap();
+        url.set_port(Some(self.port.address.port())).unwrap();
         url
     }
 
@@ -224,7 +219,7 @@ impl Proxy {
         let mut state = self.state.lock().unwrap();
         state.swallows = false;
         if state.listener.is_none() {
-            let listener = TcpListener::bind(self.address).unwrap();
+            let listener = TcpListener::bind(self.port.address).unwrap();
             listener.set_nonblocking(true).unwrap();
             state.listener = Some(listener);
         }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::support::node::{client_folder, node_is_there};
 use super::support::place::Place;
+use super::support::port::Port;
 use super::support::server::gatewright;
 
 /// The blocks of a language that are marked `walk`, with another address in the place of theirs.
@@ -45,18 +46,14 @@ fn can_walk() -> bool {
     can
 }
 
-fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
 /// A durable event that fails, is mended and retried, by the documentation alone.
 #[test]
 fn readme_of_jobs_walk() {
     if !can_walk() {
         return;
     }
-    let (place, address) = (Place::new(), free_address());
+    let (place, port) = (Place::new(), Port::new());
+    let address = port.address.to_string();
     let text = include_str!("../../docs/jobs.md");
     let (shell, script) = (blocks(text, "sh", &address), blocks(text, "js", &address));
     assert_eq!((shell.len(), script.len()), (3, 1), "the walk of docs/jobs.md");
@@ -87,7 +84,8 @@ fn readme_walk() {
     if !can_walk() {
         return;
     }
-    let (place, address) = (Place::new(), free_address());
+    let (place, port) = (Place::new(), Port::new());
+    let address = port.address.to_string();
     let readme = include_str!("../../README.md");
     let (shell, script) = (blocks(readme, "sh", &address), blocks(readme, "js", &address));
     assert_eq!((shell.len(), script.len()), (4, 2), "the walk of the README");

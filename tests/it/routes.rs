@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::support::api::make_gateway;
 use super::support::node::run_scenario;
+use super::support::polling::Polling;
 use super::support::server::{Answer, Server, send, until};
 
 #[path = "../../src/http/built_in.rs"]
@@ -257,7 +258,8 @@ fn routes_fail_as_the_script_says() {
     .enumerate()
     {
         let path = format!("/fails/{number}");
-        let body = json!({ "method": "GET", "path": path, "access": "public", "sourceCode": script, "timeoutMs": 300 });
+        let ms = if code == "SCRIPT_TIMEOUT" { 300 } else { 30_000 };
+        let body = json!({ "method": "GET", "path": path, "access": "public", "sourceCode": script, "timeoutMs": ms });
         assert_eq!(api.admin("POST", "/admin/routes", body).status, 201, "{script}");
         let answer = api.call("GET", &path, Json::Null);
         refused(&answer, status, code, message);
@@ -708,10 +710,16 @@ fn routes_are_refused_when_the_queue_is_full() {
 
 #[test]
 fn routes_of_a_stopping_server_finish_what_was_taken() {
-    let mut api = Api::start_with(&[("QUEUE__DRAIN_MS", "30000")]);
-    let script = "@CACHE.incr(\"began\"); @HELPERS.sleep(4000); return \"finished\";";
+    let mut api = Api::start_with(&[("QUEUE__DRAIN_MS", "600000"), ("SCRIPTS__TIMEOUT_MAX_MS", "600000")]);
+    make_gateway(&api.server, &api.token, json!({ "path": "/hold" }), &[("hold", "@SOCKET.join(\"hold\");")]);
+    let mut guard = Polling::connect(&api.server, "/hold", None);
+    guard.run("hold", &json!({}));
+    // It runs for as long as the guard is there.
+    let script =
+        "@CACHE.incr(\"began\"); while @SOCKET.roomSize(\"/hold\", \"hold\") > 0 { @HELPERS.sleep(5); }
+        return \"finished\";";
     let slow = api.route("GET", "/slow", "public", script);
-    assert_eq!(api.change(&slow, json!({ "timeoutMs": 20000 })).status, 200);
+    assert_eq!(api.change(&slow, json!({ "timeoutMs": 600_000 })).status, 200);
     api.route("GET", "/count", "public", "return @CACHE.get(\"began\");");
     std::thread::scope(|scope| {
         let taken = scope.spawn(|| api.call("GET", "/slow", Json::Null));
@@ -722,6 +730,7 @@ fn routes_of_a_stopping_server_finish_what_was_taken() {
             (answer.status == 503).then_some(answer)
         });
         refused(&stopping, 503, "SHUTTING_DOWN", "");
+        assert!(guard.try_post("41/hold,"), "it says goodbye");
         assert_eq!(taken.join().unwrap().json(), "finished");
     });
     assert!(api.server.wait().success());

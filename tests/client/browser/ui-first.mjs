@@ -62,11 +62,15 @@ await scenario({
     await bothRead("And from the other");
     await page.getByRole("cell", { name: "/chat message" }).waitFor();
     const events = page.getByRole("figure").filter({ hasText: "Events a second" }).locator("strong");
+    let said = 0;
     await until(async () => {
       // It goes on until a second with an event in it is shown.
       await say(windows[0], "…");
+      said++;
       return (await events.innerText()) !== "0";
     }, "a rate above none");
+    // All of them have run before the next step counts runs.
+    await windows[0].locator("#log").getByText("…").nth(said - 1).waitFor();
     await picture("demo", windows[0]);
     await picture("admin");
   },

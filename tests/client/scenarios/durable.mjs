@@ -148,13 +148,14 @@ await scenario({
 
   async "an attempt that asks for another holds back its own socket's durable events alone"() {
     await gateway("/again", {
-      flaky: durable("if @JOB.attempt < 3 { @JOB.retry(50); } return @JOB.attempt;"),
+      flaky: durable("if @JOB.attempt < 3 { @JOB.retry(500); } return @JOB.attempt;"),
       kept: durable("return \"kept\";"),
       memory: "return \"memory\";",
     });
     const client = await connect("/again");
     const seen = collect(client, "ws:result");
-    for (const event of ["flaky", "kept", "memory"]) await ask(client, event, {});
+    // All at once: the others are there before the first is tried again.
+    await Promise.all(["flaky", "kept", "memory"].map((event) => ask(client, event, {})));
     await until(() => seen.length === 3);
     assert.deepEqual(seen.map(({ result }) => result), ["memory", 3, "kept"]);
     const other = await connect("/again");
@@ -210,17 +211,17 @@ await scenario({
     const later = (ms, what, options = {}) => run(client, "ask", { ms, what, options });
     await later(10, "one");
     await until(() => told.length === 1);
-    await later(20000, "first", { unique: "seat" });
+    await later(600_000, "first", { unique: "seat" });
     await later(30, "second", { unique: "seat" });
     await until(() => told.length === 2);
     await run(client, "at", {});
     await until(() => told.length === 3);
     for (const durable of [true, false]) {
-      const { result: id } = await later(20000, "never", { durable });
+      const { result: id } = await later(600_000, "never", { durable });
       assert.equal((await run(client, "cancel", { id })).result, true);
       assert.equal((await run(client, "cancel", { id })).result, false);
     }
-    await later(20000, "lost", { durable: false, unique: "memory" });
+    await later(600_000, "lost", { durable: false, unique: "memory" });
     await later(10, "kept", { durable: false, unique: "memory" });
     await until(() => told.length === 4);
     assert.equal((await run(client, "undone", {})).success, false);

@@ -37,7 +37,7 @@ function outcomes(of) {
 }
 
 // Jobs that run this wait as long as somebody is in the room "hold" of their gateway.
-const HOLD = { hold: "@SOCKET.join(\"hold\");", wait: { sourceCode: "@SOCKET.reply(\"started\", 1); while @SOCKET.roomSize(\"hold\") > 0 { @HELPERS.sleep(2); }", timeoutMs: 30000 } };
+const HOLD = { hold: "@SOCKET.join(\"hold\");", wait: { sourceCode: "@SOCKET.reply(\"started\", 1); while @SOCKET.roomSize(\"hold\") > 0 { @HELPERS.sleep(2); }", timeoutMs: 600000 } };
 
 /** Makes the jobs of a gateway wait until what it gives back is disconnected. */
 async function hold(path) {

@@ -149,7 +149,7 @@ await scenario({
     await settle(stays);
     assert.ok(stays.connected);
     const end = next(stays, "disconnect");
-    await admin("PATCH", `/admin/app-keys/${other.id}`, { expiresAt: new Date(Date.now() + 5000).toISOString() });
+    await admin("PATCH", `/admin/app-keys/${other.id}`, { expiresAt: new Date(Date.now() + 15_000).toISOString() });
     assert.equal((await end)[0], "io server disconnect");
     assert.equal(await connectError("/app", { auth: { appToken: other.key } }), "APP_KEY_INVALID: Invalid app key");
   },

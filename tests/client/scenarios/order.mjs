@@ -96,7 +96,7 @@ await scenario({
   async "a socket with 5,000 waiting jobs delays no other"() {
     // They wait until they are let go, however long the others take.
     const slow = "while @SOCKET.roomSize(\"hold\") > 0 { @HELPERS.sleep(2); } return @BODY;";
-    const events = { slow: { sourceCode: slow, timeoutMs: 30000 }, quick: "return @BODY;", hold: "@SOCKET.join(\"hold\");" };
+    const events = { slow: { sourceCode: slow, timeoutMs: 600000 }, quick: "return @BODY;", hold: "@SOCKET.join(\"hold\");" };
     await gateway("/long", events, UNLIMITED);
     await gateway("/other", { quick: "return @BODY;" });
     const [busy, same, other] = [await connect("/long"), await connect("/long"), await connect("/other")];
@@ -122,7 +122,7 @@ await scenario({
   async "sockets run in parallel, and one gateway leaves workers to others"() {
     const meet = "@CACHE.incr(\"met\"); while @CACHE.get(\"met\") < 3 { @HELPERS.sleep(1); } return \"met\";";
     const wait = "while @SOCKET.roomSize(\"hold\") > 0 { @HELPERS.sleep(2); } return \"waited\";";
-    await gateway("/parallel", { meet: { sourceCode: meet, timeoutMs: 30000 }, hold: "@SOCKET.join(\"hold\");", wait: { sourceCode: wait, timeoutMs: 30000 } });
+    await gateway("/parallel", { meet: { sourceCode: meet, timeoutMs: 600000 }, hold: "@SOCKET.join(\"hold\");", wait: { sourceCode: wait, timeoutMs: 600000 } });
     await gateway("/free", { quick: "return @BODY;" });
     const three = await Promise.all(upTo(3).map(() => connect("/parallel")));
     const met = await Promise.all(three.map((client) => run(client, "meet")));

@@ -122,9 +122,11 @@ fn admin_api_stats() {
             .cloned()
             .unwrap_or_default()
     };
+    // A job gives its place back just after its outcome is told.
     let stats = until("the counts", || {
         let stats = api.get("/admin/stats");
-        (handler(&stats, "good")["count"] == 3 && handler(&stats, "bad")["count"] == 1).then_some(stats)
+        let all_ran = handler(&stats, "good")["count"] == 3 && handler(&stats, "bad")["count"] == 1;
+        (all_ran && stats["queueDepth"] == 0).then_some(stats)
     });
     assert_eq!(
         (&handler(&stats, "good")["errors"], &handler(&stats, "bad")["errors"]),
@@ -135,7 +137,6 @@ fn admin_api_stats() {
         ["p50Ms", "p95Ms", "p99Ms"].iter().map(|name| good[name].as_f64().unwrap()).collect();
     assert!(quantiles.is_sorted() && quantiles[0] > 0.0, "{good}");
     assert_eq!(stats["connections"], json!({ "total": 2, "gateways": { "/st": 2 } }));
-    assert_eq!(stats["queueDepth"], 0);
     assert!(stats["eventsPerSecond"].as_f64().unwrap() >= 0.0);
 }
 

@@ -1,12 +1,11 @@
 //! What operators ask: configuration, health, backups, and finding things; and where admins are served.
 
-use std::net::TcpListener;
-
 use serde_json::{Value as Json, json};
 
 use super::{INVALID, check_time, encode};
 use crate::support::api::{Api, make_gateway};
 use crate::support::database::{Database, on_each_database};
+use crate::support::port::Port;
 use crate::support::server::{ADMIN_EMAIL, ADMIN_PASSWORD, Server, send, until};
 
 #[test]
@@ -184,9 +183,10 @@ on_each_database!(admin_api_search);
 /// With a listener of their own, admins are served there and nowhere else.
 #[test]
 fn admin_api_on_a_listener_of_its_own() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let admin_url = format!("http://127.0.0.1:{port}");
-    let server = Server::start_with(&[("ADMIN__LISTEN", &format!("127.0.0.1:{port}"))], &[]);
+    let port = Port::new();
+    let address = port.address.to_string();
+    let admin_url = format!("http://{address}");
+    let server = Server::start_with(&[("ADMIN__LISTEN", &address)], &[]);
     assert!(server.greeting.contains(&format!("admin UI at {admin_url}/_/")), "{}", server.greeting);
     let body = json!({ "email": ADMIN_EMAIL, "password": ADMIN_PASSWORD }).to_string();
     let json_type = ("content-type", "application/json");

@@ -13,8 +13,10 @@ on_each_database!(
     slow_scripts_keep_nobody_from_signing_in,
 );
 
-/// Runs until it is told to go on, or is ended.
+/// Runs until it is told to go on, or is ended: by the defaults, which other tests do not have.
 const FOR_LONG: &[(&str, &str)] = &[
+    ("SCRIPTS__TRANSACTION_IDLE_MS", "250"),
+    ("SCRIPTS__TRANSACTION_MS", "1000"),
     ("SCRIPTS__OPERATIONS", "1000000000000"),
     ("SCRIPTS__DATABASE_CALLS", "1000000000"),
     ("SCRIPTS__TIMEOUT_MAX_MS", "600000"),

@@ -8,10 +8,12 @@ use crate::support::database::{Database, on_each_database, run_sql};
 use crate::support::polling::Polling;
 use crate::support::server::Server;
 
+/// The time of what never ends: enough for what it does before.
+const TIME_MS: u32 = 1500;
 /// A short lease, so that PostgreSQL's next node has its part of the jobs soon; operations without end, so that time is
 /// what ends a loop.
 const SETTINGS: [(&str, &str); 3] =
-    [("JOBS__LEASE_MS", "1000"), ("JOBS__RETRY_MS", "50"), ("SCRIPTS__OPERATIONS", "1000000000000")];
+    [("JOBS__LEASE_MS", "2000"), ("JOBS__RETRY_MS", "50"), ("SCRIPTS__OPERATIONS", "1000000000000")];
 const WRITE: &str = "#rows.create(#{ data: #{ n: @BODY.n } }); return @BODY.n;";
 const LOOP: &str = "#rows.create(#{ data: #{ n: -1 } }); loop {}";
 const HOG: &str = "let all = [blob(1000000, 1)]; loop { all += all; }";
@@ -38,11 +40,11 @@ fn written(api: &Api) -> Vec<Json> {
 fn poison_is_given_up(database: Database) {
     let api = start(database);
     let events = [
-        ("loop", LOOP, json!({ "retries": 3 })),
-        ("hog", HOG, json!({ "retries": 3 })),
+        ("loop", LOOP, json!({ "retries": 3, "timeoutMs": TIME_MS })),
+        ("hog", HOG, json!({ "retries": 3, "timeoutMs": 30_000 })),
         ("write", WRITE, Json::Null),
     ];
-    let gateway = make_durable(&api, json!({ "path": "/poison", "scriptTimeoutMs": 300 }), &events);
+    let gateway = make_durable(&api, json!({ "path": "/poison" }), &events);
     let mut socket = Polling::connect(&api.server, "/poison", None);
     let [looped, hog] = ["loop", "hog"].map(|event| stored(&mut socket, event, &json!({})));
     let last = stored(&mut socket, "write", &json!({ "n": 1 }));
@@ -73,8 +75,9 @@ fn until_is_again(api: &Api, id: &str, attempts: u64) -> Json {
 
 fn a_stopped_key_waits_for_an_admin(database: Database) {
     let mut api = start(database);
-    let events = [("loop", LOOP, json!({ "retries": 2, "onDead": "stop" })), ("write", WRITE, Json::Null)];
-    let gateway = make_durable(&api, json!({ "path": "/stop", "scriptTimeoutMs": 300 }), &events);
+    let looping = json!({ "retries": 2, "onDead": "stop", "timeoutMs": TIME_MS });
+    let events = [("loop", LOOP, looping), ("write", WRITE, Json::Null)];
+    let gateway = make_durable(&api, json!({ "path": "/stop" }), &events);
     for n in [10, 20] {
         let mut socket = Polling::connect(&api.server, "/stop", None);
         let looped = stored(&mut socket, "loop", &json!({}));

@@ -5,6 +5,7 @@ pub mod database;
 pub mod node;
 pub mod place;
 pub mod polling;
+pub mod port;
 pub mod python;
 pub mod server;
 pub mod websocket;

@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
 use super::database::{Data, Database};
+use super::port::Port;
 
 /// The first admin of every test's server.
 pub const ADMIN_EMAIL: &str = "admin@example.com";
@@ -17,6 +18,14 @@ pub const ADMIN_PASSWORD: &str = "a long enough password";
 pub const TOKENS_BEGIN: [&str; 2] = ["eyJ0eXAi", "eyJhbGci"];
 /// How long anything may take before a test counts as hung.
 pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// What a busy machine may outrun, where a test says nothing else: a client that waits for its turn does not
+/// read, and a transaction on SQLite may be in the way of others for long.
+const PATIENT: [(&str, &str); 3] = [
+    ("LIMITS__PING_TIMEOUT_MS", "120000"),
+    ("SCRIPTS__TRANSACTION_IDLE_MS", "30000"),
+    ("SCRIPTS__TRANSACTION_MS", "30000"),
+];
 
 /// A running server. It is killed when dropped.
 pub struct Server {
@@ -29,6 +38,8 @@ pub struct Server {
     pub greeting: String,
     /// Locked so that threads of one test can share the server.
     log: Mutex<mpsc::Receiver<String>>,
+    /// Where it listens, and its next life too.
+    port: Arc<Port>,
 }
 
 /// An HTTP answer.
@@ -83,15 +94,15 @@ impl Server {
 
     /// A server on data that is there: started again (`server.data.clone()`), or a second one.
     pub fn start_in(data: Data, settings: &[(&str, &str)], flags: &[&str]) -> Self {
-        Self::start_at("127.0.0.1:0", data, settings, flags)
+        Self::start_at(Arc::new(Port::new()), data, settings, flags)
     }
 
     /// The same server again, after a stop: on its address and data.
     pub fn restart(self, settings: &[(&str, &str)]) -> Self {
-        let address = self.url.strip_prefix("http://").unwrap().to_owned();
+        let port = self.port.clone();
         let (status, data, log) = self.stop();
         assert_eq!(status.code(), Some(0), "{log}");
-        Self::start_at(&address, data, settings, &[])
+        Self::start_at(port, data, settings, &[])
     }
 
     /// The same server again, after a kill -9: on its address and data.
@@ -102,8 +113,7 @@ impl Server {
 
     /// The same server again, after its end: on its address and data.
     pub fn start_again(&self, settings: &[(&str, &str)]) -> Self {
-        let address = self.url.strip_prefix("http://").unwrap();
-        Self::start_at(address, self.data.clone(), settings, &[])
+        Self::start_at(self.port.clone(), self.data.clone(), settings, &[])
     }
 
     /// The number of its process.
@@ -122,24 +132,24 @@ impl Server {
         let binary = env!("CARGO_BIN_EXE_gatewright");
         let mut command = own_environment(Command::new("sh"));
         command.arg("-c").arg(format!("{limit} && exec {binary:?} \"$@\"")).arg("gatewright");
-        Self::start_command(command, "127.0.0.1:0", Data::new(), settings, &[])
+        Self::start_command(command, Arc::new(Port::new()), Data::new(), settings, &[])
     }
 
-    fn start_at(address: &str, data: Data, settings: &[(&str, &str)], flags: &[&str]) -> Self {
-        Self::start_command(gatewright(), address, data, settings, flags)
+    fn start_at(port: Arc<Port>, data: Data, settings: &[(&str, &str)], flags: &[&str]) -> Self {
+        Self::start_command(gatewright(), port, data, settings, flags)
     }
 
     fn start_command(
         mut command: Command,
-        address: &str,
+        port: Arc<Port>,
         data: Data,
         settings: &[(&str, &str)],
         flags: &[&str],
     ) -> Self {
-        command.args(["serve", "--listen", address]).args(flags);
+        command.args(["serve", "--listen", &port.address.to_string()]).args(flags);
         data.give_to(&mut command);
         command.env("GATEWRIGHT_ADMIN_EMAIL", ADMIN_EMAIL).env("GATEWRIGHT_ADMIN_PASSWORD", ADMIN_PASSWORD);
-        for (key, value) in settings {
+        for (key, value) in PATIENT.iter().chain(settings) {
             command.env(format!("GATEWRIGHT_{key}"), value);
         }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -158,7 +168,7 @@ impl Server {
             }
         };
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url, data, greeting, log: Mutex::new(log) }
+        Self { child, url, data, greeting, log: Mutex::new(log), port }
     }
 
     /// Stops it with SIGTERM; how it ended, its data and its log.
