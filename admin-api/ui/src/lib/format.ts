@@ -80,3 +80,12 @@ export function duration(seconds: number): string {
 export function json(value: unknown): string {
   return JSON.stringify(value, null, 2) ?? "";
 }
+
+/** The value of a JSON text; throws an error that says what has none. */
+export function fromJson(what: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${what} is no JSON: ${(error as Error).message}`);
+  }
+}
