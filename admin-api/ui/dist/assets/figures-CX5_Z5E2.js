@@ -1,1 +1,0 @@
-function e(e){return e&&new Map(e.handlers.map(e=>[e.id,e]))}export{e as t};
