@@ -1,5 +1,6 @@
 /** A handler, and what it is given: for a test run and for a test that is saved. */
 import type { Schemas } from "../api/client";
+import { fromJson } from "./format";
 
 type Input = Schemas["TestRunBody"];
 
@@ -12,14 +13,9 @@ export interface Call {
   given: { [K in "payload" | "user" | "app" | "rooms" | "query" | "headers" | "old"]?: unknown };
 }
 
-/** JSON that was typed, and `undefined` for nothing; throws a sentence about what is none. */
+/** JSON that was typed, and `undefined` for nothing; throws an error that says what has none. */
 export function typed(what: string, text: string): unknown {
-  if (!text.trim()) return undefined;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    throw new Error(`${what} is no JSON: ${(error as Error).message}`);
-  }
+  return text.trim() ? fromJson(what, text) : undefined;
 }
 
 /** What a test expects of an answer, and of the answer to the same once more: what came both times. */

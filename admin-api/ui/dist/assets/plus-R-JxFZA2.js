@@ -1,0 +1,1 @@
+import{a as e,i as t}from"./disclose-version-nmb-HscQ.js";import{b as n}from"./FormDialog-BusExQX5.js";var r=new Set([`$$slots`,`$$events`,`$$legacy`]);function i(i,a){let o=t(a,r),s={name:`plus`,size:24,node:[[`path`,{d:`M5 12h14`}],[`path`,{d:`M12 5v14`}]]};n(i,e(()=>o,{get icon(){return s}}))}export{i as t};
