@@ -217,6 +217,6 @@ fn admin_api_one_run_and_slow_runs() {
     assert_eq!(api.get("/admin/logs?gateway=/one&slowerThanMs=100000000")["data"], json!([]));
     let nobody = format!("/admin/logs/{}", super::NOBODY);
     refused(&api.admin("GET", &nobody, Json::Null), 404, "RESOURCE_NOT_FOUND", "among the last");
-    refused(&api.admin("GET", "/admin/logs/x", Json::Null), 400, "BAD_REQUEST", "path");
+    refused(&api.admin("GET", "/admin/logs/x", Json::Null), 400, "BAD_REQUEST", "requestId");
     refused(&api.admin("GET", "/admin/logs?slowerThanMs=-1", Json::Null), 400, "BAD_REQUEST", "slowerThanMs");
 }
