@@ -1,5 +1,7 @@
 //! The error of every HTTP handler: what the other side may know, and the log for the rest.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
@@ -11,6 +13,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::audit::RefusedWith;
+
+/// Bytes of the message of a request that is not understood.
+const MESSAGE_MAX: usize = 600;
 
 /// An error on its way out. Internals are logged under the request id that the client gets.
 #[derive(Debug)]
@@ -36,14 +41,24 @@ impl ApiError {
     }
 
     /// `BAD_REQUEST`: the request itself cannot be understood.
-    pub fn bad_request(message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Failure::new(ErrorCode::BadRequest, message).into()
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Failure::new(ErrorCode::BadRequest, shortened(message.into())).into()
     }
 
     /// No or wrong credentials.
     pub fn unauthenticated() -> Self {
         Failure::new(ErrorCode::Authentication, "Sign in first").into()
     }
+}
+
+/// Without the middle of what is too long to be read: a message may quote a body of megabytes.
+fn shortened(message: Cow<'static, str>) -> Cow<'static, str> {
+    if message.len() <= MESSAGE_MAX {
+        return message;
+    }
+    let (begin, end) = (MESSAGE_MAX * 2 / 3, message.len() - MESSAGE_MAX / 3);
+    let (begin, end) = (message.floor_char_boundary(begin), message.ceil_char_boundary(end));
+    format!("{} … {}", &message[..begin], &message[end..]).into()
 }
 
 /// The body of every error.

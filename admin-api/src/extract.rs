@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
@@ -188,7 +190,10 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let decoded = decoded.and_then(|decoded| json.end().map(|()| decoded));
     let decoded = decoded.map_err(|error: serde_json::Error| {
         if error.is_data() {
-            return ApiError::bad_request(format!("{}: {error}", track.path()));
+            let path = track.path();
+            // Of the whole body the path is a dot.
+            let what = if path.iter().next().is_none() { "The body".to_owned() } else { path.to_string() };
+            return ApiError::bad_request(format!("{what}: {error}"));
         }
         ApiError::bad_request(format!("The body is not JSON: {error}"))
     })?;
@@ -210,7 +215,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match axum::extract::Path::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(path)) => Ok(Self(path)),
-            Err(error) => Err(ApiError::bad_request(format!("The path: {}", error.body_text()))),
+            Err(error) => Err(ApiError::bad_request(wrong_in_path(&error))),
         }
     }
 }
@@ -224,6 +229,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             Err(error) => Err(ApiError::bad_request(format!("The query: {}", innermost(&error)))),
         }
     }
+}
+
+/// What is wrong with a path, by the name of the parameter where there is one.
+fn wrong_in_path(error: &PathRejection) -> String {
+    if let PathRejection::FailedToDeserializePathParams(error) = error
+        && let ErrorKind::DeserializeError { key, message, .. } = error.kind()
+    {
+        return format!("{key}: {message}");
+    }
+    format!("The path: {}", error.body_text())
 }
 
 /// The message of the deepest cause: the one that names the field.

@@ -13,7 +13,7 @@ const PATTERNS_MAX: usize = 100;
 
 /// Which rooms hear who joins and leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "takes true, false, or a list of patterns")]
 pub enum PresenceRooms {
     /// All, or none.
     All(bool),

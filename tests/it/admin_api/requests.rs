@@ -14,6 +14,26 @@ fn admin_api_unknown_fields_are_all_named() {
 }
 
 #[test]
+fn admin_api_says_what_is_wrong_in_few_words() {
+    let api = Api::start();
+    let long = json!({ "path": "/x", "aliases": "x".repeat(100_000) });
+    for (request, body, said) in [
+        (("POST", "/admin/gateways"), Some(long), "aliases: invalid type"),
+        (
+            ("POST", "/admin/gateways"),
+            Some(json!({ "path": "/x", "presence": 1 })),
+            "presence: takes true, false",
+        ),
+        (("POST", "/admin/app-keys"), Some(json!({ "name": "ci" })), "The body: missing field `scopes`"),
+        (("GET", "/admin/gateways/abc"), None, "id: UUID parsing failed"),
+    ] {
+        let answer = api.try_call(request.0, request.1, body);
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(answer.status == 400 && message.starts_with(said) && message.len() < 700, "{message}");
+    }
+}
+
+#[test]
 fn admin_api_ids_that_are_none() {
     let api = Api::start();
     let mut wrong = Vec::new();
