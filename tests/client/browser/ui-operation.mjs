@@ -102,6 +102,18 @@ await scenario({
     await page.keyboard.press("Escape");
     await closed();
   },
+  async "who leaves an open dialog, by the way back or to another page, comes there"() {
+    const [me] = (await admin("GET", `/admin/users?filter=${encodeURIComponent(JSON.stringify({ role: "admin" }))}`)).data;
+    await visit(page, "#/packs", "Packs");
+    for (const leave of [() => page.goBack(), () => visit(page, "#/packs")]) {
+      await visit(page, `#/users/${me.id}`);
+      await dialog(me.email).waitFor();
+      await leave();
+      await page.getByRole("heading", { name: "Packs", exact: true }).waitFor();
+      await closed();
+      assert.match(page.url(), /#\/packs$/);
+    }
+  },
   async "the last admin stays; another user goes when the address is typed"() {
     await visit(page, "#/users", "Users");
     await page.getByRole("link", { name: process.env.GATEWRIGHT_TEST_EMAIL }).click();
