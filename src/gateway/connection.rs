@@ -292,9 +292,9 @@ impl Connection {
         self.session.transport().is_none()
     }
 
-    /// Whether what it has not been sent would go with the answer to a poll that is there.
-    pub fn is_polled(&self) -> bool {
-        self.session.is_polled()
+    /// Whether its client polls right now, as far as one knows for nothing.
+    pub fn is_polled_in_vain(&self) -> bool {
+        self.session.is_polled() && self.session.backlog.waiting() == 0
     }
 
     /// Ends its transport, once what waits is written, in the way that lets a stock client reconnect.

@@ -300,7 +300,7 @@ impl Hub {
         self.admins.sockets().iter().for_each(|admin| admin.leave());
         let connections = self.namespaces();
         let connections = connections.values().flat_map(|namespace| namespace.rooms.connections());
-        let (mut polling, sockets): (Vec<_>, Vec<_>) = connections.partition(|one| one.is_polling());
+        let (polling, sockets): (Vec<_>, Vec<_>) = connections.partition(|one| one.is_polling());
         let batches = sockets.chunks(BATCH);
         let pause = within / (2 * batches.len().max(1) as u32);
         for (number, batch) in batches.enumerate() {
@@ -311,10 +311,17 @@ impl Hub {
         }
         let begun = tokio::time::Instant::now();
         let last_polls = begun + within.min(LAST_POLLS_MAX);
-        // What waits for one that polls goes with its next request.
+        // What waits for one that polls goes with its next request. A poll that is seen once may be about to leave with
+        // a part of it; one that is seen twice has nothing to take along.
+        let mut polling: Vec<_> = polling.into_iter().map(|one| (one, false)).collect();
         while !polling.is_empty() {
             let is_late = tokio::time::Instant::now() >= last_polls;
-            for connection in polling.extract_if(.., |one| is_late || one.is_polled()) {
+            let is_done = |(one, was_idle): &mut (Arc<Connection>, bool)| {
+                let is_idle = one.is_polled_in_vain();
+                let was_idle = std::mem::replace(was_idle, is_idle);
+                is_late || is_idle && was_idle
+            };
+            for (connection, _) in polling.extract_if(.., is_done) {
                 connection.leave();
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
